@@ -1,0 +1,1 @@
+"""Measures a microphone and writes the profile that the daemon reads."""

@@ -1,0 +1,7 @@
+"""The eight emotion labels, in the order of their RAVDESS codes."""
+
+LABELS: tuple[str, ...] = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
+"""RAVDESS codes 01 to 08 (Livingstone & Russo 2018); index in this tuple = code - 1."""
+
+UNKNOWN = "unknown"
+"""A decision ("I would rather not say"), never a class of the network."""
