@@ -1,0 +1,67 @@
+"""Tell systemd how the service is doing: the protocol of sd_notify(3), and nothing where there is none."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+
+
+class Notifier:
+    """Datagrams to `$NOTIFY_SOCKET`; every method does nothing when the variable is not set.
+
+    A message that cannot be delivered is dropped: the service must not fail because its manager is busy.
+    """
+
+    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+        address = environ.get("NOTIFY_SOCKET", "")
+        # A leading @ stands for the NUL of Linux's abstract namespace (sd_notify(3)).
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self.watchdog_seconds = _watchdog_seconds(environ)
+        """Longest time between two `watchdog()` calls; None: systemd does not watch this process."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether somebody listens."""
+        return bool(self._address)
+
+    def ready(self, status: str = "") -> None:
+        """Say that start-up, or a reload, is complete."""
+        self._send("READY=1", *([f"STATUS={status}"] if status else []))
+
+    def status(self, text: str) -> None:
+        """Set the line that `systemctl status` shows."""
+        self._send(f"STATUS={text}")
+
+    def watchdog(self) -> None:
+        """Say that the service is alive."""
+        self._send("WATCHDOG=1")
+
+    def reloading(self) -> None:
+        """Say that a reload has begun; `ready()` ends it."""
+        self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+    def stopping(self, status: str = "") -> None:
+        """Say that shutdown has begun."""
+        self._send("STOPPING=1", *([f"STATUS={status}"] if status else []))
+
+    def _send(self, *lines: str) -> None:
+        if not self._address:
+            return
+        # A status with a newline would start a field of its own.
+        message = "\n".join(line.replace("\n", " ") for line in lines).encode()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+            out.setblocking(False)
+            try:
+                out.sendto(message, self._address)
+            except OSError:
+                return
+
+
+def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:
+    """Read `WATCHDOG_USEC`, which counts for the process `WATCHDOG_PID` only (sd_watchdog_enabled(3))."""
+    usec, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
+    if not (usec.isascii() and usec.isdigit()) or int(usec) == 0 or (pid and pid != str(os.getpid())):
+        return None
+    return int(usec) / 1e6
