@@ -1,0 +1,231 @@
+"""The events that subscribers read: one dataclass per type, to and from the wire.
+
+Needs nothing but the standard library, so a client program pays for no numerics. Field order is wire order.
+Positions are integer milliseconds on the daemon's sample clock, which starts at 0 and never goes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ser_model.errors import SerError
+from ser_model.labels import UNKNOWN
+
+if TYPE_CHECKING:
+    from ser_model.types import Result
+
+PROTOCOL = 1
+"""Number of the protocol: within it, fields are only ever added."""
+
+STATES = ("starting", "listening", "muted", "held", "no-device", "silent", "degraded", "stopping")
+"""What `audio-state`, `hello` and `status` may say."""
+
+
+class ProtocolError(SerError):
+    """A line that is not what the protocol promises."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """What all published events share; `seq` and `dropped` are the publisher's to set."""
+
+    type: ClassVar[str] = ""
+    """Name on the wire."""
+    seq: int = 0
+    """Number of the event, growing by one per published event from 1; 0: not published yet."""
+    dropped: int = 0
+    """Events that this subscriber lost directly before this one, because it read too slowly."""
+
+    def numbered(self, seq: int) -> Event:
+        """Return the same event with its number."""
+        return replace(self, seq=seq)
+
+    def data(self) -> dict[str, object]:
+        """Return the fields as they go on the wire: absent where None, `dropped` absent where 0."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        if not values["dropped"]:
+            del values["dropped"]
+        return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceStarted(Event):
+    """Somebody started to speak (Wyoming's `voice-started`, with more fields)."""
+
+    type: ClassVar[str] = "voice-started"
+    utterance_id: str
+    """Name of the utterance, `u-17`; repeated by everything that is said about it."""
+    timestamp: int
+    """Onset in ms."""
+    time: str
+    """The onset as wall time, ISO 8601 in UTC with milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Emotion(Event):
+    """How it was said: so far (`final` false) or the utterance as a whole (`final` true)."""
+
+    type: ClassVar[str] = "emotion"
+    utterance_id: str
+    final: bool
+    label: str
+    """One of the eight labels, or `unknown`."""
+    reason: str | None = None
+    """Why the label is `unknown`: `low-confidence` or `too-short`; absent otherwise."""
+    top: str | None = None
+    """The label with the highest score where the label is `unknown`; absent otherwise."""
+    confidence: float
+    """Score of the highest label, 0 to 1."""
+    scores: Mapping[str, float]
+    """Posterior by label, in the fixed order of the labels."""
+    start: int
+    """First moment judged, in ms."""
+    end: int
+    """End of what was judged, in ms."""
+    timestamp: int
+    """How far the daemon had heard when it decided, in ms."""
+    time: str
+    """`timestamp` as wall time, ISO 8601 in UTC with milliseconds."""
+    latency_ms: float
+    """From the arrival of the last sample used to this event's publication."""
+    voiced_ms: int
+    """Voiced audio of the utterance so far."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VoiceStopped(Event):
+    """Somebody stopped speaking; comes after the utterance's final `Emotion`."""
+
+    type: ClassVar[str] = "voice-stopped"
+    utterance_id: str
+    timestamp: int
+    """End of speech in ms."""
+    time: str
+    """The end of speech as wall time, ISO 8601 in UTC with milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioState(Event):
+    """The daemon's ears changed: one of `STATES`."""
+
+    type: ClassVar[str] = "audio-state"
+    state: str
+    device: str | None = None
+    """Name of the device, file or `stdin`."""
+    reason: str | None = None
+    """One sentence for a person, where there is something to say."""
+    retry_in_ms: int | None = None
+    """When the daemon tries again, in state `no-device`."""
+    timestamp: int | None = None
+    """Position of the change in ms, where there is a sample clock already."""
+    time: str | None = None
+    """The change as wall time, ISO 8601 in UTC with milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello(Event):
+    """First line of every connection: who speaks, and what the state is now."""
+
+    type: ClassVar[str] = "hello"
+    protocol: int = PROTOCOL
+    server: str
+    """`ser-daemon` and its version."""
+    model: str
+    labels: tuple[str, ...] | list[str]
+    state: str
+    speaking: bool
+    muted: bool
+    device: str | None = None
+
+
+EVENT_CLASSES: dict[str, type[Event]] = {
+    cls.type: cls for cls in (Hello, VoiceStarted, Emotion, VoiceStopped, AudioState)
+}
+"""Event classes by their name on the wire."""
+
+PUBLISHED = ("voice-started", "emotion", "voice-stopped", "audio-state")
+"""Types that carry a sequence number and that `subscribe` can choose from."""
+
+_JSON_TYPES: dict[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+    "Mapping[str, float]": (dict,),
+    "tuple[str, ...] | list[str]": (list,),
+}
+
+
+def from_wire(name: str, data: Mapping[str, Any]) -> Event | None:
+    """Read an event; None for a type that this version doesn't know. Unknown fields are ignored.
+
+    Raises:
+        ProtocolError: a field is missing or has another type.
+    """
+    cls = EVENT_CLASSES.get(name)
+    if cls is None:
+        return None
+    values: dict[str, Any] = {}
+    for field in fields(cls):
+        if data.get(field.name) is None:
+            continue
+        value = data[field.name]
+        expected = _JSON_TYPES[str(field.type).removesuffix(" | None")]
+        if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
+            raise ProtocolError(
+                f"The daemon sent {name!r} with {field.name} = {value!r:.60}; expected {expected[0].__name__}."
+            )
+        values[field.name] = value
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ProtocolError(f"The daemon sent an incomplete {name!r}: {error}.") from None
+
+
+def wall_time(seconds: float) -> str:
+    """Format Unix time as ISO 8601 in UTC, with milliseconds and `Z`."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def to_ms(samples: int) -> int:
+    """Convert a position in samples at 16 kHz to the nearest millisecond."""
+    return (samples + 8) // 16
+
+
+def from_result(result: Result, *, origin: float, latency_ms: float = 0.0) -> Event:
+    """Turn what the recognizer says into an event.
+
+    Args:
+        result: positions in samples.
+        origin: Unix time in seconds of the sample clock's zero.
+        latency_ms: from the arrival of the last sample used until now; only emotions carry it.
+    """
+    # Imported here: it brings NumPy, which clients that only read events have no use for.
+    from ser_model import types
+
+    utterance_id = f"u-{result.utterance}"
+    timestamp = to_ms(result.timestamp)
+    time = wall_time(origin + result.timestamp / types.SAMPLE_RATE)
+    match result:
+        case types.VoiceStarted():
+            return VoiceStarted(utterance_id=utterance_id, timestamp=timestamp, time=time)
+        case types.VoiceStopped():
+            return VoiceStopped(utterance_id=utterance_id, timestamp=timestamp, time=time)
+    return Emotion(
+        utterance_id=utterance_id,
+        final=result.final,
+        label=result.label,
+        reason=result.reason,
+        top=result.top if result.label == UNKNOWN else None,
+        confidence=round(float(result.confidence), 4),
+        scores={label: round(float(score), 4) for label, score in result.scores.items()},
+        start=to_ms(result.start),
+        end=to_ms(result.end),
+        timestamp=timestamp,
+        time=time,
+        latency_ms=round(latency_ms, 1),
+        voiced_ms=to_ms(result.voiced),
+    )
