@@ -111,7 +111,7 @@ RULES: dict[str, Rule] = {
     "gate.max_utterance_ms": Rule("milliseconds", 2000, 120_000),
     "gate.noise_margin_db": Rule("decibels", 0, 40),
     "gate.noise_floor_dbfs": Rule("decibels below full scale", -120, 0),
-    "gate.gain_db": Rule("decibels", -20, 60),
+    "gate.gain_db": Rule("decibels", -10, 40),
     "decision.window_ms": Rule("milliseconds", 500, 10_000),
     "decision.update_ms": Rule("milliseconds", 100, 10_000),
     "decision.min_voiced_ms": Rule("milliseconds", 0, 5000),

@@ -43,7 +43,7 @@ def read_config_file(path: Path) -> dict[str, Setting]:
             key = KEYS.get(f"{name}.{field}")
             if key is None:
                 raise unknown_key(where_key, name, field)
-            settings[key.name] = _scalar(key, value, place(path, value), path)
+            settings[key.name] = read_scalar(key, value, path)
     return settings
 
 
@@ -127,8 +127,13 @@ def describe(node: yaml.Node) -> str:
     return shown(node.value)
 
 
-def _scalar(key: Key, node: yaml.Node, where: str, path: Path) -> Setting:
-    """Return the value of a scalar node, read as its key wants it."""
+def read_scalar(key: Key, node: yaml.Node, path: Path) -> Setting:
+    """Return the value of a scalar node, read as its key wants it.
+
+    Raises:
+        ConfigError: It is no value of the key.
+    """
+    where = place(path, node)
     if not isinstance(node, yaml.ScalarNode):
         raise refuse(where, key, describe(node))
     quoted = node.style is not None
