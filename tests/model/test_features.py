@@ -1,0 +1,79 @@
+"""The live features equal the reference implementations, whatever the pieces."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ser_model import features
+from ser_model.features import FRAME, HOP, MFCC, Features, compute_features
+
+RNG = np.random.default_rng(3)
+SPEECH_LIKE = (
+    3000 * np.sin(np.cumsum(RNG.uniform(0.02, 0.3, 50_000))) + 200 * RNG.standard_normal(50_000)
+).astype(np.int16)
+
+
+def reference_mfcc(samples: np.ndarray) -> np.ndarray:
+    psf = pytest.importorskip("python_speech_features", reason="the train extra defines the reference")
+    return psf.mfcc(
+        samples.astype(np.float64), 16000, FRAME / 16000, HOP / 16000, 34, 40, 2048, winfunc=np.hamming
+    )
+
+
+@pytest.mark.parametrize("length", [1, 682, 683, 1364, 1365, 1366, 2047, 2048, 2049, 16000, 50_000])
+def test_mfcc_equal_python_speech_features(length: int) -> None:
+    expected = reference_mfcc(SPEECH_LIKE[:length])
+    exact = Features(np.float64)
+    got = np.concatenate((exact.push(SPEECH_LIKE[:length]), exact.flush()))
+    assert got.shape == (len(expected), 46)
+    np.testing.assert_allclose(got[:, :MFCC], expected, atol=1e-6)
+    single = compute_features(SPEECH_LIKE[:length])
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single[:, :MFCC], expected, atol=1e-3)
+
+
+def test_digital_silence_is_finite_and_equal_to_the_reference() -> None:
+    zeros = np.zeros(5000, dtype=np.int16)
+    np.testing.assert_allclose(compute_features(zeros)[:, :MFCC], reference_mfcc(zeros), atol=1e-3)
+
+
+def test_chroma_filters_equal_librosa() -> None:
+    librosa = pytest.importorskip("librosa", reason="librosa defines the reference")
+    expected = librosa.filters.chroma(sr=16000, n_fft=2048, tuning=0.0)
+    np.testing.assert_allclose(features.chroma_filters(), expected, atol=1e-4)
+
+
+def test_chroma_equal_librosa_on_the_same_power_spectrum() -> None:
+    librosa = pytest.importorskip("librosa", reason="librosa defines the reference")
+    signal = SPEECH_LIKE.astype(np.float64)
+    emphasised = np.append(signal[0], signal[1:] - 0.97 * signal[:-1])
+    frames = np.lib.stride_tricks.sliding_window_view(emphasised, FRAME)[::HOP] * np.hamming(FRAME)
+    power = np.abs(np.fft.rfft(frames, 2048)) ** 2 / 2048
+    expected = librosa.feature.chroma_stft(S=power.T, sr=16000, tuning=0.0).T
+    np.testing.assert_allclose(compute_features(SPEECH_LIKE)[: len(expected), MFCC:], expected, atol=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 6000), max_size=12), st.integers(0, 20_000))
+def test_pieces_of_any_size_give_the_same_frames(cuts: list[int], length: int) -> None:
+    samples = SPEECH_LIKE[:length]
+    live = Features()
+    edges = [0, *np.minimum(np.cumsum(cuts), length), length] if cuts else [0, length]
+    pieces = [live.push(samples[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    got = np.concatenate([*pieces, live.flush()])
+    np.testing.assert_allclose(got, compute_features(samples), atol=1e-3)
+
+
+def test_no_samples_give_no_frames() -> None:
+    assert compute_features(np.zeros(0, dtype=np.int16)).shape == (0, 46)
+
+
+def test_flush_begins_a_new_utterance() -> None:
+    live = Features()
+    live.push(SPEECH_LIKE[:7000])
+    live.flush()
+    again = np.concatenate((live.push(SPEECH_LIKE[:7000]), live.flush()))
+    np.testing.assert_array_equal(again, compute_features(SPEECH_LIKE[:7000]))
