@@ -1,5 +1,10 @@
 """Where samples come from: a capture device, a file, or stdin."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
+from ser_daemon.audio_config import AudioConfig
 from ser_daemon.sources.base import (
     AudioSource,
     Chunk,
@@ -10,14 +15,31 @@ from ser_daemon.sources.base import (
     NoSuchDevice,
     boot_time,
 )
+from ser_daemon.sources.file import FileSource
+from ser_daemon.sources.microphone import Microphone
+from ser_daemon.sources.portaudio import Device, list_devices
+from ser_daemon.sources.stdin import StdinSource
 
 __all__ = [
     "AudioSource",
     "Chunk",
+    "Device",
     "DeviceBusy",
     "DeviceError",
     "DeviceLost",
     "NoPortAudio",
     "NoSuchDevice",
     "boot_time",
+    "list_devices",
+    "make_source",
 ]
+
+
+def make_source(config: AudioConfig) -> AudioSource:
+    """The source that `config.device` stands for, not yet opened: nothing is looked for before `open`."""
+    if config.device == "stdin":
+        return StdinSource(config)
+    scheme, _, path = config.device.partition(":")
+    if scheme == "file":
+        return FileSource(Path(path).expanduser(), config)
+    return Microphone(config)

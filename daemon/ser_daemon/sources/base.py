@@ -14,19 +14,19 @@ class DeviceError(SerError):
     """A capture device cannot be used."""
 
 
-class NoSuchDevice(DeviceError):
+class NoSuchDevice(DeviceError):  # noqa: N818
     """No capture device answers to that name or index, or several do."""
 
 
-class DeviceBusy(DeviceError):
+class DeviceBusy(DeviceError):  # noqa: N818
     """The device exists, but another program holds it or it refuses to be opened."""
 
 
-class NoPortAudio(DeviceError):
+class NoPortAudio(DeviceError):  # noqa: N818
     """The PortAudio library, through which devices are reached, is not installed."""
 
 
-class DeviceLost(DeviceError):
+class DeviceLost(DeviceError):  # noqa: N818
     """The device went away while it was being read."""
 
 
@@ -71,5 +71,5 @@ class AudioSource(Protocol):
 
 
 def boot_time() -> float:
-    """Seconds on the clock that also runs while the machine is suspended (clock_gettime(2), CLOCK_BOOTTIME)."""
+    """Seconds on the clock that also runs in suspend (clock_gettime(2), CLOCK_BOOTTIME)."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,0 +1,196 @@
+"""The PortAudio library: loaded late, kept quiet, started anew to see what was plugged in."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import difflib
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ser_daemon.sources.base import DeviceError, NoPortAudio, NoSuchDevice
+
+_MISSING = (
+    "The PortAudio library is not installed, without which no microphone can be opened; "
+    "install the package libportaudio2: sudo apt-get install libportaudio2"
+)
+
+_lock = threading.RLock()
+_open_streams = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device that audio can be captured from."""
+
+    index: int
+    """PortAudio's number for it; changes when devices come and go, and from process to process."""
+    name: str
+    channels: int
+    """Channels that can be captured at once; sound servers claim far more than there are."""
+    rate: float
+    """Sample rate that the device prefers, in Hz."""
+    host_api: str
+    default: bool
+    """It is the one that `default` stands for."""
+
+
+def library() -> Any:
+    """The module `sounddevice`, imported at first use: it loads and starts PortAudio.
+
+    Raises:
+        NoPortAudio: the library is not there
+        DeviceError: the library does not start
+    """
+    with _lock:
+        try:
+            import sounddevice
+        except OSError as error:
+            raise NoPortAudio(_MISSING) from error
+        except Exception as error:
+            # sounddevice starts PortAudio while it is imported, and has no name for its error yet.
+            raise DeviceError(f"The PortAudio library does not start: {error}.") from error
+        _quieten_alsa()
+        return sounddevice
+
+
+def list_devices() -> list[Device]:
+    """Every device that can capture now, in PortAudio's order; what was just plugged in included.
+
+    Raises:
+        NoPortAudio: the library is not there
+        DeviceError: PortAudio does not start
+    """
+    with _lock:
+        sd = library()
+        _rescan(sd)
+        return _query(sd)
+
+
+@contextlib.contextmanager
+def opening() -> Iterator[tuple[Any, list[Device]]]:
+    """Hold PortAudio's lock while a stream is opened: gives the module and the devices there are now."""
+    global _open_streams
+    with _lock:
+        sd = library()
+        _rescan(sd)
+        yield sd, _query(sd)
+        _open_streams += 1
+
+
+def closed() -> None:
+    """Say that a stream which was opened within `opening` is closed."""
+    global _open_streams
+    with _lock:
+        _open_streams -= 1
+
+
+def find_device(wanted: str, devices: Sequence[Device]) -> Device:
+    """The device that `wanted` stands for.
+
+    Args:
+        wanted: `default`, a name as listed (also with `, HOST API` after it), part of one, or an index; case
+            does not matter
+        devices: where to look
+
+    Raises:
+        NoSuchDevice: there is none, or several names hold `wanted`; the text lists names
+    """
+    if not devices:
+        raise NoSuchDevice("There is no capture device; plug in a microphone, or start the sound server.")
+    if wanted.isascii() and wanted.isdigit():
+        return _by_index(int(wanted), devices)
+    if wanted == "default":
+        # Without a default of its own, PortAudio's first device is as good as any.
+        return next((device for device in devices if device.default), devices[0])
+    key = wanted.casefold().strip()
+    exact = [device for device in devices if key in _names(device)]
+    if exact:
+        return exact[0]
+    partial = [device for device in devices if key in _full_name(device).casefold()]
+    if not partial or not key:
+        raise NoSuchDevice(f'There is no capture device "{wanted}"; {_suggest(wanted, devices)}.')
+    if len(partial) > 1:
+        raise NoSuchDevice(
+            f'"{wanted}" fits several capture devices, give more of the name: {_listing(partial)}.'
+        )
+    return partial[0]
+
+
+def _by_index(index: int, devices: Sequence[Device]) -> Device:
+    for device in devices:
+        if device.index == index:
+            return device
+    raise NoSuchDevice(f"There is no capture device with index {index}; {_available(devices)}.")
+
+
+def _full_name(device: Device) -> str:
+    return f"{device.name}, {device.host_api}"
+
+
+def _names(device: Device) -> tuple[str, ...]:
+    """What counts as the whole name: with and without ALSA's card number, with and without the host API."""
+    bare, _, _ = device.name.partition(" (hw:")
+    return device.name.casefold(), bare.casefold(), _full_name(device).casefold()
+
+
+def _listing(devices: Sequence[Device]) -> str:
+    return ", ".join(f'{device.index} "{device.name}"' for device in devices)
+
+
+def _available(devices: Sequence[Device]) -> str:
+    return f"available: {_listing(devices)}"
+
+
+def _suggest(wanted: str, devices: Sequence[Device]) -> str:
+    by_name = {name: device for device in devices for name in (device.name.casefold(), *_words(device))}
+    near = difflib.get_close_matches(wanted.casefold(), by_name, n=1, cutoff=0.6)
+    hint = f'did you mean "{by_name[near[0]].name}"? ' if near else ""
+    return hint + _available(devices)
+
+
+def _words(device: Device) -> list[str]:
+    return device.name.casefold().replace(":", " ").split()
+
+
+def _rescan(sd: Any) -> None:
+    """Start PortAudio anew: it looks for devices only when it starts, and ending it closes open streams."""
+    if _open_streams:
+        return
+    try:
+        sd._terminate()
+        sd._initialize()
+    except sd.PortAudioError as error:
+        raise DeviceError(f"The PortAudio library does not start: {error}.") from error
+
+
+def _query(sd: Any) -> list[Device]:
+    hosts = [host["name"] for host in sd.query_hostapis()]
+    default = sd.default.device[0]
+    return [
+        Device(
+            index=info["index"],
+            name=info["name"],
+            channels=info["max_input_channels"],
+            rate=info["default_samplerate"],
+            host_api=hosts[info["hostapi"]],
+            default=info["index"] == default,
+        )
+        for info in sd.query_devices()
+        if info["max_input_channels"] > 0
+    ]
+
+
+def _quieten_alsa() -> None:
+    """Keep ALSA's library from writing about every device that it tries to the terminal.
+
+    sounddevice sends stderr to /dev/null while PortAudio starts; this is for what ALSA says later, at every
+    open. stderr stays as it is, for the other threads write their log there. The handler is libc's labs(3),
+    which ignores all but a first integer and has no effect: a handler made by ctypes would need memory that
+    is writable and executable, which a hardened service may not have. NULL would mean ALSA's own handler.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        nothing = ctypes.cast(ctypes.CDLL(None).labs, ctypes.c_void_p)
+        ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(nothing)

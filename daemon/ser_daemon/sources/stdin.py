@@ -1,0 +1,137 @@
+"""Audio from a pipe on standard input."""
+
+from __future__ import annotations
+
+import os
+import select
+
+import numpy as np
+from ser_model.audio_file import Resampler
+from ser_model.errors import SerError
+from ser_model.types import Samples
+
+from ser_daemon.audio_config import AudioConfig
+from ser_daemon.sources.base import Chunk, boot_time
+from ser_daemon.sources.wav_stream import PcmFormat, PcmStream
+
+# Of a header, before the format is known; a pipe gives at most this much at once by default (pipe(7)).
+_PIPE_BYTES = 65_536
+
+
+class StdinSource:
+    """Reads a WAV file or raw samples from a pipe, as fast as they come.
+
+    A read waits at most about `read_ms`, also when the other side is silent: it then gives an empty chunk.
+
+    Args:
+        config: `raw_rate`, `raw_channels` and `raw_format` describe raw samples; without a rate a WAV file is
+            expected
+        fd: the file descriptor to read; it is not closed
+    """
+
+    live = False
+
+    def __init__(self, config: AudioConfig, fd: int = 0) -> None:
+        self.name = "stdin"
+        self._config = config
+        self._fd = fd
+        self._stream: PcmStream | None = None
+        self._resampler: Resampler | None = None
+        self._open = False
+        self._ended = False
+        self._heard = False
+
+    def open(self) -> None:
+        """Prepare to read; the WAV header is read by the first reads.
+
+        What came between a `close` and the next `open` is dropped: it was not meant to be heard.
+
+        Raises:
+            SerError: stdin is closed or a terminal, or the raw format is impossible
+        """
+        if self._open:
+            return
+        if self._stream is None:
+            self._check_descriptor()
+            rate, config = self._config.raw_rate, self._config
+            raw = None if rate is None else PcmFormat(rate, config.raw_channels, config.raw_format)
+            self._stream = PcmStream(raw)
+        else:
+            self._drop_pending(self._stream)
+        self._open = True
+
+    def read(self) -> Chunk | None:
+        """Give what came within `read_ms`; None once the other side has closed the pipe.
+
+        Raises:
+            SerError: what came is no audio, or nothing came at all
+        """
+        if self._stream is None or not self._open:
+            raise SerError("stdin is not open.")
+        if self._ended:
+            return None
+        samples = self._collect(self._stream)
+        if self._ended and not self._heard:
+            raise SerError("stdin ended before any audio came; expected a WAV file or raw samples.")
+        return Chunk(samples, boot_time())
+
+    def close(self) -> None:
+        """Stop reading; the descriptor and the place in the stream are kept for the next `open`."""
+        self._open = False
+
+    def _check_descriptor(self) -> None:
+        try:
+            os.fstat(self._fd)
+        except OSError as error:
+            raise SerError(f"stdin cannot be read: {error.strerror}.") from error
+        if os.isatty(self._fd):
+            raise SerError(
+                "stdin is a terminal; expected audio from a pipe: arecord -t wav | ser-daemon --mic stdin"
+            )
+
+    def _drop_pending(self, stream: PcmStream) -> None:
+        while not self._ended and self._wait(0.0):
+            self._take(stream, _PIPE_BYTES)
+
+    def _collect(self, stream: PcmStream) -> Samples:
+        """Read until `read_ms` of audio have come, `read_ms` of time have passed, or the end came."""
+        deadline = boot_time() + self._config.read_ms / 1000
+        pieces = [np.zeros(0, np.int16)]
+        got = 0
+        while not self._ended and self._wait(deadline - boot_time()):
+            wanted = _PIPE_BYTES
+            if stream.format is not None:
+                block = stream.format.rate * self._config.read_ms // 1000 * stream.format.frame_bytes
+                wanted = max(block, stream.format.frame_bytes) - got
+            count, samples = self._take(stream, wanted)
+            pieces.append(samples)
+            got += count
+            if got >= wanted:
+                break
+        return np.concatenate(pieces)
+
+    def _wait(self, seconds: float) -> bool:
+        """Whether there is something to read, or the end, within `seconds`."""
+        return bool(select.select([self._fd], [], [], max(0.0, seconds))[0])
+
+    def _take(self, stream: PcmStream, size: int) -> tuple[int, Samples]:
+        """Read once, at most `size` bytes; the number of bytes, and the samples that they complete."""
+        data = os.read(self._fd, size)
+        frames = stream.feed(data)
+        samples = np.zeros(0, np.int16)
+        if frames is not None and stream.format is not None:
+            if self._resampler is None:
+                self._resampler = self._make_resampler(stream.format)
+            samples = self._resampler.push(frames)
+            self._heard = self._heard or len(frames) > 0
+        if not data or stream.ended:
+            self._ended = True
+            if self._resampler is not None:
+                samples = np.concatenate([samples, self._resampler.flush()])
+        return len(data), samples
+
+    def _make_resampler(self, format_: PcmFormat) -> Resampler:
+        try:
+            return Resampler(format_.rate, format_.channels, self._config.channel)
+        except SerError as error:
+            raise SerError(f"The audio on stdin cannot be used: {error}") from error

@@ -1,0 +1,156 @@
+"""Audio bytes from a pipe: raw samples, or a WAV file that cannot be rewound.
+
+The chunks of a WAV file: Microsoft, "Multimedia Programming Interface and Data Specifications 1.0" (RIFF,
+WAVE), and "Multiple Channel Audio Data and WAVE Files" (WAVE_FORMAT_EXTENSIBLE).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from ser_model.errors import SerError
+
+_PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
+_UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)
+# A header with its metadata is a few hundred bytes; more means that this is no header.
+_LONGEST_HEADER = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class PcmFormat:
+    """How interleaved samples lie in bytes."""
+
+    rate: int
+    """Frames per second."""
+    channels: int
+    encoding: str
+    """`u8`, `s16le`, `s24le`, `s32le`, `f32le` or `f64le`."""
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one sample of every channel."""
+        return self.channels * _WIDTHS[self.encoding]
+
+    def decode(self, data: bytes) -> npt.NDArray[np.float32]:
+        """Whole frames as float32 with full scale at ±1, shape (n, channels)."""
+        match self.encoding:
+            case "u8":
+                values = np.frombuffer(data, np.uint8).astype(np.float32) / 128 - 1
+            case "s24le":
+                wide = np.zeros((len(data) // 3, 4), np.uint8)
+                wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+                values = wide.view("<i4")[:, 0].astype(np.float32) / 2**31
+            case "s16le" | "s32le" as encoding:
+                width = _WIDTHS[encoding]
+                values = np.frombuffer(data, f"<i{width}").astype(np.float32) / 2 ** (8 * width - 1)
+            case encoding:
+                # A double beyond float32 becomes an infinity, which counts as 0 later on.
+                with np.errstate(over="ignore", invalid="ignore"):
+                    values = np.frombuffer(data, f"<f{_WIDTHS[encoding]}").astype(np.float32)
+        frames: npt.NDArray[np.float32] = values.astype(np.float32, copy=False).reshape(-1, self.channels)
+        return frames
+
+
+_WIDTHS = {"u8": 1, "s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4, "f64le": 8}
+_ENCODINGS = {
+    (_PCM, 8): "u8",
+    (_PCM, 16): "s16le",
+    (_PCM, 24): "s24le",
+    (_PCM, 32): "s32le",
+    (_FLOAT, 32): "f32le",
+    (_FLOAT, 64): "f64le",
+}
+
+
+class PcmStream:
+    """Cuts a stream of bytes into frames.
+
+    Args:
+        raw: the format of raw samples; None: the stream starts with a WAV header
+    """
+
+    def __init__(self, raw: PcmFormat | None = None) -> None:
+        self.format = raw
+        """The samples' format; None until the WAV header has come."""
+        self.ended = False
+        """The data that the WAV header announced has come; what follows is not audio."""
+        self._pending = bytearray()
+        self._left: int | None = None
+        self._in_data = raw is not None
+
+    def feed(self, data: bytes) -> npt.NDArray[np.float32] | None:
+        """Take bytes in pieces of any size; give the frames that they complete.
+
+        Returns:
+            shape (n, channels), float32 with full scale at ±1; None until the WAV header has come
+
+        Raises:
+            SerError: this is no WAV file that can be read
+        """
+        self._pending += data
+        if not self._in_data:
+            self._parse_header()
+        if not self._in_data or self.format is None:
+            return None
+        size = len(self._pending) if self._left is None else min(len(self._pending), self._left)
+        size -= size % self.format.frame_bytes
+        frames = self.format.decode(bytes(self._pending[:size]))
+        del self._pending[:size]
+        if self._left is not None:
+            self._left -= size
+            self.ended = self._left < self.format.frame_bytes
+        return frames
+
+    def _parse_header(self) -> None:
+        """Consume the chunks before the samples, as far as they have come."""
+        head = bytes(self._pending[:12])
+        if not (b"RIFF".startswith(head[:4]) and b"WAVE".startswith(head[8:12])):
+            raise SerError(
+                f"stdin carries no WAV file: it starts with {head[:12]!r}, expected RIFF....WAVE; "
+                "for raw samples give their rate, channels and format."
+            )
+        if len(head) < 12:
+            return
+        position = 12
+        while len(self._pending) >= position + 8:
+            kind, size = struct.unpack_from("<4sI", self._pending, position)
+            if kind == b"data":
+                self._start_data(position + 8, size)
+                return
+            if position + 8 + size > _LONGEST_HEADER:
+                raise SerError(f"stdin's WAV header is damaged: its chunk {kind!r} claims {size} bytes.")
+            if len(self._pending) < position + 8 + size:
+                return
+            if kind == b"fmt ":
+                self.format = _parse_format(bytes(self._pending[position + 8 : position + 8 + size]))
+            # Chunks start at even positions: RIFF pads an odd one with a byte that its size leaves out.
+            position += 8 + size + size % 2
+
+    def _start_data(self, position: int, size: int) -> None:
+        if self.format is None:
+            raise SerError("stdin's WAV header is damaged: its data comes before its format.")
+        del self._pending[:position]
+        # Programs that write into a pipe cannot know the length, and say 0 or the largest number.
+        self._left = None if size in _UNKNOWN_LENGTHS else size
+        self._in_data = True
+
+
+def _parse_format(body: bytes) -> PcmFormat:
+    """The chunk `fmt `: WAVEFORMATEX, of WAVE_FORMAT_EXTENSIBLE the tag in its GUID."""
+    if len(body) < 16:
+        raise SerError(
+            f"stdin's WAV header is damaged: its format has {len(body)} bytes, expected 16 or more."
+        )
+    tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", body)
+    if tag == _EXTENSIBLE and len(body) >= 26:
+        (tag,) = struct.unpack_from("<H", body, 24)
+    encoding = _ENCODINGS.get((tag, bits))
+    if encoding is None or channels == 0:
+        raise SerError(
+            f"stdin's WAV file has format {tag:#06x} with {bits} bits and {channels} channels; "
+            "expected PCM of 8, 16, 24 or 32 bits or float of 32 or 64, with at least one channel."
+        )
+    return PcmFormat(rate, channels, encoding)
