@@ -70,10 +70,7 @@ class StdinSource:
             raise SerError("stdin is not open.")
         if self._ended:
             return None
-        samples = self._collect(self._stream)
-        if self._ended and not self._heard:
-            raise SerError("stdin ended before any audio came; expected a WAV file or raw samples.")
-        return Chunk(samples, boot_time())
+        return Chunk(self._collect(self._stream), boot_time())
 
     def close(self) -> None:
         """Stop reading; the descriptor and the place in the stream are kept for the next `open`."""
@@ -126,8 +123,9 @@ class StdinSource:
             self._heard = self._heard or len(frames) > 0
         if not data or stream.ended:
             self._ended = True
-            if self._resampler is not None:
-                samples = np.concatenate([samples, self._resampler.flush()])
+            if self._resampler is None or not self._heard:
+                raise SerError("stdin ended before any audio came; expected a WAV file or raw samples.")
+            samples = np.concatenate([samples, self._resampler.flush()])
         return len(data), samples
 
     def _make_resampler(self, format_: PcmFormat) -> Resampler:
