@@ -1,7 +1,8 @@
 """Lines on the wire: NDJSON out; NDJSON or Wyoming's framing in.
 
-Wyoming (https://github.com/OHF-Voice/wyoming) puts a JSON header on a line and may follow it by `data_length` bytes of
-JSON and `payload_length` bytes of anything. Every plain line of ours is a valid Wyoming event.
+Wyoming (https://github.com/OHF-Voice/wyoming) puts a JSON header on a line and may follow it by
+`data_length` bytes of JSON and `payload_length` bytes of anything. Every plain line of ours is a valid
+Wyoming event.
 """
 
 from __future__ import annotations
@@ -64,14 +65,14 @@ def _finite(value: object) -> object:
 class LineParser:
     """Cuts a byte stream into messages, whatever pieces it arrives in; never raises, never holds much.
 
-    `feed` adds bytes, iterating takes out what is complete. The caller may stop iterating and go on later: what it
-    has not taken stays in the buffer, so it must not feed on meanwhile.
+    `feed` adds bytes, `take` takes out what is complete. A caller may stop taking and go on later: the
+    rest stays in the buffer, so it should not feed meanwhile.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0
-        """Bytes at the buffer's start that hold no newline: a slow trickle is searched once, not over and over."""
+        """Bytes at the buffer's start without a newline: a trickle is searched once, not over and over."""
         self._skipping_line = False
         self._skip = 0
         """Payload bytes still to be thrown away."""
@@ -111,7 +112,7 @@ class LineParser:
                 return item
 
     def finish(self) -> Message | BadLine | None:
-        """Return what the end of the stream makes of an unfinished line: whole JSON is taken, half of it is bad."""
+        """Return what the stream's end makes of an unfinished line: whole JSON is taken, half is bad."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         item = None
@@ -121,9 +122,7 @@ class LineParser:
                 return BadLine(item.code, f"The last line has no newline and is cut off: {_excerpt(rest)}.")
         if self._header is not None:
             self._header = None
-            return BadLine(
-                "bad-framing", "The connection's sending side ended before its data block was whole."
-            )
+            return BadLine("bad-framing", "The sending side was closed before its data block was whole.")
         return item
 
     def _line(self) -> bytes | BadLine | None:
@@ -141,7 +140,7 @@ class LineParser:
                 self._skipping_line = True
                 return BadLine(
                     "line-too-long",
-                    f"A line is longer than {MAX_LINE} bytes; it was skipped up to its newline.",
+                    f"A line is longer than {MAX_LINE} bytes; it is skipped up to its newline.",
                 )
             if end < 0:
                 self._searched = len(self._buffer)
@@ -173,7 +172,7 @@ class LineParser:
                 header[name] = 0
             elif isinstance(length, bool) or not isinstance(length, int) or not 0 <= length <= limit:
                 return BadLine(
-                    "bad-framing", f"{name} must be an integer from 0 to {limit}, not {length!r:.60}."
+                    "bad-framing", f"{name} must be an integer from 0 to {limit}, not {length!r:.40}."
                 )
         if header.get("data") is None:
             header["data"] = {}
@@ -195,7 +194,7 @@ class LineParser:
         if isinstance(data, BadLine):
             self._skip = header["payload_length"]
             return BadLine(
-                "bad-framing", f"A data block of {length} bytes is no JSON object: {_excerpt(block)}."
+                "bad-framing", f"A data block of {length} bytes is no JSON object: {_excerpt(block)}"
             )
         header["data"].update(data)
         return self._finished(header)

@@ -45,8 +45,8 @@ class _Entry:
 class Subscription:
     """One subscriber's queue of encoded lines.
 
-    When it is full, the oldest partial emotion makes room; everything else is never dropped silently: if there is no
-    partial left, `on_overflow` is called and the subscription is closed.
+    When it is full, the oldest partial emotion makes room; nothing else is ever dropped silently: with no
+    partial left, the subscription is closed and `on_overflow` called.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Subscription:
         entry = self._queue.popleft()
         self._partials -= entry.partial
         if entry.dropped:
-            # Spliced in: the line was encoded once for all subscribers and ends with the two braces and a newline.
+            # Spliced in: the line was encoded once for all; it ends with two braces and a newline.
             return entry.line[:-3] + b',"dropped":%d}}\n' % entry.dropped
         return entry.line
 
@@ -170,7 +170,7 @@ class Publisher:
         self._subscriptions.pop(subscription, None)
 
     def add_listener(self, listener: Callable[[Event], None]) -> None:
-        """Call a function of this process with every event, after the subscribers: the live view, counters."""
+        """Call a function of this process with every event, after the subscribers: a live view, say."""
         self._listeners.append(listener)
 
     @property

@@ -1,0 +1,70 @@
+"""Where sockets, settings and state are found when nobody says otherwise."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+SYSTEM_SOCKET = Path("/run/ser-daemon/ser.sock")
+"""Made by the system's `.socket` unit."""
+
+SYSTEM_CONFIG = Path("/etc/ser-daemon/config.yaml")
+
+SOCKET_NAME = "ser.sock"
+
+
+def runtime_directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """Folder of the user's sockets: `$XDG_RUNTIME_DIR/ser-daemon`, or `~/.cache/ser-daemon` without one.
+
+    Source: XDG Base Directory Specification 0.8, which leaves the replacement to the program.
+    """
+    runtime = environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(runtime):
+        return Path(runtime) / "ser-daemon"
+    return _home(environ) / ".cache" / "ser-daemon"
+
+
+def user_socket(environ: Mapping[str, str] = os.environ) -> Path:
+    """Socket that a daemon started by a user makes."""
+    return runtime_directory(environ) / SOCKET_NAME
+
+
+def control_socket(path: Path) -> Path:
+    """Control socket that belongs to an event socket: `ser-control.sock` beside `ser.sock`."""
+    return path.with_name(f"{path.stem}-control{path.suffix}")
+
+
+def candidate_sockets(explicit: Path | None = None, environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Sockets that a client tries, in this order.
+
+    Only `explicit` where given, else only `$SER_SOCKET` where set, else the user's and then the system's.
+    """
+    if explicit is not None:
+        return [explicit]
+    if environ.get("SER_SOCKET"):
+        return [Path(environ["SER_SOCKET"])]
+    return [user_socket(environ), SYSTEM_SOCKET]
+
+
+def config_files(environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """Settings files in falling order of precedence, whether they exist or not."""
+    base = environ.get("XDG_CONFIG_HOME", "")
+    folder = Path(base) if os.path.isabs(base) else _home(environ) / ".config"
+    return [folder / "ser-daemon" / "config.yaml", SYSTEM_CONFIG]
+
+
+def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """Folder of what survives a restart: systemd's `$STATE_DIRECTORY`, else the user's (XDG)."""
+    # systemd joins several folders by colons; the first is ours (systemd.exec(5)).
+    given = environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if os.path.isabs(given):
+        return Path(given)
+    base = environ.get("XDG_STATE_HOME", "")
+    folder = Path(base) if os.path.isabs(base) else _home(environ) / ".local" / "state"
+    return folder / "ser-daemon"
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    home = environ.get("HOME", "")
+    return Path(home) if os.path.isabs(home) else Path("~").expanduser()

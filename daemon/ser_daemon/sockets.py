@@ -1,0 +1,213 @@
+"""Listening Unix sockets: made here, or handed over by systemd.
+
+Sources: unix(7), socket(7), flock(2), sd_listen_fds(3).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import stat
+import struct
+import time
+from collections.abc import Iterator, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ser_model.errors import SerError
+
+from ser_daemon.paths import runtime_directory
+
+MAX_PATH = 107
+"""Longest socket path in bytes: `sun_path` holds 108 with its closing zero."""
+
+BACKLOG = 512
+"""Connections that may wait to be accepted: more than may connect, so a burst never sees EAGAIN."""
+
+_FIRST_FD = 3
+_LOCK_SECONDS = 2.0
+
+
+class SocketError(SerError):
+    """A socket that can't be listened on."""
+
+
+@dataclass(slots=True)
+class Listener:
+    """A listening socket, and what to tidy up afterwards."""
+
+    sock: socket.socket
+    path: Path
+    identity: tuple[int, int] | None = None
+    """Device and inode of the socket file that we made; None for a socket that isn't ours to remove."""
+
+    def unlink(self) -> None:
+        """Remove the socket file, unless somebody else's is there by now."""
+        with contextlib.suppress(OSError):
+            found = os.lstat(self.path)
+            if (found.st_dev, found.st_ino) == self.identity:
+                os.unlink(self.path)
+
+
+def bind(path: Path, mode: int = 0o600) -> Listener:
+    """Listen on a path.
+
+    A socket file that nobody listens on any more is replaced. The default runtime folder is created where
+    missing.
+
+    Args:
+        path: absolute or relative, at most 107 bytes.
+        mode: permissions of the socket file; connecting needs write permission.
+
+    Raises:
+        SocketError: path too long, folder missing or not writable, another process listens there, or
+            something that is no socket is in the way.
+    """
+    length = len(os.fsencode(path))
+    if length > MAX_PATH:
+        raise SocketError(
+            f"The socket path {path} is {length} bytes long; Linux allows {MAX_PATH}. "
+            "Choose a shorter one with --socket."
+        )
+    _require_folder(path.parent)
+    with _locked(path.parent, path):
+        _clear(path)
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.bind(os.fspath(path))
+            # Before listen(): until then nobody can connect, whatever the umask let through.
+            os.chmod(path, mode)
+            # Inside the lock: a socket that is bound but doesn't listen would look stale to another daemon.
+            sock.listen(BACKLOG)
+            found = os.lstat(path)
+        except OSError as error:
+            sock.close()
+            raise SocketError(f"Cannot listen on {path}: {error.strerror or error}.") from None
+    sock.setblocking(False)
+    return Listener(sock, path, (found.st_dev, found.st_ino))
+
+
+def holder(path: Path) -> str | None:
+    """Name who listens on a socket file, `process 4711 (ser-daemon)`; None where nobody does.
+
+    Raises:
+        SocketError: it can't be told, because connecting is not permitted.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(os.fspath(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return None
+        except (BlockingIOError, TimeoutError):
+            return "another process, which is too busy to answer"
+        except OSError as error:
+            raise SocketError(f"Cannot tell whether {path} is in use: {error.strerror or error}.") from None
+        pid = peer_pid(probe)
+    if not pid:
+        return "another process"
+    name = ""
+    with contextlib.suppress(OSError):
+        name = f" ({Path(f'/proc/{pid}/comm').read_text().strip()})"
+    return f"process {pid}{name}"
+
+
+def peer_pid(sock: socket.socket) -> int:
+    """Process id at the other end (SO_PEERCRED: who connected, or who called listen); 0 if unknown."""
+    size = struct.calcsize("3i")
+    try:
+        pid, _uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    except OSError:
+        return 0
+    return int(pid)
+
+
+def inherited(environ: MutableMapping[str, str] = os.environ) -> dict[str, Listener]:
+    """Take over the sockets that systemd made, by their `FileDescriptorName=`; empty without any.
+
+    Without names the first is `events` and the second `control`. The variables are removed, as
+    sd_listen_fds(3) asks, so that no child takes them for its own.
+
+    Raises:
+        SocketError: one of them is not a listening Unix stream socket, or has another name.
+    """
+    pid, count = environ.pop("LISTEN_PID", ""), environ.pop("LISTEN_FDS", "")
+    names = [name for name in environ.pop("LISTEN_FDNAMES", "").split(":") if name]
+    if pid != str(os.getpid()) or not count.isdigit():
+        return {}
+    listeners: dict[str, Listener] = {}
+    for index in range(int(count)):
+        name = names[index] if names else ("events", "control")[index] if index < 2 else "unnamed"
+        if name not in ("events", "control") or name in listeners:
+            raise SocketError(
+                f"systemd passed a socket named {name!r}; expected one 'events' and at most one 'control' "
+                "(FileDescriptorName= in the .socket units)."
+            )
+        os.set_inheritable(_FIRST_FD + index, False)
+        listeners[name] = _listener_from_fd(_FIRST_FD + index, name)
+    return listeners
+
+
+def _listener_from_fd(fd: int, name: str) -> Listener:
+    try:
+        sock = socket.socket(fileno=fd)
+        listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise SocketError(f"systemd passed {name!r}, which is no socket: {error.strerror}.") from None
+    if sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM or not listening:
+        raise SocketError(f"systemd passed {name!r}, which is no Unix socket of ListenStream=PATH.")
+    sock.setblocking(False)
+    return Listener(sock, Path(os.fsdecode(sock.getsockname())))
+
+
+def _require_folder(folder: Path) -> None:
+    if folder == runtime_directory():
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SocketError(f"Cannot create the socket folder {folder}: {error.strerror}.") from None
+    if not folder.is_dir():
+        raise SocketError(f"The socket folder {folder} does not exist; create it or choose another --socket.")
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, path: Path) -> Iterator[None]:
+    """Keep other daemons from looking at the folder's sockets while we replace one."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise SocketError(f"Cannot listen on {path}: {error.strerror}.") from None
+    try:
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise SocketError(f"Another process keeps the folder {folder} locked.") from None
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _clear(path: Path) -> None:
+    """Remove a stale socket; refuse anything else that is in the way."""
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise SocketError(f"Cannot listen on {path}: {error.strerror}.") from None
+    if not stat.S_ISSOCK(found.st_mode):
+        raise SocketError(f"{path} exists and is no socket; remove it or choose another --socket.")
+    who = holder(path)
+    if who is not None:
+        raise SocketError(f"The socket {path} is held by {who}; stop it or choose another --socket.")
+    try:
+        os.unlink(path)
+    except OSError as error:
+        raise SocketError(f"Cannot remove the stale socket {path}: {error.strerror}.") from None
