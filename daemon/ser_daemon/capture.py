@@ -1,0 +1,283 @@
+"""The capture thread's loop: it alone opens, reads and closes the source, and it runs the gate."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from ser_daemon.health import SourceHealth
+from ser_daemon.hearing import Hearing, SpeechGate
+from ser_daemon.inbox import Inbox
+from ser_daemon.sources.base import AudioSource, Chunk, DeviceError, DeviceLost, boot_time
+from ser_daemon.speech_queue import AudioStatus, SpeechQueue
+
+log = logging.getLogger(__name__)
+
+IDLE_ROUND = 0.5
+"""Longest wait in seconds while the device is closed, so that the watchdog sees the loop come round."""
+
+FIRST_RETRY, LAST_RETRY = 0.5, 30.0
+"""Seconds until a missing device is tried again: doubling from the first to the last."""
+
+OPEN_ALLOWANCE = 8.0
+"""Seconds that opening a device may take: PortAudio asks every sound card for all it can do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptureSettings:
+    """How the capture loop treats its source."""
+
+    patient: bool = True
+    """Wait for a device that is missing at the start (a service does), instead of giving up."""
+    frame_deadline: float = 1.5
+    """Seconds without audio after which an open device counts as lost."""
+    silent_after: float = 60.0
+    """Seconds of digital zeros after which the state is `silent`."""
+
+
+class Capture:
+    """Reads a source and puts the gate's events, and its own states, into the speech queue.
+
+    `run` is the thread; the methods that return a future may be called from anywhere and are carried out
+    between two reads.
+    """
+
+    def __init__(
+        self,
+        source: AudioSource,
+        hearing: Hearing,
+        queue: SpeechQueue,
+        settings: CaptureSettings,
+        *,
+        muted: bool = False,
+        now: Callable[[], float] = time.monotonic,
+        inbox: Inbox | None = None,
+    ) -> None:
+        self.source = source
+        self.hearing = hearing
+        self.health = SourceHealth(settings.silent_after)
+        self.muted = muted
+        self.progress = 0
+        """Grows with every round of the loop; the supervisor watches it."""
+        self.reopened = 0
+        """Times that a device came back after a failure."""
+        self._queue = queue
+        self._settings = settings
+        self._now = now
+        self._inbox = inbox or Inbox()
+        self._status = AudioStatus("starting", source.name)
+        self._held_until = -math.inf
+        self._running = True
+        self._open = False
+        self._opening = False
+        self._fresh = True
+        """The source has given no samples since it was opened."""
+        self._worked = False
+        """The source has given samples at some time."""
+        self._last_audio = 0.0
+        self._retry_at = -math.inf
+        self._failures = 0
+
+    # Commands: any thread.
+
+    def mute(self) -> Future[None]:
+        """Close the device and end the open utterance; a source that ends is read on, unheard."""
+        return self._inbox.put(self._mute)
+
+    def unmute(self) -> Future[None]:
+        """Open the device again."""
+        return self._inbox.put(self._unmute)
+
+    def hold(self, ms: int | None) -> Future[None]:
+        """Ignore what is heard, for `ms` or (None) until `release`; the device stays open."""
+        until = math.inf if ms is None else self._now() + ms / 1000
+        return self._inbox.put(lambda: self._hold(until))
+
+    def release(self) -> Future[None]:
+        """Listen again."""
+        return self._inbox.put(lambda: self._hold(-math.inf))
+
+    def exchange(
+        self, gate: SpeechGate, source: AudioSource | None, settings: CaptureSettings
+    ) -> Future[None]:
+        """End the open utterance and go on with another gate and, if given, another source."""
+        return self._inbox.put(lambda: self._exchange(gate, source, settings))
+
+    def stop(self) -> Future[None]:
+        """End the open utterance, close the source and leave `run`."""
+        return self._inbox.put(self._stop)
+
+    @property
+    def allowance(self) -> float:
+        """Seconds that the present round may take, for the supervisor."""
+        if not self.source.live:
+            # The writer of a pipe may be silent for as long as it likes.
+            return math.inf
+        return OPEN_ALLOWANCE if self._opening else self._settings.frame_deadline + IDLE_ROUND
+
+    @property
+    def status(self) -> AudioStatus:
+        """The state last put into the queue."""
+        return self._status
+
+    # The thread.
+
+    def run(self) -> None:
+        """Capture until stopped or until the source ends.
+
+        Raises:
+            SerError: the file or stdin cannot be read, or the device is missing and nobody is patient.
+        """
+        if self.muted:
+            self._announce("muted")
+        try:
+            while self._running:
+                self.progress += 1
+                self._inbox.run_all()
+                if self._running:
+                    self._round()
+        finally:
+            self.hearing.end_utterance()
+            self._close()
+            self._queue.close()
+
+    def _round(self) -> None:
+        if self.muted and self.source.live:
+            self._inbox.wait(IDLE_ROUND)
+        elif self._open:
+            self._read()
+        elif (wait := self._retry_at - self._now()) > 0:
+            self._inbox.wait(min(wait, IDLE_ROUND))
+        else:
+            self._try_open()
+
+    def _try_open(self) -> None:
+        self._opening = True
+        try:
+            self.source.open()
+        except DeviceError as error:
+            if not self._settings.patient and not self._worked:
+                raise
+            self._device_failed(error)
+            return
+        finally:
+            self._opening = False
+        self._open = self._fresh = True
+        self._last_audio = self._now()
+        if not self.source.live:
+            self._announce_hearing()
+
+    def _read(self) -> None:
+        try:
+            chunk = self.source.read()
+            if chunk is not None:
+                self._check_deadline(chunk)
+        except DeviceError as error:
+            self._device_failed(error)
+            return
+        if chunk is None:
+            self._running = False
+        elif len(chunk.samples):
+            self._hear(chunk)
+
+    def _check_deadline(self, chunk: Chunk) -> None:
+        """A device that answers but gives no audio is as lost as one that does not answer."""
+        now = self._now()
+        if len(chunk.samples):
+            self._last_audio = now
+        elif self.source.live and now - self._last_audio > self._settings.frame_deadline:
+            raise DeviceLost(
+                f"The device '{self.source.name}' has given no audio for {self._settings.frame_deadline:g} s."
+            )
+
+    def _hear(self, chunk: Chunk) -> None:
+        live, fresh = self.source.live, self._fresh
+        block = self.hearing.hear(chunk, live=live, reopened=fresh, ignore=self.muted or self._held)
+        if live:
+            overflowed = chunk.overflowed or (block.lost > 0 and not fresh)
+            self.health.note(block, overflowed=overflowed, dropped=self._queue.dropped)
+        # Only audio proves that a device works: some open without complaint and fail at every read.
+        if self._failures:
+            self.reopened += 1
+        self._failures = 0
+        self._fresh, self._worked = False, True
+        self._announce_hearing()
+
+    def _device_failed(self, error: DeviceError) -> None:
+        self.hearing.end_utterance()
+        self._close()
+        delay = min(FIRST_RETRY * 2.0**self._failures, LAST_RETRY)
+        self._failures += 1
+        self._retry_at = self._now() + delay
+        self._announce("no-device", str(error), round(delay * 1000))
+
+    def _close(self) -> None:
+        self._open = False
+        self.source.close()
+        self.health.restart()
+
+    @property
+    def _held(self) -> bool:
+        return self._now() < self._held_until
+
+    def _announce_hearing(self) -> None:
+        if self.muted:
+            self._announce("muted")
+        elif self._held:
+            self._announce("held")
+        else:
+            self._announce(*self.health.verdict())
+
+    def _announce(self, state: str, reason: str | None = None, retry_in_ms: int | None = None) -> None:
+        """Put a state into the queue where it is news; log it where it is another state."""
+        known, self._status = self._status, AudioStatus(state, self.source.name, reason, retry_in_ms)
+        if self._status == known:
+            return
+        self._queue.put(self._status, boot_time())
+        if (state, self.source.name) != (known.state, known.device):
+            level = logging.WARNING if state in ("no-device", "silent", "degraded") else logging.INFO
+            log.log(level, "Audio state: %s (%s)%s", state, self.source.name, f": {reason}" if reason else "")
+
+    # Commands: this thread.
+
+    def _mute(self) -> None:
+        self.muted = True
+        self.hearing.end_utterance()
+        if self.source.live:
+            self._close()
+        self._announce("muted")
+
+    def _unmute(self) -> None:
+        self.muted = False
+        self._retry_now()
+        if self._open:
+            self._announce_hearing()
+        else:
+            self._announce("starting")
+
+    def _hold(self, until: float) -> None:
+        self._held_until = until
+        if self._held:
+            self.hearing.end_utterance()
+        if self._open and not self._fresh:
+            self._announce_hearing()
+
+    def _exchange(self, gate: SpeechGate, source: AudioSource | None, settings: CaptureSettings) -> None:
+        self.hearing.exchange(gate)
+        self._settings = settings
+        self.health = SourceHealth(settings.silent_after, self.health.overflows)
+        if source is not None:
+            self._close()
+            self.source = source
+            self._retry_now()
+
+    def _retry_now(self) -> None:
+        self._failures = 0
+        self._retry_at = -math.inf
+
+    def _stop(self) -> None:
+        self._running = False

@@ -1,0 +1,106 @@
+"""The sample clock: one position for every sample, held to the machine's boot-time clock."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ser_model.types import SAMPLE_RATE, Block
+
+from ser_daemon.sources.base import Chunk
+
+FLAGGED_TOLERANCE = 0.100
+"""Seconds a chunk may be late, after the device reported an overflow, before samples count as lost.
+Sound servers hand out audio in fragments, so a healthy stream's chunks are late by up to a fragment."""
+
+SILENT_TOLERANCE = 0.250
+"""Seconds a stream may stay late, unreported, before samples count as lost."""
+
+WINDOW = 1.0
+"""Seconds over which the least lateness is taken: a stalled reader catches up within it, a gap stays."""
+
+SURE_LOSS = 1.0
+"""Seconds of lateness that no device's buffer could make up for (suspend, a stopped process)."""
+
+DRIFT = 0.0005
+"""Greatest relative drift of a device's clock that is followed instead of counted as a loss (500 ppm)."""
+
+
+class SampleClock:
+    """Gives every chunk of a source its position; one per process, it never goes back and is never reset.
+
+    A live source is compared with the boot-time clock: what is missing after an overflow, a reopening, a
+    mute or a suspend is inserted as `Block.lost`. A source that ends (file, stdin) only counts samples, so
+    that positions are the same whether it is read in real time or faster.
+    """
+
+    def __init__(self) -> None:
+        self.position = 0
+        """Position of the next sample."""
+        self.lost = 0
+        """Samples inserted so far, in all."""
+        self._origin: float | None = None
+        self._recent: deque[tuple[float, float]] = deque()
+        """(arrival, origin as that chunk alone would have it) of the last `WINDOW` seconds."""
+
+    @property
+    def origin(self) -> float | None:
+        """Boot time in seconds of position 0, as the most punctual chunks tell it; None before the first."""
+        return self._origin
+
+    def place(self, chunk: Chunk, *, live: bool, reopened: bool = False) -> Block:
+        """Turn a chunk into a block.
+
+        Args:
+            chunk: what the source gave.
+            live: the source is a device (see the class).
+            reopened: the source was opened anew before this chunk, so time certainly went missing.
+        """
+        missing = self._missing(chunk, reopened) if live else self._count(chunk)
+        start = self.position + missing
+        self.position = start + len(chunk.samples)
+        self.lost += missing
+        return Block(samples=chunk.samples, start=start, arrival=chunk.arrival, lost=missing)
+
+    def _count(self, chunk: Chunk) -> int:
+        """Note when a source that ends began; nothing of it is ever missing."""
+        if self._origin is None:
+            self._origin = chunk.arrival - (self.position + len(chunk.samples)) / SAMPLE_RATE
+        return 0
+
+    def _missing(self, chunk: Chunk, reopened: bool) -> int:
+        """Samples that time says must have come before this chunk, and did not."""
+        duration = len(chunk.samples) / SAMPLE_RATE
+        told = chunk.arrival - self.position / SAMPLE_RATE - duration
+        if self._origin is None:
+            self._origin = told
+        if told < self._origin:
+            # A chunk cannot be early: the chunks that set the origin were late.
+            self._origin = told
+        self._recent.append((chunk.arrival, told))
+        while self._recent[0][0] < chunk.arrival - WINDOW:
+            self._recent.popleft()
+
+        gap = self._gap(told - self._origin, chunk, reopened)
+        if gap <= 0:
+            self._follow_drift(duration)
+            return 0
+        self._recent.clear()
+        return round(gap * SAMPLE_RATE)
+
+    def _gap(self, late: float, chunk: Chunk, reopened: bool) -> float:
+        """Seconds of audio that are missing, given how late this chunk is; 0 where none are."""
+        if reopened or late > SURE_LOSS or (chunk.overflowed and late > FLAGGED_TOLERANCE):
+            return late
+        least = self._least_late()
+        spans_window = chunk.arrival - self._recent[0][0] > 0.9 * WINDOW
+        return least if spans_window and least > SILENT_TOLERANCE else 0.0
+
+    def _least_late(self) -> float:
+        """Lateness in seconds of the most punctual of the recent chunks."""
+        assert self._origin is not None
+        return min(told for _, told in self._recent) - self._origin
+
+    def _follow_drift(self, duration: float) -> None:
+        """Let the origin follow a device whose clock is slower than the machine's."""
+        assert self._origin is not None
+        self._origin += min(max(self._least_late(), 0.0), DRIFT * duration)

@@ -1,0 +1,84 @@
+"""The inference thread's loop: from gated speech to results, asleep while nobody speaks."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ser_model.types import Emotion, GateEvent, Result, SpeechAudio, SpeechStarted
+
+from ser_daemon.sources.base import boot_time
+from ser_daemon.speech_queue import AudioStatus, SpeechQueue, UseAnalyzer
+
+REMEMBERED = 256
+"""Pieces of audio whose arrival is remembered: frames of some 30 ms, so seconds, longer than any hangover."""
+
+
+class SpeechAnalyzer(Protocol):
+    """What the inference loop needs of `ser_model.recognizer.Analyzer`."""
+
+    def push(self, event: GateEvent) -> Sequence[Result]:
+        """Take what the gate said; return what can be said about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A result and how long it took."""
+
+    result: Result
+    latency: float
+    """Seconds from the arrival of the last sample judged until the result was there."""
+
+
+class Inference:
+    """Feeds the analyzer from the speech queue and hands on, in order, results and states."""
+
+    def __init__(
+        self,
+        queue: SpeechQueue,
+        analyzer: SpeechAnalyzer,
+        emit: Callable[[Judged | AudioStatus], None],
+        *,
+        now: Callable[[], float] = boot_time,
+    ) -> None:
+        self.progress = 0
+        """Grows with every item; the supervisor watches it."""
+        self._queue = queue
+        self._analyzer = analyzer
+        self._emit = emit
+        self._now = now
+        self._arrivals: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
+        """(position after the last sample, arrival) of the latest pieces of audio."""
+
+    def run(self) -> None:
+        """Work until the queue is closed and empty."""
+        while (entry := self._queue.get()) is not None:
+            item, arrival = entry
+            self.progress += 1
+            match item:
+                case AudioStatus():
+                    self._emit(item)
+                case UseAnalyzer():
+                    self._analyzer = item.analyzer
+                case _:
+                    self._analyze(item, arrival)
+
+    def _analyze(self, event: GateEvent, arrival: float) -> None:
+        match event:
+            case SpeechStarted():
+                self._arrivals.clear()
+            case SpeechAudio():
+                self._arrivals.append((event.start + len(event.samples), arrival))
+        for result in self._analyzer.push(event):
+            latency = self._now() - self._arrival_of(result, arrival)
+            self._emit(Judged(result, latency))
+
+    def _arrival_of(self, result: Result, arrival: float) -> float:
+        """When the last sample behind a result was available."""
+        if isinstance(result, Emotion):
+            for end, came in self._arrivals:
+                if end >= result.end:
+                    return came
+        return arrival

@@ -1,0 +1,62 @@
+"""Whether the microphone was muted, remembered across restarts."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+FILE_NAME = "muted"
+
+
+class MuteMemory:
+    """A file `muted` in the state directory that holds `1` or `0`.
+
+    A directory that cannot be written is no reason to stop listening, or to go on listening when asked not
+    to: the daemon runs on, and says once that the setting will not survive a restart.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / FILE_NAME
+        self._warned = False
+
+    def load(self, *, default: bool) -> bool:
+        """What was stored last; `default` (the setting `start_muted`) where nothing legible was."""
+        try:
+            text = self._path.read_text(encoding="ascii").strip()
+        except FileNotFoundError:
+            return default
+        except (OSError, UnicodeError) as error:
+            self._warn(f"could not be read: {error}")
+            return default
+        if text not in ("0", "1"):
+            self._warn("is neither 0 nor 1")
+            return default
+        return default or text == "1"
+
+    def store(self, muted: bool) -> None:
+        """Remember; replaced in one step, so that a crash leaves the old or the new value."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=".muted-", dir=self._path.parent)
+            try:
+                with os.fdopen(handle, "w", encoding="ascii") as file:
+                    file.write("1\n" if muted else "0\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(name, self._path)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.unlink(name)
+                raise
+        except OSError as error:
+            self._warn(f"could not be written: {error.strerror}; mute will not survive a restart")
+
+    def _warn(self, what: str) -> None:
+        if not self._warned:
+            self._warned = True
+            log.warning("The state file %s %s.", self._path, what)

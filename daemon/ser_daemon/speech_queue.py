@@ -1,0 +1,113 @@
+"""The queue from the capture thread to the inference thread, bounded in samples."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ser_model.types import SAMPLE_RATE, GateEvent, SpeechAudio
+
+if TYPE_CHECKING:
+    from ser_model.recognizer import Analyzer
+
+CAPACITY = 10 * SAMPLE_RATE
+"""Samples that may wait: ten seconds, hundreds of times what a healthy machine ever lets pile up."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudioStatus:
+    """What the capture thread has to say about its source."""
+
+    state: str
+    """One of `starting listening muted held no-device silent degraded stopping`."""
+    device: str
+    reason: str | None = None
+    retry_in_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UseAnalyzer:
+    """From here on, utterances are judged by another analyzer (the configuration was reloaded)."""
+
+    analyzer: Analyzer
+
+
+Item = GateEvent | AudioStatus | UseAnalyzer
+
+
+class SpeechQueue:
+    """First in, first out; what a slow reader costs is the oldest waiting audio, never a start or an end.
+
+    States travel in the same queue, so that the final of an utterance which a mute ended goes out before
+    the state `muted` does.
+    """
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._capacity = capacity
+        self._items: deque[tuple[Item, float]] = deque()
+        self._waiting = 0
+        self._closed = False
+        self._changed = threading.Condition()
+        self.dropped = 0
+        """Samples dropped so far, in all."""
+
+    @property
+    def waiting(self) -> int:
+        """Samples in the queue."""
+        return self._waiting
+
+    def put(self, item: Item, arrival: float, *, wait: bool = False) -> None:
+        """Append an item.
+
+        Args:
+            item: what happened; audio counts towards the capacity.
+            arrival: boot-time clock in seconds at which the audio behind it was available.
+            wait: True for a source that can be read slower (a file): wait for room instead of dropping.
+        """
+        size = _samples(item)
+        with self._changed:
+            if wait and size:
+                self._changed.wait_for(
+                    lambda: self._closed or not self._waiting or self._waiting + size <= self._capacity
+                )
+            self._items.append((item, arrival))
+            self._waiting += size
+            if size and self._waiting > self._capacity:
+                self._drop_oldest()
+            self._changed.notify_all()
+
+    def _drop_oldest(self) -> None:
+        """Drop audio from the front until the rest fits; the newest audio stays in any case."""
+        kept: deque[tuple[Item, float]] = deque()
+        while self._waiting > self._capacity and len(self._items) > 1:
+            entry = self._items.popleft()
+            size = _samples(entry[0])
+            if size:
+                self._waiting -= size
+                self.dropped += size
+            else:
+                kept.append(entry)
+        self._items.extendleft(reversed(kept))
+
+    def get(self) -> tuple[Item, float] | None:
+        """The next item and its arrival; waits for one; None when the queue is closed and empty."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._closed)
+            if not self._items:
+                return None
+            item, arrival = self._items.popleft()
+            self._waiting -= _samples(item)
+            self._changed.notify_all()
+            return item, arrival
+
+    def close(self) -> None:
+        """Say that nothing will follow; what waits is still given out."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def _samples(item: Item) -> int:
+    return len(item.samples) if isinstance(item, SpeechAudio) else 0
