@@ -35,9 +35,7 @@ def record(config: AudioConfig, tell: Tell) -> tuple[str, Samples, Samples]:
     """
     source = make_source(config)
     if not source.live:
-        raise SerError(
-            f"{source.name} is no microphone: measure recordings with --from SILENCE SPEECH instead."
-        )
+        raise SerError(f"{source.name} is no microphone: measure recordings with --from instead.")
     source.open()
     try:
         tell(f"Microphone: {source.name}", False)
@@ -93,6 +91,4 @@ def _next(source: AudioSource) -> Samples:
             break
         if len(chunk.samples):
             return chunk.samples
-    raise SerError(
-        f"{source.name} gives no audio: check that it is connected and not used by another program."
-    )
+    raise SerError(f"{source.name} gives no audio: check that it is connected and not muted.")

@@ -35,7 +35,7 @@ class Measurement:
     noise_floor_dbfs: float
     """Level of the room: median of the lowest levels of half seconds."""
     speech_level_dbfs: float
-    """Mean power of speech without its pauses (as the active level of ITU-T P.56, with the gate's decision)."""
+    """Mean power of speech without its pauses (as ITU-T P.56, with the gate deciding what is speech)."""
     snr_db: float
     """Speech level above the noise floor."""
     gain_db: float
@@ -64,8 +64,8 @@ def measure(silence: Samples, speech: Samples) -> Measurement:
     spans, voiced = _utterances(speech, floor)
     if voiced < MIN_VOICED_SECONDS:
         raise SerError(
-            f"The speech recording holds {voiced:.1f} s of speech, expected at least {MIN_VOICED_SECONDS:g} s: "
-            "say a sentence or two at the place where you usually speak."
+            f"The speech recording holds {voiced:.1f} s of speech, expected at least "
+            f"{MIN_VOICED_SECONDS:g} s: say a sentence or two at the place where you usually speak."
         )
     spoken = np.concatenate([speech[start:end] for start, end in spans])
     clipped = clipped_share(spoken)
@@ -86,7 +86,7 @@ def measure(silence: Samples, speech: Samples) -> Measurement:
         noise_floor_dbfs=floor,
         speech_level_dbfs=level,
         snr_db=max(level - floor, 0.0),
-        gain_db=_detector_gain(levels, floor),
+        gain_db=_detector_gain(level, floor),
         peak_dbfs=_peak_dbfs(spoken),
         clipped_share=clipped,
         dc_offset=float(np.mean(silence)) / 32768.0,
@@ -103,8 +103,8 @@ def frame_levels(samples: Samples) -> npt.NDArray[np.float64]:
 def clipped_share(samples: Samples) -> float:
     """Return the share of samples on flat tops: three or more in a row within 1 % of the recording's peak.
 
-    Relative to the peak, since a stage before the converter, or a volume control behind it, clips below full scale.
-    The few highest waves of a sound recording touch that band for a sample or three; clipping does so all the time.
+    Relative to the peak, since an amplifier before the converter clips below full scale, too. The few highest
+    waves of a sound recording touch that band for a sample or three; a clipped one does so all the time.
     """
     magnitude = np.abs(samples.astype(np.int32))
     peak = int(magnitude.max(initial=0))
@@ -120,8 +120,8 @@ def clipped_share(samples: Samples) -> float:
 def _noise_floor(silence: Samples) -> float:
     """Check the silence and return its level.
 
-    The lowest level of each half second (minimum statistics, as the gate tracks it), and of those the median: a
-    chair or a cough lifts some of them, a device that starts with zeros lowers some.
+    The lowest level of each half second (minimum statistics, as the gate tracks it), and of those the median:
+    a chair or a cough lifts some of them, a device that starts with zeros lowers some.
     """
     seconds = len(silence) / SAMPLE_RATE
     if seconds < MIN_SILENCE_SECONDS:
@@ -131,7 +131,8 @@ def _noise_floor(silence: Samples) -> float:
         )
     if not silence.any():
         raise SerError(
-            "The silence recording holds nothing but zeros: unmute the microphone, or switch noise suppression off."
+            "The silence recording holds nothing but zeros: unmute the microphone, "
+            "or switch its noise suppression off."
         )
     clipped = float(np.mean(np.abs(silence.astype(np.int32)) >= 32767))
     if clipped > _CLIPPED_SHARE:
@@ -146,9 +147,7 @@ def _noise_floor(silence: Samples) -> float:
             "record the room while nobody speaks, without radio or television."
         )
     pairs = _pairs(frame_levels(silence))
-    slots = [
-        pairs[at : at + _SLOT_FRAMES].min() for at in range(0, len(pairs) - _SLOT_FRAMES + 1, _SLOT_FRAMES)
-    ]
+    slots = pairs[: len(pairs) - len(pairs) % _SLOT_FRAMES].reshape(-1, _SLOT_FRAMES).min(axis=1)
     return max(float(np.median(slots)), SILENCE_DBFS)
 
 
@@ -158,7 +157,7 @@ def _pairs(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _utterances(samples: Samples, floor: float | None) -> tuple[list[tuple[int, int]], float]:
-    """Return where the gate hears speech, as (first sample, sample after the last), and the voiced seconds."""
+    """Return the (first sample, sample after the last) of each utterance, and the voiced seconds."""
     gate = Gate(GateConfig(noise_floor_dbfs=floor))
     spans: list[tuple[int, int]] = []
     onset, voiced = 0, 0
@@ -171,17 +170,12 @@ def _utterances(samples: Samples, floor: float | None) -> tuple[list[tuple[int, 
     return spans, voiced / SAMPLE_RATE
 
 
-def _detector_gain(levels: npt.NDArray[np.float64], floor: float) -> float:
-    """Return the gain to which the gate itself comes at the loudest of these frames.
-
-    It starts from the top, since it falls at once but rises by only 2 dB a second.
-    """
+def _detector_gain(level_dbfs: float, floor_dbfs: float) -> float:
+    """Return the gain to which the gate itself comes when it hears speech of this level."""
+    # From above: the gain falls at once, but rises by only 2 dB a second.
     gain = DetectorGain(FRAME / SAMPLE_RATE, start_db=100.0)
-    lowest = math.inf
-    for level in levels:
-        gain.push(float(level), floor)
-        lowest = min(lowest, gain.db)
-    return lowest
+    gain.push(level_dbfs, floor_dbfs)
+    return gain.db
 
 
 def _peak_dbfs(samples: Samples) -> float:

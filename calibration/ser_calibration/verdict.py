@@ -41,7 +41,7 @@ _CHECKS: tuple[tuple[bool, Callable[[Measurement], bool], str], ...] = (
     (
         False,
         lambda m: m.peak_dbfs > -1.0,
-        "The loudest moments reach full scale: lower the microphone's gain by 6 dB, so that shouting is not clipped.",
+        "The loudest moments reach full scale: lower the microphone's gain by 6 dB, or shouting is clipped.",
     ),
     (
         False,
@@ -56,8 +56,8 @@ _CHECKS: tuple[tuple[bool, Callable[[Measurement], bool], str], ...] = (
     (
         False,
         lambda m: m.pause_dbfs < m.noise_floor_dbfs - 10,
-        "Pauses between words are much quieter than the silence recording: switch automatic gain control and noise "
-        "suppression off, or record both in the same room.",
+        "Pauses between words are much quieter than the silence recording: switch automatic gain control "
+        "and noise suppression off, or record both in the same room.",
     ),
 )
 """(serious, when, what to say); levels are rules of thumb for speech at one to three metres."""
