@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ser_model.audio_file import Resampler
@@ -11,7 +11,8 @@ from ser_model.types import SAMPLE_RATE
 
 from ser_daemon.audio_config import AudioConfig
 from ser_daemon.sources import portaudio
-from ser_daemon.sources.base import Chunk, DeviceBusy, DeviceError, DeviceLost, boot_time
+from ser_daemon.sources.alsa_holders import held_devices
+from ser_daemon.sources.base import Chunk, DeviceBusy, DeviceError, DeviceLost, NoSuchDevice, boot_time
 from ser_daemon.sources.portaudio import Device
 
 _MOST_CHANNELS = 8
@@ -50,7 +51,7 @@ class Microphone:
         """
         self.close()
         with portaudio.opening() as (sd, devices):
-            device = portaudio.find_device(self._wanted, devices)
+            device = _find(self._wanted, devices)
             channels = _channels(device, self._config.channel)
             stream, rate = self._start(sd, device, channels)
             self._stream = stream
@@ -105,7 +106,7 @@ class Microphone:
                     stream.close(ignore_errors=True)
                 if _is_busy(error):
                     raise DeviceBusy(
-                        f'The microphone "{device.name}" is in use by another program; close that program, '
+                        f'The microphone "{device.name}" is in use by another program; end that program, '
                         "or choose a device of the sound server."
                     ) from error
                 refusal = error
@@ -114,6 +115,20 @@ class Microphone:
         raise DeviceError(
             f'The microphone "{device.name}" cannot be opened: {_reason(refusal)}.'
         ) from refusal
+
+
+def _find(wanted: str, devices: Sequence[Device]) -> Device:
+    """The device, or what stands in its way: a device that is held is not among `devices`."""
+    try:
+        return portaudio.find_device(wanted, devices)
+    except NoSuchDevice:
+        for held in held_devices():
+            if wanted.casefold() in held.name.casefold() or (wanted == "default" and not devices):
+                raise DeviceBusy(
+                    f'The microphone "{held.name}" is in use by {held.program} (process {held.pid}); '
+                    "end that program, or choose a device of the sound server."
+                ) from None
+        raise
 
 
 def _attempts(device: Device) -> Iterator[tuple[float, str]]:
@@ -140,6 +155,7 @@ def _is_busy(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """PortAudio's words, and those of the sound system below it where it passes them on."""
-    host = error.args[2][2] if len(error.args) > 2 else ""
-    return ": ".join(text for text in (str(error.args[0]), host) if text)
+    """The sound system's own words where PortAudio passes them on, else PortAudio's."""
+    if len(error.args) > 2:
+        return str(error.args[2][2])
+    return str(error.args[0]).rpartition(": ")[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import difflib
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ _MISSING = (
 
 _lock = threading.RLock()
 _open_streams = 0
+_silenced = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ def library() -> Any:
         DeviceError: the library does not start
     """
     with _lock:
+        _silence_c_stderr()
         try:
             import sounddevice
         except OSError as error:
@@ -52,7 +55,6 @@ def library() -> Any:
         except Exception as error:
             # sounddevice starts PortAudio while it is imported, and has no name for its error yet.
             raise DeviceError(f"The PortAudio library does not start: {error}.") from error
-        _quieten_alsa()
         return sounddevice
 
 
@@ -183,14 +185,23 @@ def _query(sd: Any) -> list[Device]:
     ]
 
 
-def _quieten_alsa() -> None:
-    """Keep ALSA's library from writing about every device that it tries to the terminal.
+def _silence_c_stderr() -> None:
+    """Keep ALSA, JACK and PortAudio from writing about everything that they try to the terminal.
 
-    sounddevice sends stderr to /dev/null while PortAudio starts; this is for what ALSA says later, at every
-    open. stderr stays as it is, for the other threads write their log there. The handler is libc's labs(3),
-    which ignores all but a first integer and has no effect: a handler made by ctypes would need memory that
-    is writable and executable, which a hardened service may not have. NULL would mean ALSA's own handler.
+    They write to libc's stream `stderr`, Python's log to file descriptor 2. So the stream is pointed to
+    /dev/null and the descriptor stays as it is; redirecting that would lose what other threads log meanwhile.
+    Only glibc's variable is known to be writable.
     """
-    with contextlib.suppress(OSError, AttributeError):
-        nothing = ctypes.cast(ctypes.CDLL(None).labs, ctypes.c_void_p)
-        ctypes.CDLL("libasound.so.2").snd_lib_error_set_handler(nothing)
+    global _silenced
+    if _silenced:
+        return
+    _silenced = True
+    try:
+        os.confstr("CS_GNU_LIBC_VERSION")
+        libc = ctypes.CDLL(None)
+        libc.fopen.restype = ctypes.c_void_p
+        stream = libc.fopen(os.devnull.encode(), b"we")
+        if stream:
+            ctypes.c_void_p.in_dll(libc, "stderr").value = stream
+    except (ValueError, OSError, AttributeError):
+        return
