@@ -94,18 +94,18 @@ class StdinSource:
         """Read until `read_ms` of audio have come, `read_ms` of time have passed, or the end came."""
         deadline = boot_time() + self._config.read_ms / 1000
         pieces = [np.zeros(0, np.int16)]
-        got = 0
-        while not self._ended and self._wait(deadline - boot_time()):
-            wanted = _PIPE_BYTES
-            if stream.format is not None:
-                block = stream.format.rate * self._config.read_ms // 1000 * stream.format.frame_bytes
-                wanted = max(block, stream.format.frame_bytes) - got
-            count, samples = self._take(stream, wanted)
+        left = self._block_bytes(stream)
+        while left > 0 and not self._ended and self._wait(deadline - boot_time()):
+            count, samples = self._take(stream, left)
             pieces.append(samples)
-            got += count
-            if got >= wanted:
-                break
+            left -= count
         return np.concatenate(pieces)
+
+    def _block_bytes(self, stream: PcmStream) -> int:
+        """Bytes of `read_ms` of audio, whole frames and at least one."""
+        if stream.format is None:
+            return _PIPE_BYTES
+        return max(1, stream.format.rate * self._config.read_ms // 1000) * stream.format.frame_bytes
 
     def _wait(self, seconds: float) -> bool:
         """Whether there is something to read, or the end, within `seconds`."""
