@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ser_daemon.config import SYSTEM_FILE, load_config
+from ser_daemon.config import load_config
+from ser_daemon.paths import SYSTEM_CONFIG
 from ser_daemon.profiles import MicrophoneProfile, file_name, profile_folders, write_profile
 from ser_model.errors import SerError
 
@@ -49,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     place = mic.add_mutually_exclusive_group()
     place.add_argument("--output", type=Path, metavar="FILE", help="where to write the profile")
     place.add_argument(
-        "--system", action="store_true", help=f"write it for the system service, below {SYSTEM_FILE.parent}"
+        "--system", action="store_true", help=f"write it for the system service, below {SYSTEM_CONFIG.parent}"
     )
     return parser
 
@@ -58,10 +59,6 @@ def _mic(options: argparse.Namespace) -> int:
     overrides = {"audio.device": options.device, "audio.channel": options.channel}
     config = load_config(environ=os.environ, overrides=overrides)
     device = config.audio.device
-    folders = profile_folders(os.environ)
-    # Known before somebody sits still for ten seconds.
-    if len(folders) < 2 and not (options.output or options.system):
-        raise SerError("There is no home folder to write the profile to: name a file with --output.")
 
     # Loaded late: NumPy and ONNX Runtime take a moment that --help need not wait for.
     from ser_model.audio_file import read_audio
@@ -84,7 +81,8 @@ def _mic(options: argparse.Namespace) -> int:
         snr_db=measured.snr_db,
     )
     print(summary(measured))
-    path = options.output or folders[-1 if options.system else 0] / file_name(device)
+    user, system = profile_folders(os.environ)
+    path = options.output or (system if options.system else user) / file_name(device)
     write_profile(profile, path)
     print(f"\nProfile of {device!r} written to {path}; ser-daemon uses it from its next start.")
     return 0

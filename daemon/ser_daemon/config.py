@@ -7,10 +7,11 @@ Each layer overrides single keys of the one below: command line > `SER_*` enviro
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ser_daemon import paths
 from ser_daemon.config_schema import (
     KEYS,
     SECTIONS,
@@ -33,9 +34,6 @@ __all__ = [
     "load_config",
 ]
 
-SYSTEM_FILE = Path("/etc/ser-daemon/config.yaml")
-"""The machine's settings."""
-
 _SHORT_VARIABLES = {"SER_SOCKET": "socket.path"}
 """Variables that stand for a key without naming its section; clients read them as well."""
 
@@ -48,7 +46,7 @@ def load_config(
     path: Path | None = None,
     environ: Mapping[str, str],
     overrides: Mapping[str, object] | None = None,
-    system_file: Path = SYSTEM_FILE,
+    usual: Sequence[Path] | None = None,
 ) -> Config:
     """Return the merged and checked configuration.
 
@@ -56,12 +54,12 @@ def load_config(
         path: The file of `--config`; must exist. None: the one that `SER_CONFIG` names, if any.
         environ: Environment variables.
         overrides: From the command line, by dotted key; None as a value means "not given".
-        system_file: The machine's config file; may be missing.
+        usual: Files that are read where they exist, the strongest first; None: the user's and the machine's.
 
     Raises:
         ConfigError: A file can't be read, or a setting is not accepted; one sentence with its place.
     """
-    files = config_files(environ, path, system_file)
+    files = config_files(environ, path, usual)
     settings: dict[str, Setting] = {}
     for file in reversed(files):
         settings |= read_config_file(file)
@@ -73,7 +71,7 @@ def load_config(
 
 
 def config_files(
-    environ: Mapping[str, str], path: Path | None = None, system_file: Path = SYSTEM_FILE
+    environ: Mapping[str, str], path: Path | None = None, usual: Sequence[Path] | None = None
 ) -> list[Path]:
     """Return the config files that are read, the strongest first.
 
@@ -87,21 +85,18 @@ def config_files(
         if not named.expanduser().is_file():
             raise ConfigError(f"{origin}: there is no file {named}; check the path, or leave it out")
         found.append(named.expanduser())
-    for usual in (user_file(environ), system_file):
-        # A file that is there but can't be read must not be passed over silently.
-        if usual is not None and usual.exists() and usual not in found:
-            found.append(usual)
+    for file in paths.config_files(environ) if usual is None else usual:
+        if file not in found and _exists(file):
+            found.append(file)
     return found
 
 
-def user_file(environ: Mapping[str, str]) -> Path | None:
-    """Return where the user's own config file would be; None for a user without a home."""
-    base = environ.get("XDG_CONFIG_HOME", "")
-    # The XDG base directory specification says to ignore relative paths.
-    if base.startswith("/"):
-        return Path(base) / "ser-daemon" / "config.yaml"
-    home = environ.get("HOME", "")
-    return Path(home) / ".config" / "ser-daemon" / "config.yaml" if home.startswith("/") else None
+def _exists(file: Path) -> bool:
+    """Whether there is such a file; one that can't be looked at must not be passed over silently."""
+    try:
+        return file.is_file()
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot look at this file: {error.strerror}") from None
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Setting]:

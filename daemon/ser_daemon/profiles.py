@@ -19,10 +19,10 @@ from typing import Any
 
 from ser_model.config import GateConfig
 
-from ser_daemon.config import SYSTEM_FILE, Config, user_file
-from ser_daemon.config_schema import RULES, Key, Rule
+from ser_daemon.config_schema import RULES, Config, Key, Rule
 from ser_daemon.config_values import ConfigError, Setting, did_you_mean
 from ser_daemon.config_yaml import compose, entries, read_scalar
+from ser_daemon.paths import config_files
 
 FORMAT = 1
 """Grows when old readers would misunderstand a file."""
@@ -116,10 +116,9 @@ def write_profile(profile: MicrophoneProfile, path: Path) -> None:
         ) from None
 
 
-def profile_folders(environ: Mapping[str, str], system_file: Path = SYSTEM_FILE) -> list[Path]:
+def profile_folders(environ: Mapping[str, str]) -> list[Path]:
     """Return the folders that profiles are read from, the user's before the machine's."""
-    user = user_file(environ)
-    return [file.parent / "profiles" for file in (user, system_file) if file is not None]
+    return [file.parent / "profiles" for file in config_files(environ)]
 
 
 def file_name(device: str) -> str:
