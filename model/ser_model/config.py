@@ -13,7 +13,7 @@ class GateConfig:
     """Voice activity detector: `silero` or `webrtc`."""
     webrtc_mode: int = 3
     """Aggressiveness of the WebRTC detector, 0 to 3."""
-    threshold: float = 0.5
+    threshold: float = 0.4
     """Silero's speech probability from which a frame counts as voiced, 0 to 1."""
     pre_roll_ms: int = 300
     """Audio before the onset that belongs to the utterance."""

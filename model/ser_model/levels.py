@@ -1,0 +1,113 @@
+"""Levels of a stream of frames: the noise floor, and the gain of the copy that the detector hears."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_model.types import Samples
+
+SILENCE_DBFS = -96.0
+"""Lowest level reported: below the least significant bit of 16-bit audio."""
+
+
+def dbfs(samples: npt.NDArray[np.float32]) -> float:
+    """Root mean square level of samples in ±1, in dB relative to full scale, at least -96."""
+    if len(samples) == 0:
+        return SILENCE_DBFS
+    power = float(np.dot(samples, samples)) / len(samples)
+    return max(10.0 * math.log10(power + 1e-12), SILENCE_DBFS)
+
+
+class NoiseFloor:
+    """Lowest level of the last seconds.
+
+    A minimum, not an average: an average climbs while somebody talks and makes the gate deaf to the rest
+    of the sentence (minimum statistics, Martin 2001, doi 10.1109/89.928915, without its bias correction).
+    """
+
+    _SPAN_SECONDS = 8.0
+    _SLOTS = 16
+
+    def __init__(self, frame_seconds: float, start_dbfs: float | None = None) -> None:
+        self._frames_per_slot = max(1, round(self._SPAN_SECONDS / self._SLOTS / frame_seconds))
+        self._minima: deque[float] = deque(maxlen=self._SLOTS)
+        if start_dbfs is not None:
+            self._minima.append(start_dbfs)
+        self._current = math.inf
+        self._count = 0
+        self._smooth: float | None = None
+        self.dbfs = start_dbfs if start_dbfs is not None else SILENCE_DBFS
+
+    def push(self, level_dbfs: float) -> None:
+        """Take the level of the next frame."""
+        # Two frames' mean: one frame that happens to be quiet is not the room.
+        pair = level_dbfs if self._smooth is None else (level_dbfs + self._smooth) / 2
+        self._smooth = level_dbfs
+        self._current = min(self._current, pair)
+        self._count += 1
+        if self._count == self._frames_per_slot:
+            self._minima.append(self._current)
+            self._current, self._count = math.inf, 0
+        self.dbfs = max(min(min(self._minima, default=math.inf), self._current), SILENCE_DBFS)
+
+
+class DetectorGain:
+    """Gain that brings the loudest sound of the last seconds to a level that detectors were made for.
+
+    Falls within a syllable, rises slowly; never lifts the noise floor itself to a level where it could pass for
+    speech. Only the detector hears the result: the network gets the samples as they came.
+    """
+
+    _TARGET_DBFS = -25.0
+    _FLOOR_DBFS = -45.0
+    _RISE_DB_PER_SECOND = 2.0
+    # Not at once: a step in the first syllable makes Silero miss some shouted sentences altogether.
+    _FALL_DB_PER_SECOND = 16.0
+    _RANGE_DB = (-10.0, 40.0)
+
+    def __init__(self, frame_seconds: float, start_db: float | None = None) -> None:
+        self._rise = self._RISE_DB_PER_SECOND * frame_seconds
+        self._fall = self._FALL_DB_PER_SECOND * frame_seconds
+        self.db = 20.0 if start_db is None else start_db
+
+    def push(self, level_dbfs: float, floor_dbfs: float) -> float:
+        """Take a frame's level and the noise floor; return the factor for this very frame."""
+        low, high = self._RANGE_DB
+        ceiling = min(self._TARGET_DBFS - level_dbfs, self._FLOOR_DBFS - floor_dbfs, high)
+        self.db = max(min(self.db + self._rise, max(ceiling, self.db - self._fall)), low)
+        return float(10.0 ** (self.db / 20.0))
+
+
+class LoudExtent:
+    """First and last loud moment of an utterance, finer than a detector's frames and without its lag.
+
+    Loud is what lies less than 30 dB below the utterance's peak so far, and clear of the noise floor.
+    """
+
+    _RANGE_DB = 30.0
+    # Peaks of Gaussian noise in some ms lie about 10 dB above its level.
+    _CREST_DB = 10.0
+
+    def __init__(self, block: int) -> None:
+        self._block = block
+        self._peak = SILENCE_DBFS
+        self.first: int | None = None
+        """Position of the first loud block, None as long as there is none."""
+        self.last = 0
+        """Position after the last loud block."""
+
+    def push(self, samples: Samples, start: int, quiet_dbfs: float) -> None:
+        """Take the samples from position `start`; a level of `quiet_dbfs` or less is never loud."""
+        blocks = samples[: len(samples) - len(samples) % self._block].reshape(-1, self._block)
+        peaks = np.abs(blocks.astype(np.int32)).max(axis=1)
+        levels = 20.0 * np.log10(np.maximum(peaks, 0.5) / 32768.0)
+        self._peak = max(self._peak, float(levels.max(initial=SILENCE_DBFS)))
+        loud = np.flatnonzero(levels > max(self._peak - self._RANGE_DB, quiet_dbfs + self._CREST_DB))
+        if len(loud):
+            if self.first is None:
+                self.first = start + int(loud[0]) * self._block
+            self.last = start + int(loud[-1] + 1) * self._block
