@@ -1,0 +1,39 @@
+"""What a person sees of the daemon: a live picture in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from typing import Protocol, TextIO
+
+from ser_daemon.events import Event
+from ser_daemon.view_text import PlainView
+
+__all__ = ["PlainView", "View", "make_view"]
+
+
+class View(Protocol):
+    """Shows events and levels to a person."""
+
+    def event(self, event: Event) -> None:
+        """Show an event."""
+
+    def level(self, dbfs: float | None, noise_floor_dbfs: float | None) -> None:
+        """Show the present level and noise floor; None where there is none.
+
+        Also the live view's pulse: call it a few times a second.
+        """
+
+    def message(self, text: str) -> None:
+        """Show a sentence of the program's own."""
+
+    def close(self) -> None:
+        """Give the terminal back as it was. Can be called again."""
+
+
+def make_view(plain: bool, stream: TextIO) -> View:
+    """Return the live view where `stream` is a terminal and `plain` is false, else the plain one."""
+    if plain or not stream.isatty():
+        return PlainView(stream)
+    # Only here: importing rich takes time and memory that a service has no use for.
+    from ser_daemon.view_live import LiveView
+
+    return LiveView(stream)
