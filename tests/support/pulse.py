@@ -8,6 +8,7 @@ configuration once.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -28,6 +29,8 @@ ctl.!default { type pulse }
 """
 _PROGRAMS = ("pulseaudio", "pactl", "paplay")
 _START_SECONDS = 20.0
+# A test run that is killed cannot clean up: setpriv(1) has the kernel end the server with it.
+_END_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 
 
 class PulseAudio:
@@ -65,6 +68,7 @@ class PulseAudio:
         with log:
             self._server = subprocess.Popen(
                 [
+                    *_END_WITH_PARENT,
                     *("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"),
                     *("--disallow-exit", "--realtime=no", "--high-priority=no", "--disable-shm=yes"),
                     "--load=module-native-protocol-unix",
@@ -171,6 +175,7 @@ class PulseAudio:
         }
 
 
+@functools.cache
 def missing() -> str | None:
     """Why there can be no virtual microphone here; None if there can."""
     absent = [program for program in _PROGRAMS if shutil.which(program) is None]

@@ -95,6 +95,7 @@ class ScriptedGate:
     def __init__(self) -> None:
         self.level_dbfs = -100.0
         self.noise_floor_dbfs = -60.0
+        self.gain_db = 0.0
         self.blocks: list[Block] = []
         self._count = 0
         self._end = 0
