@@ -29,8 +29,6 @@ ctl.!default { type pulse }
 """
 _PROGRAMS = ("pulseaudio", "pactl", "paplay")
 _START_SECONDS = 20.0
-# A test run that is killed cannot clean up: setpriv(1) has the kernel end the server with it.
-_END_WITH_PARENT = ("setpriv", "--pdeathsig", "TERM") if shutil.which("setpriv") else ()
 
 
 class PulseAudio:
@@ -68,7 +66,6 @@ class PulseAudio:
         with log:
             self._server = subprocess.Popen(
                 [
-                    *_END_WITH_PARENT,
                     *("pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no"),
                     *("--disallow-exit", "--realtime=no", "--high-priority=no", "--disable-shm=yes"),
                     "--load=module-native-protocol-unix",
