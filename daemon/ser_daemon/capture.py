@@ -13,7 +13,7 @@ from ser_daemon.health import SourceHealth
 from ser_daemon.hearing import Hearing, SpeechGate
 from ser_daemon.inbox import Inbox
 from ser_daemon.sources.base import AudioSource, Chunk, DeviceError, DeviceLost, boot_time
-from ser_daemon.speech_queue import AudioStatus, SpeechQueue
+from ser_daemon.speech_queue import AudioStatus, SpeechAnalyzer, SpeechQueue
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,22 @@ class Capture:
         settings: CaptureSettings,
         *,
         muted: bool = False,
+        on_open: Callable[[Capture], None] | None = None,
         now: Callable[[], float] = time.monotonic,
         inbox: Inbox | None = None,
     ) -> None:
+        """Prepare to capture.
+
+        Args:
+            source: opened by `run`, not before.
+            hearing: where chunks go.
+            queue: where states go.
+            settings: see there.
+            muted: start without touching the device.
+            on_open: called, in the thread of `run`, whenever the source was opened: its name is known then.
+            now: a monotonic clock in seconds.
+            inbox: how commands arrive.
+        """
         self.source = source
         self.hearing = hearing
         self.health = SourceHealth(settings.silent_after)
@@ -67,6 +80,7 @@ class Capture:
         """Times that a device came back after a failure."""
         self._queue = queue
         self._settings = settings
+        self._on_open = on_open
         self._now = now
         self._inbox = inbox or Inbox()
         self._status = AudioStatus("starting", source.name)
@@ -102,10 +116,15 @@ class Capture:
         return self._inbox.put(lambda: self._hold(-math.inf))
 
     def exchange(
-        self, gate: SpeechGate, source: AudioSource | None, settings: CaptureSettings
+        self,
+        settings: CaptureSettings,
+        *,
+        gate: SpeechGate | None = None,
+        analyzer: SpeechAnalyzer | None = None,
+        source: AudioSource | None = None,
     ) -> Future[None]:
-        """End the open utterance and go on with another gate and, if given, another source."""
-        return self._inbox.put(lambda: self._exchange(gate, source, settings))
+        """End the open utterance and go on with other settings, and with what else is given."""
+        return self._inbox.put(lambda: self._exchange(settings, gate, analyzer, source))
 
     def stop(self) -> Future[None]:
         """End the open utterance, close the source and leave `run`."""
@@ -118,6 +137,11 @@ class Capture:
             # The writer of a pipe may be silent for as long as it likes.
             return math.inf
         return OPEN_ALLOWANCE if self._opening else self._settings.frame_deadline + IDLE_ROUND
+
+    @property
+    def held(self) -> bool:
+        """What is heard is ignored for now."""
+        return self._now() < self._held_until
 
     @property
     def status(self) -> AudioStatus:
@@ -165,9 +189,13 @@ class Capture:
             self._device_failed(error)
             return
         finally:
+            # In this order: the supervisor must not measure the opening with the allowance of a read.
+            self.progress += 1
             self._opening = False
         self._open = self._fresh = True
         self._last_audio = self._now()
+        if self._on_open is not None:
+            self._on_open(self)
         if not self.source.live:
             self._announce_hearing()
 
@@ -196,7 +224,7 @@ class Capture:
 
     def _hear(self, chunk: Chunk) -> None:
         live, fresh = self.source.live, self._fresh
-        block = self.hearing.hear(chunk, live=live, reopened=fresh, ignore=self.muted or self._held)
+        block = self.hearing.hear(chunk, live=live, reopened=fresh, ignore=self.muted or self.held)
         if live:
             overflowed = chunk.overflowed or (block.lost > 0 and not fresh)
             self.health.note(block, overflowed=overflowed, dropped=self._queue.dropped)
@@ -220,21 +248,22 @@ class Capture:
         self.source.close()
         self.health.restart()
 
-    @property
-    def _held(self) -> bool:
-        return self._now() < self._held_until
-
     def _announce_hearing(self) -> None:
         if self.muted:
             self._announce("muted")
-        elif self._held:
+        elif self.held:
             self._announce("held")
         else:
             self._announce(*self.health.verdict())
 
     def _announce(self, state: str, reason: str | None = None, retry_in_ms: int | None = None) -> None:
         """Put a state into the queue where it is news; log it where it is another state."""
-        known, self._status = self._status, AudioStatus(state, self.source.name, reason, retry_in_ms)
+        clock = self.hearing.clock
+        position = None if clock.origin is None else clock.position
+        known, self._status = (
+            self._status,
+            AudioStatus(state, self.source.name, reason, retry_in_ms, position),
+        )
         if self._status == known:
             return
         self._queue.put(self._status, boot_time())
@@ -261,13 +290,19 @@ class Capture:
 
     def _hold(self, until: float) -> None:
         self._held_until = until
-        if self._held:
+        if self.held:
             self.hearing.end_utterance()
         if self._open and not self._fresh:
             self._announce_hearing()
 
-    def _exchange(self, gate: SpeechGate, source: AudioSource | None, settings: CaptureSettings) -> None:
-        self.hearing.exchange(gate)
+    def _exchange(
+        self,
+        settings: CaptureSettings,
+        gate: SpeechGate | None,
+        analyzer: SpeechAnalyzer | None,
+        source: AudioSource | None,
+    ) -> None:
+        self.hearing.exchange(gate, analyzer)
         self._settings = settings
         self.health = SourceHealth(settings.silent_after, self.health.overflows)
         if source is not None:

@@ -10,7 +10,7 @@ from ser_model.types import Block, GateEvent
 
 from ser_daemon.clock import SampleClock
 from ser_daemon.sources.base import Chunk, boot_time
-from ser_daemon.speech_queue import SpeechQueue
+from ser_daemon.speech_queue import SpeechAnalyzer, SpeechQueue, UseAnalyzer
 
 
 class SpeechGate(Protocol):
@@ -26,6 +26,10 @@ class SpeechGate(Protocol):
     @property
     def noise_floor_dbfs(self) -> float:
         """Level of what counts as silence."""
+
+    @property
+    def gain_db(self) -> float:
+        """Gain of the copy that the detector hears."""
 
     def push(self, block: Block) -> Sequence[GateEvent]:
         """Hear a block."""
@@ -72,10 +76,13 @@ class Hearing:
         """End the open utterance, if any, with what it had."""
         self._forward(self.gate.finish("closed"), boot_time())
 
-    def exchange(self, gate: SpeechGate) -> None:
-        """End the open utterance and go on with another gate."""
+    def exchange(self, gate: SpeechGate | None = None, analyzer: SpeechAnalyzer | None = None) -> None:
+        """End the open utterance and go on with another gate, another analyzer or both."""
         self.end_utterance()
-        self.gate, self._base = gate, self._last
+        if gate is not None:
+            self.gate, self._base = gate, self._last
+        if analyzer is not None:
+            self._queue.put(UseAnalyzer(analyzer), boot_time())
 
     def _forward(self, events: Sequence[GateEvent], arrival: float, *, wait: bool = False) -> None:
         for event in events:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from ser_model.types import Emotion, GateEvent, Result, SpeechAudio, SpeechStarted
 
 from ser_daemon.sources.base import boot_time
-from ser_daemon.speech_queue import AudioStatus, SpeechQueue, UseAnalyzer
+from ser_daemon.speech_queue import AudioStatus, Mark, SpeechAnalyzer, SpeechQueue, UseAnalyzer
 
 REMEMBERED = 256
 """Pieces of audio whose arrival is remembered: frames of some 30 ms, so seconds, longer than any hangover."""
 
-
-class SpeechAnalyzer(Protocol):
-    """What the inference loop needs of `ser_model.recognizer.Analyzer`."""
-
-    def push(self, event: GateEvent) -> Sequence[Result]:
-        """Take what the gate said; return what can be said about it."""
+ALLOWANCE = 10.0
+"""Seconds that one item may take: thousands of times what it does take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +28,9 @@ class Judged:
     """Seconds from the arrival of the last sample judged until the result was there."""
 
 
+Outcome = Judged | AudioStatus | Mark
+
+
 class Inference:
     """Feeds the analyzer from the speech queue and hands on, in order, results and states."""
 
@@ -39,12 +38,13 @@ class Inference:
         self,
         queue: SpeechQueue,
         analyzer: SpeechAnalyzer,
-        emit: Callable[[Judged | AudioStatus], None],
+        emit: Callable[[Outcome], None],
         *,
         now: Callable[[], float] = boot_time,
     ) -> None:
         self.progress = 0
-        """Grows with every item; the supervisor watches it."""
+        """Grows with every item."""
+        self._working = False
         self._queue = queue
         self._analyzer = analyzer
         self._emit = emit
@@ -52,18 +52,25 @@ class Inference:
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
         """(position after the last sample, arrival) of the latest pieces of audio."""
 
+    @property
+    def allowance(self) -> float:
+        """Seconds that the present round may take, for the supervisor; waiting for speech is no work."""
+        return ALLOWANCE if self._working else math.inf
+
     def run(self) -> None:
         """Work until the queue is closed and empty."""
         while (entry := self._queue.get()) is not None:
             item, arrival = entry
             self.progress += 1
+            self._working = True
             match item:
-                case AudioStatus():
+                case AudioStatus() | Mark():
                     self._emit(item)
                 case UseAnalyzer():
                     self._analyzer = item.analyzer
                 case _:
                     self._analyze(item, arrival)
+            self._working = False
 
     def _analyze(self, event: GateEvent, arrival: float) -> None:
         match event:

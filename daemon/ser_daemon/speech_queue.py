@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from ser_model.types import SAMPLE_RATE, GateEvent, SpeechAudio
-
-if TYPE_CHECKING:
-    from ser_model.recognizer import Analyzer
+from ser_model.types import SAMPLE_RATE, GateEvent, Result, SpeechAudio
 
 CAPACITY = 10 * SAMPLE_RATE
 """Samples that may wait: ten seconds, hundreds of times what a healthy machine ever lets pile up."""
@@ -25,16 +23,30 @@ class AudioStatus:
     device: str
     reason: str | None = None
     retry_in_ms: int | None = None
+    position: int | None = field(default=None, compare=False)
+    """Where the sample clock was; None before the first sample."""
+
+
+class SpeechAnalyzer(Protocol):
+    """What the inference loop needs of `ser_model.recognizer.Analyzer`."""
+
+    def push(self, event: GateEvent) -> Sequence[Result]:
+        """Take what the gate said; return what can be said about it."""
 
 
 @dataclass(frozen=True, slots=True)
 class UseAnalyzer:
     """From here on, utterances are judged by another analyzer (the configuration was reloaded)."""
 
-    analyzer: Analyzer
+    analyzer: SpeechAnalyzer
 
 
-Item = GateEvent | AudioStatus | UseAnalyzer
+@dataclass(frozen=True, slots=True, eq=False)
+class Mark:
+    """Comes out at the other end when all that was put in before it has."""
+
+
+Item = GateEvent | AudioStatus | UseAnalyzer | Mark
 
 
 class SpeechQueue:

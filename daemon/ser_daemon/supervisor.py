@@ -63,29 +63,27 @@ class StallDetector:
     """
 
     def __init__(self, watched: Watched) -> None:
+        self.stalled = False
+        """The present round takes longer than it may."""
+        self.patient = False
+        """The present round may take forever."""
         self._watched = watched
         self._progress = watched.progress
-        self._stalled = 0.0
+        self._waited = 0.0
         self._looked: float | None = None
 
     def look(self, now: float) -> bool:
         """Look at the loop; True when it came round since the last look."""
         elapsed = 0.0 if self._looked is None else min(now - self._looked, 2 * TICK)
         self._looked = now
-        came_round = self._watched.progress != self._progress
-        self._progress = self._watched.progress
-        self._stalled = 0.0 if came_round else self._stalled + elapsed
+        # The allowance first: a loop counts a round before it begins one with another allowance.
+        allowance = self._watched.allowance
+        progress = self._watched.progress
+        came_round, self._progress = progress != self._progress, progress
+        self.patient = math.isinf(allowance)
+        self._waited = 0.0 if came_round or self.patient else self._waited + elapsed
+        self.stalled = self._waited > allowance
         return came_round
-
-    @property
-    def stalled(self) -> bool:
-        """Whether the present round takes longer than it may."""
-        return self._stalled > self._watched.allowance
-
-    @property
-    def patient(self) -> bool:
-        """Whether the present round may take forever."""
-        return math.isinf(self._watched.allowance)
 
 
 class Supervisor:

@@ -231,7 +231,7 @@ def test_a_muted_file_is_read_on_unheard_so_that_positions_stay_true() -> None:
 def test_a_reloaded_gate_goes_on_counting_utterances() -> None:
     scene = Scene()
     scene.say(1.0, 3.0)
-    scene.at(2.0, lambda: scene.capture.exchange(ScriptedGate(), None, scene.settings))
+    scene.at(2.0, lambda: scene.capture.exchange(scene.settings, gate=ScriptedGate()))
     items = scene.run(5)
     assert story(items) == ["listening", "+1", "-1 closed", "+2", "-2 silence"]
     assert {item.utterance for item in items if isinstance(item, SpeechAudio)} == {1, 2}
@@ -240,7 +240,7 @@ def test_a_reloaded_gate_goes_on_counting_utterances() -> None:
 def test_a_reload_can_bring_another_device() -> None:
     scene = Scene()
     other = ScriptedSource(scene.world, name="other mic")
-    scene.at(2.0, lambda: scene.capture.exchange(ScriptedGate(), other, scene.settings))
+    scene.at(2.0, lambda: scene.capture.exchange(scene.settings, source=other))
     items = scene.run(5)
     assert [item.device for item in items if isinstance(item, AudioStatus)] == ["mic", "other mic"]
     assert not scene.source.is_open

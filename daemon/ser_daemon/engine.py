@@ -1,0 +1,163 @@
+"""The two working threads, put together from a configuration, and changed when it is reloaded."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+
+from ser_model.config import GateConfig
+from ser_model.estimator import Model
+from ser_model.gate import Gate
+from ser_model.recognizer import Analyzer
+
+from ser_daemon.capture import Capture, CaptureSettings
+from ser_daemon.config import Config
+from ser_daemon.events import AudioState, Event, from_result, to_ms, wall_time
+from ser_daemon.hearing import Hearing
+from ser_daemon.inference import Inference, Judged, Outcome
+from ser_daemon.profiles import gate_with_profile, profile_folders
+from ser_daemon.sources import AudioSource, boot_time, make_source
+from ser_daemon.speech_queue import AudioStatus, Mark, SpeechQueue
+from ser_daemon.supervisor import Worker
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Another configuration with what it needs, ready to be used."""
+
+    config: Config
+    gate_config: GateConfig
+    gate: Gate | None
+    """None: the present one goes on; so with the others."""
+    model: Model
+    analyzer: Analyzer | None
+    source: AudioSource | None
+
+
+class Engine:
+    """Source, gate, queue, model and the threads that run them; everything but sockets and signals."""
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        emit: Callable[[Outcome], None],
+        ended: Callable[[Worker], None],
+        muted: bool = False,
+        patient: bool = True,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """Load and wire everything; nothing is opened and no thread runs yet.
+
+        Args:
+            config: the configuration.
+            emit: called by the inference thread with every result and state.
+            ended: called by a thread as its last act.
+            muted: start without opening the device.
+            patient: wait for a missing device instead of failing.
+            environ: where the user's folders are named.
+
+        Raises:
+            SerError: the model or the settings cannot be used.
+        """
+        self.config = config
+        self.model = Model.load(config.model.path)
+        self.queue = SpeechQueue()
+        self._folders = profile_folders(environ)
+        self._patient = patient
+        source = make_source(config.audio)
+        self._gate_config = self._gate_for(config, source.name)
+        self.capture = Capture(
+            source,
+            Hearing(Gate(self._gate_config), self.queue),
+            self.queue,
+            self._settings(config),
+            muted=muted,
+            on_open=self._fit_gate,
+        )
+        self.inference = Inference(self.queue, Analyzer(self.model, config.decision), emit)
+        self.workers = (
+            Worker("capture", self.capture.run, ended),
+            Worker("inference", self.inference.run, ended),
+        )
+
+    def start(self) -> None:
+        """Start the threads."""
+        for worker in self.workers:
+            worker.start()
+
+    def mark(self) -> Mark:
+        """Send a mark after everything that the capture thread has said so far."""
+        mark = Mark()
+        self.queue.put(mark, boot_time())
+        return mark
+
+    def prepare(self, config: Config) -> Change:
+        """Load what another configuration needs, without using it yet; slow, so for a thread of its own.
+
+        Raises:
+            SerError: the model cannot be used.
+        """
+        old = self.config
+        source = make_source(config.audio) if config.audio != old.audio else None
+        gate_config = self._gate_for(config, source.name if source else self.capture.source.name)
+        # A path may hold another file by now; what is inside the package does not change.
+        reload_model = config.model != old.model or config.model.path is not None
+        model = Model.load(config.model.path) if reload_model else self.model
+        new_analyzer = reload_model or config.decision != old.decision
+        return Change(
+            config=config,
+            gate_config=gate_config,
+            gate=Gate(gate_config) if gate_config != self._gate_config else None,
+            model=model,
+            analyzer=Analyzer(model, config.decision) if new_analyzer else None,
+            source=source,
+        )
+
+    def use(self, change: Change) -> Future[None]:
+        """Go over to what was prepared; an open utterance ends with what it had."""
+        self.config, self.model, self._gate_config = change.config, change.model, change.gate_config
+        settings = self._settings(change.config)
+        return self.capture.exchange(
+            settings, gate=change.gate, analyzer=change.analyzer, source=change.source
+        )
+
+    def event(self, outcome: Judged | AudioStatus) -> Event:
+        """What goes on the wire for a result or a state."""
+        if isinstance(outcome, AudioStatus):
+            return AudioState(
+                state=outcome.state,
+                device=outcome.device,
+                reason=outcome.reason,
+                retry_in_ms=outcome.retry_in_ms,
+                timestamp=None if outcome.position is None else to_ms(outcome.position),
+                time=wall_time(time.time()),
+            )
+        origin = time.time() - boot_time() + (self.capture.hearing.clock.origin or 0.0)
+        return from_result(outcome.result, origin=origin, latency_ms=outcome.latency * 1000)
+
+    def _fit_gate(self, capture: Capture) -> None:
+        """Use the profile of the device that was opened: what `default` is, is known only then."""
+        gate_config = self._gate_for(self.config, capture.source.name)
+        if gate_config != self._gate_config:
+            self._gate_config = gate_config
+            capture.hearing.exchange(Gate(gate_config))
+
+    def _gate_for(self, config: Config, device: str) -> GateConfig:
+        gate_config, remarks = gate_with_profile(config, device, self._folders)
+        for remark in remarks:
+            log.info("%s", remark)
+        return gate_config
+
+    def _settings(self, config: Config) -> CaptureSettings:
+        return CaptureSettings(
+            patient=self._patient,
+            frame_deadline=config.service.frame_deadline_seconds,
+            silent_after=config.service.silent_seconds,
+        )

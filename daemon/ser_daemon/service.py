@@ -1,0 +1,333 @@
+"""The running daemon: event loop, sockets, signals, supervision, and an end that always comes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from ser_model.errors import SerError
+
+from ser_daemon.config import Config
+from ser_daemon.control import Control
+from ser_daemon.engine import Engine
+from ser_daemon.events import AudioState, Event, Hello, VoiceStarted, VoiceStopped, to_ms, wall_time
+from ser_daemon.inference import Outcome
+from ser_daemon.metrics import Metrics
+from ser_daemon.mute import MuteMemory
+from ser_daemon.notify import Notifier
+from ser_daemon.paths import control_socket, state_directory, user_socket
+from ser_daemon.publisher import Publisher
+from ser_daemon.server import Server, Status
+from ser_daemon.speech_queue import Mark
+from ser_daemon.supervisor import TICK, Supervisor, Worker
+from ser_daemon.view import PlainView, View
+
+log = logging.getLogger(__name__)
+
+LEVEL_PERIOD = 0.1
+"""Seconds between two levels for the live view."""
+
+FINISH_SECONDS = 0.5
+"""Time that the threads get, beyond one read, to finish the open utterance when the daemon is to end."""
+
+DRAIN_SECONDS = 0.2
+"""Time that subscribers get to read what is queued when the daemon is told to end."""
+
+DRAIN_AT_END_SECONDS = 1.0
+"""The same at the end of a file, where nobody is waiting for the daemon to be gone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What is decided by how the daemon was started, not by its configuration."""
+
+    service: bool = False
+    """Run by a service manager: wait for a missing device instead of failing at the start."""
+    make_view: Callable[[], View] | None = None
+    """Makes what shows a person what subscribers get; called once nothing can fail any more, because a live
+    view takes over the terminal. None: no view."""
+    notice: str | None = None
+    """A sentence for that person."""
+
+
+class Service:
+    """One run of the daemon."""
+
+    def __init__(self, config: Config, options: Options, load: Callable[[], Config]) -> None:
+        """Set up; loads the model, opens nothing.
+
+        Args:
+            config: the configuration.
+            options: how it was started.
+            load: reads the configuration again, for a reload.
+
+        Raises:
+            SerError: the model or the settings cannot be used.
+        """
+        self._config = config
+        self._options = options
+        self._notifier = Notifier()
+        self._metrics = Metrics()
+        self._publisher = Publisher(config.socket.queue_size)
+        self._marks: dict[Mark, asyncio.Future[None]] = {}
+        self._state = AudioState(state="starting", device=config.audio.device)
+        self._speaking = False
+        self._view: View | None = None
+        self._end = asyncio.Event()
+        self._error: SerError | None = None
+        self._exit_code = 0
+        self._reason: str | None = None
+        """Why the daemon ends, where it was not told to."""
+        self._told_to_end = False
+        self._loop = asyncio.get_running_loop()
+        # A file is no microphone: a mute neither applies to it at the start nor is changed by it.
+        is_file = config.audio.device.startswith("file:")
+        memory = None if is_file else MuteMemory(config.service.state_directory or state_directory())
+        self._engine = Engine(
+            config,
+            emit=self._from_thread,
+            ended=self._thread_ended,
+            muted=memory is not None and memory.load(default=config.service.start_muted),
+            patient=options.service,
+        )
+        self._running = set(self._engine.workers)
+        self._finished = asyncio.Event()
+        self._control = Control(self._engine, memory, self._notifier, load, self._settled)
+        self._server = Server(
+            self._publisher, self._control, self._status, self._snapshot, config.socket.max_clients
+        )
+
+    async def run(self) -> int:
+        """Run until told to end, until the source ends, or until something breaks.
+
+        Returns:
+            the process's exit code
+
+        Raises:
+            SerError: a socket cannot be made, or the source cannot be read.
+        """
+        path = self._config.socket.path or user_socket()
+        await self._server.start(path, self._config.socket.control_path or control_socket(path))
+        self._publisher.add_listener(self._note)
+        self._install_signals()
+        self._open_view()
+        self._engine.start()
+        watching = [asyncio.create_task(self._end.wait()), asyncio.create_task(self._supervise())]
+        if self._view is not None and not isinstance(self._view, PlainView):
+            watching.append(asyncio.create_task(self._show_level()))
+        self._notifier.ready(f"Serving {path}")
+        log.info("Serving %s with model %s.", path, self._engine.model.name)
+        done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
+        await self._shut_down()
+        for task in watching:
+            task.cancel()
+        for task in done:
+            task.result()
+        if self._error is not None:
+            raise self._error
+        return self._exit_code
+
+    # What the threads say. The first two run in the threads, the rest in the event loop.
+
+    def _from_thread(self, outcome: Outcome) -> None:
+        self._loop.call_soon_threadsafe(self._publish, outcome)
+
+    def _thread_ended(self, worker: Worker) -> None:
+        self._loop.call_soon_threadsafe(self._worker_ended, worker)
+
+    def _publish(self, outcome: Outcome) -> None:
+        if isinstance(outcome, Mark):
+            waiting = self._marks.pop(outcome, None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(None)
+        else:
+            self._publisher.publish(self._engine.event(outcome))
+
+    async def _settled(self) -> None:
+        """Wait until everything that the capture thread has said so far is published."""
+        future = self._loop.create_future()
+        mark = self._engine.mark()
+        self._marks[mark] = future
+        try:
+            await future
+        finally:
+            self._marks.pop(mark, None)
+
+    def _note(self, event: Event) -> None:
+        self._metrics.note(event)
+        match event:
+            case AudioState():
+                self._state = event
+            case VoiceStarted():
+                self._speaking = True
+            case VoiceStopped():
+                self._speaking = False
+        self._show(lambda view: view.event(event))
+
+    # The view.
+
+    def _open_view(self) -> None:
+        if self._options.make_view is None:
+            return
+        self._view = self._options.make_view()
+        status = self._status()
+        hello = Hello(
+            server=f"ser-daemon {status.version}",
+            model=status.model,
+            labels=status.labels,
+            state=status.state,
+            speaking=status.speaking,
+            muted=status.muted,
+            device=status.device,
+        )
+        self._show(lambda view: view.event(hello))
+        if self._options.notice is not None:
+            notice = self._options.notice
+            self._show(lambda view: view.message(notice))
+
+    def _show(self, draw: Callable[[View], None]) -> None:
+        """Draw; a terminal or pipe that is gone ends the daemon as Ctrl-C would."""
+        if self._view is None:
+            return
+        try:
+            draw(self._view)
+        except OSError:
+            self._view = None
+            self._told_to_end = True
+            self._end.set()
+
+    async def _show_level(self) -> None:
+        """Feed the live view, whose pulse this is."""
+        while True:
+            await asyncio.sleep(LEVEL_PERIOD)
+            status = self._status()
+            self._show(partial(_draw_level, status=status))
+
+    # Answers.
+
+    def _status(self) -> Status:
+        capture = self._engine.capture
+        gate, clock = capture.hearing.gate, capture.hearing.clock
+        hears = self._state.state in ("listening", "degraded", "silent")
+        return Status(
+            model=self._engine.model.name,
+            labels=tuple(self._engine.model.labels),
+            state=self._state.state,
+            reason=self._state.reason,
+            speaking=self._speaking,
+            muted=capture.muted,
+            held=capture.held,
+            device=capture.source.name,
+            uptime_seconds=self._metrics.uptime_seconds,
+            timestamp=to_ms(clock.position),
+            level_dbfs=gate.level_dbfs if hears else None,
+            noise_floor_dbfs=gate.noise_floor_dbfs if hears else None,
+            gain_db=gate.gain_db if hears else None,
+        )
+
+    def _snapshot(self) -> dict[str, float | int]:
+        return self._metrics.snapshot(self._engine.capture, self._engine.queue)
+
+    # Watching over the threads.
+
+    async def _supervise(self) -> None:
+        loops = (self._engine.capture, self._engine.inference)
+        supervisor = Supervisor(
+            list(zip(self._engine.workers, loops, strict=True)),
+            alive=self._notifier.watchdog,
+            stuck=self._break_off,
+        )
+        while True:
+            await asyncio.sleep(TICK)
+            supervisor.look(time.monotonic())
+
+    def _worker_ended(self, worker: Worker) -> None:
+        self._running.discard(worker)
+        error = worker.error
+        if isinstance(error, SerError):
+            self._error = self._error or error
+            self._reason = str(error)
+            self._end.set()
+        elif error is not None:
+            log.error("The %s thread failed.", worker.name, exc_info=error)
+            self._break_off(f"The {worker.name} thread failed.")
+        elif not self._running:
+            # The capture thread closes the queue behind it, and the inference thread has emptied it.
+            self._end.set()
+        if not self._running:
+            self._finished.set()
+
+    def _break_off(self, sentence: str) -> None:
+        """End with a failure, so that the service manager starts the daemon again."""
+        self._reason = f"{sentence} The daemon ends."
+        self._exit_code = 1
+        self._end.set()
+
+    # The end.
+
+    def _install_signals(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.add_signal_handler(number, self._told, number)
+        self._loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
+
+    def _told(self, number: int) -> None:
+        if self._told_to_end:
+            # Asked twice: whatever hangs, the process ends now.
+            os._exit(128 + number)
+        self._told_to_end = True
+        self._end.set()
+
+    def _reload_soon(self) -> None:
+        async def reload() -> None:
+            try:
+                log.info("%s", await self._control.reload())
+            except SerError as error:
+                log.error("%s", error)
+
+        self._reload_task = self._loop.create_task(reload())
+
+    async def _shut_down(self) -> None:
+        """End the open utterance, tell the subscribers, close; bounded in every step."""
+        self._end.set()
+        patience = self._config.audio.read_ms / 1000 + FINISH_SECONDS
+        drain = DRAIN_SECONDS if self._told_to_end else DRAIN_AT_END_SECONDS
+        last_resort = threading.Timer(patience + drain + 1.0, _exit_hard, ["The end took too long."])
+        last_resort.daemon = True
+        last_resort.start()
+        self._notifier.stopping()
+        self._engine.capture.stop()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._finished.wait(), patience)
+        state = AudioState(
+            state="stopping",
+            device=self._engine.capture.source.name,
+            reason=self._reason,
+            timestamp=to_ms(self._engine.capture.hearing.clock.position),
+            time=wall_time(time.time()),
+        )
+        self._publisher.publish(state)
+        await self._server.close(drain)
+        self._show(lambda view: view.close())
+        if self._running:
+            names = ", ".join(sorted(worker.name for worker in self._running))
+            _exit_hard(f"The process ends without waiting for: {names} (a sound library hangs?).")
+        last_resort.cancel()
+
+
+def _draw_level(view: View, status: Status) -> None:
+    view.level(status.level_dbfs, status.noise_floor_dbfs)
+
+
+def _exit_hard(sentence: str) -> None:
+    """End the process though threads hang: the interpreter would wait for them, or crash under them."""
+    log.error("%s", sentence)
+    logging.shutdown()
+    os._exit(1)
