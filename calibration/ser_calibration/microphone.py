@@ -172,8 +172,8 @@ def _utterances(samples: Samples, floor: float | None) -> tuple[list[tuple[int, 
 
 def _detector_gain(level_dbfs: float, floor_dbfs: float) -> float:
     """Return the gain to which the gate itself comes when it hears speech of this level."""
-    # From above: the gain falls at once, but rises by only 2 dB a second.
-    gain = DetectorGain(FRAME / SAMPLE_RATE, start_db=100.0)
+    # One frame of a minute: as long as it takes to settle, wherever it starts and however slowly it moves.
+    gain = DetectorGain(60.0)
     gain.push(level_dbfs, floor_dbfs)
     return gain.db
 

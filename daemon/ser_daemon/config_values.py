@@ -119,9 +119,9 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
+        text = value.strip() if len(value) <= 60 else value.strip()[:57] + "..."
         if _NUMBER.fullmatch(value.strip()) or value in ("true", "false"):
-            return value.strip()
-        text = value if len(value) <= 60 else value[:57] + "..."
+            return text
         return '"' + text.encode("unicode_escape").decode().replace('"', '\\"') + '"'
     return str(value)
 

@@ -74,7 +74,7 @@ def compose(path: Path) -> yaml.Node | None:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(
-            f"{path}:{line}: not valid YAML: character {error.character!r} is not allowed"
+            f"{path}:{line}: not valid YAML: character {chr(error.character)!r} is not allowed"
         ) from None
     except RecursionError:
         raise ConfigError(f"{path}: not valid YAML: nested too deeply") from None

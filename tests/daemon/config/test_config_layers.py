@@ -1,0 +1,169 @@
+"""Each layer overrides single keys of the one below, and messages say which layer a value came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ser_daemon.config import ConfigError, config_files, load_config
+from ser_daemon.config_schema import KEYS
+
+
+@pytest.fixture
+def layers(tmp_path: Path) -> dict[str, Path]:
+    """The machine's, the user's and a third file, each setting fewer keys than the one before."""
+    texts = {
+        "system": "gate: {engine: webrtc, threshold: 0, hangover_ms: 201, pre_roll_ms: 201, min_speech_ms: 201}",
+        "user": "gate: {hangover_ms: 202, pre_roll_ms: 202, min_speech_ms: 202, threshold: 0.2}\n",
+        "named": "gate: {hangover_ms: 203, pre_roll_ms: 203, min_speech_ms: 203}\n",
+    }
+    files = {name: tmp_path / f"{name}.yaml" for name in texts}
+    for name, text in texts.items():
+        files[name].write_text(text)
+    return files
+
+
+def test_the_stronger_layer_wins_key_by_key(layers: dict[str, Path]) -> None:
+    config = load_config(
+        path=layers["named"],
+        environ={"SER_GATE_HANGOVER_MS": "204", "SER_GATE_PRE_ROLL_MS": "204"},
+        overrides={"gate.hangover_ms": 205, "gate.webrtc_mode": None},
+        usual=[layers["user"], layers["system"]],
+    )
+    gate = config.gate
+    assert (gate.hangover_ms, gate.pre_roll_ms, gate.min_speech_ms) == (205, 204, 203)
+    assert (gate.threshold, gate.engine, gate.webrtc_mode) == (0.2, "webrtc", 3)
+    assert config.files == (layers["named"], layers["user"], layers["system"])
+    assert config.sources == {
+        "gate.hangover_ms": "command line",
+        "gate.pre_roll_ms": "environment SER_GATE_PRE_ROLL_MS",
+        "gate.min_speech_ms": f"{layers['named']}:1",
+        "gate.threshold": f"{layers['user']}:1",
+        "gate.engine": f"{layers['system']}:1",
+    }
+
+
+def test_the_users_file_is_found_where_xdg_says(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "XDG_CONFIG_HOME": ""}
+    file = tmp_path / ".config" / "ser-daemon" / "config.yaml"
+    assert file not in config_files(environ)
+    file.parent.mkdir(parents=True)
+    file.write_text("gate: {hangover_ms: 222}\n")
+    assert config_files(environ)[0] == file
+    assert load_config(environ=environ).gate.hangover_ms == 222
+    assert file not in config_files({**environ, "XDG_CONFIG_HOME": str(tmp_path / "elsewhere")})
+    assert config_files({"XDG_CONFIG_HOME": str(tmp_path / ".config"), "HOME": "/nonexistent"})[0] == file
+
+
+def test_ser_config_names_a_file_and_the_command_line_another(layers: dict[str, Path]) -> None:
+    environ = {"SER_CONFIG": str(layers["user"])}
+    assert load_config(environ=environ, usual=[]).gate.hangover_ms == 202
+    assert (
+        load_config(path=layers["named"], environ=environ, usual=[]).gate.threshold
+        == KEYS["gate.threshold"].default
+    )
+
+
+def test_a_named_file_that_is_missing_is_refused(tmp_path: Path) -> None:
+    missing = tmp_path / "none.yaml"
+    with pytest.raises(ConfigError, match=rf"^--config: there is no file {missing}; check the path"):
+        load_config(path=missing, environ={}, usual=[])
+    with pytest.raises(ConfigError, match=rf"^environment SER_CONFIG: there is no file {missing};"):
+        load_config(environ={"SER_CONFIG": str(missing)}, usual=[])
+
+
+def test_every_key_can_be_set_from_the_environment() -> None:
+    def sample(name: str) -> str:
+        key = KEYS[name]
+        if key.rule.choices:
+            return key.rule.choices[-1]
+        return {"bool": "true", "str": "mic", "Path": "/tmp/x"}.get(
+            key.kind.__name__, str(key.rule.high).removesuffix(".0")
+        )
+
+    for name, key in KEYS.items():
+        if key.kind.__name__ in ("bool", "str", "Path") or key.rule.choices:
+            config = load_config(environ={key.variable: sample(name)}, usual=[])
+            assert config.sources == {name: f"environment {key.variable}"}
+            section, _, field = name.partition(".")
+            assert getattr(getattr(config, section), field) != key.default or key.rule.choices
+
+
+def test_the_short_name_of_the_socket_is_the_clients_own() -> None:
+    assert load_config(environ={"SER_SOCKET": "/tmp/s.sock"}, usual=[]).socket.path == Path("/tmp/s.sock")
+    with pytest.raises(ConfigError, match=r"socket\.path: also set in environment SER_SOCKET; keep one"):
+        load_config(environ={"SER_SOCKET": "/tmp/s", "SER_SOCKET_PATH": "/tmp/t"}, usual=[])
+
+
+@pytest.mark.parametrize(
+    "environ", [{"SER_DATA": "/x"}, {"SER_GATE_ENGINE": " "}, {"SERIAL": "1"}, {"SER_VERBATIM": "1"}]
+)
+def test_other_peoples_variables_and_empty_ones_are_ignored(environ: dict[str, str]) -> None:
+    assert load_config(environ=environ, usual=[]).sources == {}
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        (
+            {"SER_GATE_HANGOVR_MS": "500"},
+            'environment SER_GATE_HANGOVR_MS: unknown variable; did you mean "SER_GATE_HANGOVER_MS"?',
+        ),
+        (
+            {"SER_GATTE_ENGINE": "webrtc"},
+            'environment SER_GATTE_ENGINE: unknown variable; did you mean "SER_GATE_ENGINE"?',
+        ),
+        (
+            {"SER_GATE_COLOUR": "red"},
+            "environment SER_GATE_COLOUR: unknown variable; see docs/configuration.md for the names",
+        ),
+        (
+            {"SER_GATE_HANGOVER_MS": "soon"},
+            "environment SER_GATE_HANGOVER_MS: gate.hangover_ms: "
+            'expected an integer from 100 to 5000 (milliseconds), got "soon"',
+        ),
+        (
+            {"SER_GATE_HANGOVER_MS": "9" * 5000},
+            "environment SER_GATE_HANGOVER_MS: gate.hangover_ms: "
+            "expected an integer from 100 to 5000 (milliseconds), got " + "9" * 57 + "...",
+        ),
+    ],
+)
+def test_a_wrong_variable_is_refused_by_name(environ: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(environ=environ, usual=[])
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            {"audio.channel": 0},
+            "command line: audio.channel: expected an integer from 1 to 64 (counted from 1), or null, got 0",
+        ),
+        ({"audio.pace": "slow"}, 'command line: audio.pace: expected one of realtime, fast, got "slow"'),
+        ({"audio.devise": "x"}, 'command line: audio.devise: unknown key; did you mean "device"?'),
+        ({"service.start_muted": 1}, "command line: service.start_muted: expected true or false, got 1"),
+    ],
+)
+def test_a_wrong_override_is_refused(overrides: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(environ={}, overrides=overrides, usual=[])
+    assert str(caught.value) == message
+
+
+def test_a_contradiction_is_told_at_the_key_that_was_set() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(
+            environ={"SER_DECISION_WINDOW_MS": "500"}, overrides={"decision.update_ms": 600}, usual=[]
+        )
+    assert (
+        str(caught.value)
+        == "command line: decision.update_ms: expected at most decision.window_ms (500), got 600"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(
+            environ={"SER_SERVICE_FRAME_DEADLINE_SECONDS": "0.5"}, overrides={"audio.read_ms": 400}, usual=[]
+        )
+    assert str(caught.value).startswith("environment SER_SERVICE_FRAME_DEADLINE_SECONDS: ")

@@ -1,0 +1,135 @@
+"""Profiles are read strictly, belong to one device, and never win over what was configured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from ser_daemon.config import Config, ConfigError, load_config
+from ser_daemon.profiles import (
+    MicrophoneProfile,
+    file_name,
+    gate_with_profile,
+    profile_folders,
+    read_profile,
+    write_profile,
+)
+
+PROFILE = MicrophoneProfile(
+    device='USB "Mïc": 1',
+    measured="2026-11-22T08:44:01Z",
+    noise_floor_dbfs=-61.5,
+    gain_db=12.0,
+    speech_level_dbfs=-30.5,
+    snr_db=31.0,
+)
+
+
+def config_for(device: str, **overrides: object) -> Config:
+    keys = {"audio.device": device} | {name.replace("__", "."): value for name, value in overrides.items()}
+    return load_config(environ={}, overrides=keys, usual=[])
+
+
+def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "profiles" / file_name(PROFILE.device)
+    write_profile(PROFILE, path)
+    assert path.name == "usb-m-c-1.yaml"
+    assert read_profile(path) == PROFILE
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_the_profile_of_the_opened_device_sets_the_gate(tmp_path: Path) -> None:
+    path = tmp_path / "any name.yaml"
+    write_profile(PROFILE, path)
+    gate, remarks = gate_with_profile(config_for("default"), PROFILE.device, [tmp_path])
+    assert (gate.noise_floor_dbfs, gate.gain_db) == (-61.5, 12.0)
+    assert remarks == [f"profile used: {path}"]
+
+
+def test_what_is_configured_wins_over_what_was_measured(tmp_path: Path) -> None:
+    write_profile(PROFILE, tmp_path / "p.yaml")
+    config = config_for("default", gate__gain_db=3.0)
+    gate, _ = gate_with_profile(config, PROFILE.device, [tmp_path])
+    assert (gate.noise_floor_dbfs, gate.gain_db) == (-61.5, 3.0)
+
+
+def test_a_profile_of_another_device_is_ignored_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    write_profile(PROFILE, path)
+    config = config_for("default")
+    gate, remarks = gate_with_profile(config, "Headset", [tmp_path])
+    assert gate == config.gate
+    assert remarks == [f"no profile for 'Headset'; ignored: {path} (for {PROFILE.device!r})"]
+
+
+def test_a_recording_is_judged_without_a_microphones_profile(tmp_path: Path) -> None:
+    write_profile(PROFILE, tmp_path / "p.yaml")
+    config = config_for("file:x.wav")
+    assert gate_with_profile(config, PROFILE.device, [tmp_path]) == (config.gate, [])
+
+
+def test_the_users_profile_comes_before_the_machines_and_the_newest_before_older_ones(tmp_path: Path) -> None:
+    for folder, day, gain in (("user", "20", 1.0), ("user", "21", 2.0), ("system", "22", 3.0)):
+        values = {name: getattr(PROFILE, name) for name in PROFILE.__slots__}
+        values |= {"measured": f"2026-11-{day}T00:00:00Z", "gain_db": gain}
+        write_profile(MicrophoneProfile(**values), tmp_path / folder / f"{day}.yaml")
+    gate, _ = gate_with_profile(config_for("x"), PROFILE.device, [tmp_path / "user", tmp_path / "system"])
+    assert gate.gain_db == 2.0
+
+
+def test_the_folders_are_beside_the_config_files() -> None:
+    assert profile_folders({"HOME": "/home/ada"}) == [
+        Path("/home/ada/.config/ser-daemon/profiles"),
+        Path("/etc/ser-daemon/profiles"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "gain_db: 12.0",
+            "gain_db: loud",
+            ':6: gain_db: expected a number from -10 to 40 (decibels), got "loud"',
+        ),
+        (
+            "gain_db: 12.0",
+            "gain_db: 300",
+            ":6: gain_db: expected a number from -10 to 40 (decibels), got 300",
+        ),
+        ("gain_db: 12.0", "gain: 12.0", ':6: gain: unknown key; did you mean "gain_db"?'),
+        ("gain_db: 12.0\n", "", ": gain_db: missing; make the profile anew with ser-calibrate mic"),
+        ("format: 1", "format: 2", ":2: format: made by a newer ser-calibrate; expected 1"),
+        (
+            "gain_db: 12.0",
+            "gain_db: 12.0\ngain_db: 1.0",
+            ":7: gain_db: set a second time, first in {path}:6; keep one",
+        ),
+    ],
+)
+def test_a_broken_profile_is_refused_and_does_not_stop_the_daemon(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    path = tmp_path / "p.yaml"
+    write_profile(PROFILE, path)
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(ConfigError) as caught:
+        read_profile(path)
+    assert str(caught.value) == f"{path}{message.replace('{path}', str(path))}"
+    config = config_for("default")
+    gate, remarks = gate_with_profile(config, PROFILE.device, [tmp_path])
+    assert gate == config.gate
+    assert remarks == [f"profile ignored: {caught.value}"]
+
+
+def test_a_profile_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    with pytest.raises(ConfigError, match=r"cannot write this profile: .*; choose another with --output"):
+        write_profile(PROFILE, blocked / "p.yaml")
+    folder = tmp_path / "taken.yaml"
+    folder.mkdir()
+    with pytest.raises(ConfigError, match="Is a directory"):
+        write_profile(PROFILE, folder)
+    assert sorted(tmp_path.iterdir()) == [blocked, folder]
