@@ -13,8 +13,8 @@ from ser_daemon.config_schema import KEYS
 def layers(tmp_path: Path) -> dict[str, Path]:
     """The machine's, the user's and a third file, each setting fewer keys than the one before."""
     texts = {
-        "system": "gate: {engine: webrtc, threshold: 0, hangover_ms: 201, pre_roll_ms: 201, min_speech_ms: 201}",
-        "user": "gate: {hangover_ms: 202, pre_roll_ms: 202, min_speech_ms: 202, threshold: 0.2}\n",
+        "system": "gate: {engine: webrtc, threshold: 0, hangover_ms: 201, pre_roll_ms: 201}\n",
+        "user": "gate: {hangover_ms: 202, pre_roll_ms: 202, threshold: 0.2}\n",
         "named": "gate: {hangover_ms: 203, pre_roll_ms: 203, min_speech_ms: 203}\n",
     }
     files = {name: tmp_path / f"{name}.yaml" for name in texts}
