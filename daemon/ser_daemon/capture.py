@@ -136,7 +136,9 @@ class Capture:
         if not self.source.live:
             # The writer of a pipe may be silent for as long as it likes.
             return math.inf
-        return OPEN_ALLOWANCE if self._opening else self._settings.frame_deadline + IDLE_ROUND
+        # Some sound servers take seconds over the first samples of a stream.
+        starting = self._opening or (self._open and self._fresh)
+        return OPEN_ALLOWANCE if starting else self._settings.frame_deadline + IDLE_ROUND
 
     @property
     def held(self) -> bool:
@@ -292,7 +294,7 @@ class Capture:
         self._held_until = until
         if self.held:
             self.hearing.end_utterance()
-        if self._open and not self._fresh:
+        if self._open and not (self.source.live and self._fresh):
             self._announce_hearing()
 
     def _exchange(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from ser_model.types import SAMPLE_RATE, Block
-
 from ser_daemon.sources.base import Chunk
+from ser_model.types import SAMPLE_RATE, Block
 
 FLAGGED_TOLERANCE = 0.100
 """Seconds a chunk may be late, after the device reported an overflow, before samples count as lost.

@@ -8,12 +8,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 
-from ser_model.errors import SerError
-
 from ser_daemon.config import Config
 from ser_daemon.engine import Engine
 from ser_daemon.mute import MuteMemory
 from ser_daemon.notify import Notifier
+from ser_model.errors import SerError
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,9 @@ from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
-from ser_model.errors import SerError
-
 from ser_daemon.audio_config import AudioConfig
 from ser_daemon.sources import DeviceError, make_source
+from ser_model.errors import SerError
 
 
 def recording() -> Path:

@@ -9,9 +9,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from ser_model.config import GateConfig
-from ser_model.estimator import Model
-from ser_model.gate import Gate
 from ser_model.recognizer import Analyzer
 
 from ser_daemon.capture import Capture, CaptureSettings
@@ -23,6 +20,9 @@ from ser_daemon.profiles import gate_with_profile, profile_folders
 from ser_daemon.sources import AudioSource, boot_time, make_source
 from ser_daemon.speech_queue import AudioStatus, Mark, SpeechQueue
 from ser_daemon.supervisor import Worker
+from ser_model.config import GateConfig
+from ser_model.estimator import Model
+from ser_model.gate import Gate
 
 log = logging.getLogger(__name__)
 

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from ser_model.types import Block, GateEvent
-
 from ser_daemon.clock import SampleClock
 from ser_daemon.sources.base import Chunk, boot_time
 from ser_daemon.speech_queue import SpeechAnalyzer, SpeechQueue, UseAnalyzer
+from ser_model.types import Block, GateEvent
 
 
 class SpeechGate(Protocol):

@@ -7,10 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ser_model.types import Emotion, GateEvent, Result, SpeechAudio, SpeechStarted
-
 from ser_daemon.sources.base import boot_time
 from ser_daemon.speech_queue import AudioStatus, Mark, SpeechAnalyzer, SpeechQueue, UseAnalyzer
+from ser_model.types import Emotion, GateEvent, Result, SpeechAudio, SpeechStarted
 
 REMEMBERED = 256
 """Pieces of audio whose arrival is remembered: frames of some 30 ms, so seconds, longer than any hangover."""

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ser_model.errors import SerError
-
 from ser_daemon import __version__
+from ser_model.errors import SerError
 
 if TYPE_CHECKING:
     from ser_daemon.config import Config

@@ -9,11 +9,10 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from ser_model.types import SAMPLE_RATE
-
 from ser_daemon.capture import Capture
 from ser_daemon.events import Emotion, Event, VoiceStarted
 from ser_daemon.speech_queue import SpeechQueue
+from ser_model.types import SAMPLE_RATE
 
 LATENCIES = 512
 """Updates over which the delay is summarised."""

@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from ser_model.errors import SerError
-
 from ser_daemon.config import Config
 from ser_daemon.control import Control
 from ser_daemon.engine import Engine
@@ -29,6 +27,7 @@ from ser_daemon.server import Server, Status
 from ser_daemon.speech_queue import Mark
 from ser_daemon.supervisor import TICK, Supervisor, Worker
 from ser_daemon.view import PlainView, View
+from ser_model.errors import SerError
 
 log = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Callable
 
 import numpy as np
+
 from ser_daemon.capture import Capture, CaptureSettings
 from ser_daemon.hearing import Hearing
 from ser_daemon.inbox import Inbox

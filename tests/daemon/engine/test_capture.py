@@ -6,6 +6,7 @@ import logging
 from itertools import pairwise
 
 import pytest
+
 from ser_daemon.sources.base import DeviceBusy, DeviceLost, NoSuchDevice
 from ser_daemon.speech_queue import AudioStatus
 from ser_model.types import SpeechAudio, SpeechEnded, SpeechStarted

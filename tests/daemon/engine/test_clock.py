@@ -6,6 +6,7 @@ import random
 
 import numpy as np
 import pytest
+
 from ser_daemon.clock import SampleClock
 from ser_daemon.sources.base import Chunk
 

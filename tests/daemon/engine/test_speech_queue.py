@@ -7,6 +7,7 @@ import threading
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ser_daemon.speech_queue import AudioStatus, Item, SpeechQueue
 from ser_model.types import SpeechAudio, SpeechEnded, SpeechStarted
 

@@ -1,0 +1,195 @@
+"""A real `ser-daemon` process, and a bare subscriber to it; every wait is bounded."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+WAIT = 20.0
+"""Seconds after which a test gives up; a healthy machine needs a hundredth of it."""
+
+Message = dict[str, Any]
+
+
+class Subscriber:
+    """A connection to a socket of the daemon: lines in, lines out."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(WAIT)
+        self._socket.connect(str(path))
+        self._file = self._socket.makefile("rb")
+        self.hello = self.next()
+
+    def next(self) -> Message:
+        """The next line; AssertionError at the end of the stream."""
+        line = self._file.readline()
+        assert line, "the daemon closed the connection"
+        message: Message = json.loads(line)
+        return message
+
+    def until(self, wanted: Callable[[Message], bool] | str) -> Message:
+        """Read up to the first line that is wanted: by type, by audio state (`state:muted`), or as told."""
+        while True:
+            message = self.next()
+            if fits(message, wanted):
+                return message
+
+    def rest(self) -> list[Message]:
+        """All lines up to the end of the stream."""
+        return [json.loads(line) for line in self._file]
+
+    def request(self, kind: str, **data: object) -> Message:
+        """Send a request and return its answer; events that come before it are skipped."""
+        self._socket.sendall(json.dumps({"type": kind, "id": "r", "data": data}).encode() + b"\n")
+        return self.until(lambda message: message.get("id") == "r")
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+
+def fits(message: Message, wanted: Callable[[Message], bool] | str) -> bool:
+    """Whether a line is the one meant: see `Subscriber.until`."""
+    if callable(wanted):
+        return wanted(message)
+    kind, _, state = wanted.partition(":")
+    return (
+        bool(message["type"] == "audio-state" and message["data"]["state"] == state)
+        if state
+        else bool(message["type"] == kind)
+    )
+
+
+class Daemon:
+    """A daemon in a folder of its own, with its own sockets, settings and state.
+
+    Args:
+        arguments: of the command line, beside the socket.
+        environment: added to this process's own.
+        feed: give it a pipe on stdin, for `write`.
+        program: started instead of `ser-daemon`.
+        folder: where sockets, settings and state are; kept. None: a temporary one.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        feed: bool = False,
+        program: list[str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self._own_folder = folder is None
+        # Short, since a socket's path ends at 107 bytes.
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="ser-", dir="/tmp"))
+        self.socket = self.folder / "ser.sock"
+        self.control = self.folder / "ser-control.sock"
+        self.log = self.folder / "stderr"
+        self.output = self.folder / "stdout"
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("SER_")}
+        environ |= {
+            "XDG_CONFIG_HOME": str(self.folder / "config"),
+            "XDG_STATE_HOME": str(self.folder / "state"),
+            "PYTHONUNBUFFERED": "1",
+        }
+        program = program or [sys.executable, "-m", "ser_daemon.main"]
+        with self.log.open("ab") as log, self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                [*program, "--socket", str(self.socket), *arguments],
+                env=environ | dict(environment or {}),
+                stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
+                stdout=output,
+                stderr=log,
+            )
+        self._clients: list[Subscriber] = []
+
+    def __enter__(self) -> Daemon:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in self._clients:
+            client.close()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        if self._own_folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def stderr(self) -> str:
+        return self.log.read_text()
+
+    @property
+    def stdout(self) -> str:
+        return self.output.read_text()
+
+    def subscribe(self, path: Path | None = None) -> Subscriber:
+        """Connect, waiting for the daemon to come up."""
+        deadline = time.monotonic() + WAIT
+        while True:
+            try:
+                client = Subscriber(path or self.socket)
+            except (FileNotFoundError, ConnectionRefusedError):
+                assert self.process.poll() is None, f"the daemon ended: {self.stderr}"
+                assert time.monotonic() < deadline, f"no socket after {WAIT} s: {self.stderr}"
+                time.sleep(0.01)
+                continue
+            self._clients.append(client)
+            return client
+
+    def controller(self) -> Subscriber:
+        """Connect to the control socket."""
+        return self.subscribe(self.control)
+
+    def write(self, samples: npt.NDArray[np.int16]) -> None:
+        """Feed samples to the daemon's stdin (with `feed`, and `--mic stdin --rate 16000`)."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(samples.tobytes())
+        self.process.stdin.flush()
+
+    def end_of_input(self) -> None:
+        """Close the daemon's stdin."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float = WAIT) -> int:
+        """Wait for the process to end; its exit code."""
+        return self.process.wait(seconds)
+
+
+def run_daemon(*arguments: str, environment: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+    """Run a daemon that is expected to end by itself: exit code, stdout, stderr."""
+    with Daemon(*arguments, environment=environment) as daemon:
+        code = daemon.wait()
+        return code, daemon.stdout, daemon.stderr
+
+
+def numbered(messages: list[Message]) -> Iterator[int]:
+    """The sequence numbers of events."""
+    return (message["data"]["seq"] for message in messages if "seq" in message["data"])
