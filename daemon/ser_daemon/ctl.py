@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser_model.errors import SerError
-
 from ser_daemon.client import Client, RequestFailed
 from ser_daemon.view_text import describe_state, printable
+from ser_model.errors import SerError
 
 _COMMANDS = {
     "status": "what the daemon is doing",
@@ -85,7 +84,7 @@ def human(command: str, answer: Mapping[str, Any]) -> str:
             return _status(answer)
         case "metrics":
             return "\n".join(
-                f"{name:<32}{_number(value):>14}" for name, value in sorted(answer.items()) if name != "id"
+                f"{name:<32}{_number(value):>14}" for name, value in sorted(answer.items())
             )
         case "ping":
             return "The daemon answers."

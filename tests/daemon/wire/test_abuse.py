@@ -1,0 +1,139 @@
+"""Clients that don't play by the rules harm nobody but themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import socket
+
+import pytest
+
+from ser_daemon import connection
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b"\x00\xff\x80garbage\n", "bad-line"),
+        (b"{}\n", "bad-line"),
+        (b"x" * 1_000_000 + b"\n", "line-too-long"),
+        (b'{"type":"ping","payload_length":-3}\n', "bad-framing"),
+    ],
+)
+async def test_a_bad_line_gets_an_error_and_the_stream_goes_on(wire, started, line, code):
+    peer = await wire.listen()
+    error = await peer.ask(line)
+    assert (error["type"], error["data"]["code"]) == ("error", code)
+    wire.publisher.publish(started)
+    assert (await peer.line())["type"] == "voice-started"
+    assert (await peer.ask({"type": "ping"}))["type"] == "pong"
+
+
+async def test_half_a_line_and_the_end_of_sending_leave_a_listener(wire, started):
+    peer = await wire.listen()
+    await peer.send(b'{"type":"sta')
+    peer.writer.write_eof()
+    assert (await peer.line())["data"]["code"] == "bad-line"
+    wire.publisher.publish(started)
+    assert (await peer.line())["type"] == "voice-started"
+
+
+async def test_random_bytes_from_many_clients_leave_the_server_well(wire):
+    generator = random.Random(7)
+    for _ in range(20):
+        peer = await wire.connect()
+        peer.writer.write(generator.randbytes(5000))
+        peer.writer.close()
+    assert (await (await wire.listen()).ask({"type": "ping"}))["type"] == "pong"
+    await wire.until(lambda: wire.server.metrics["clients"] == 1)
+
+
+async def test_a_client_that_never_reads_is_cut_off_and_nobody_else_loses_a_line(wire, emotion, stopped):
+    slow = socket.socket(socket.AF_UNIX)
+    slow.connect(os.fspath(wire.path))
+    healthy = await wire.listen()
+    await wire.until(lambda: wire.server.metrics["clients"] == 2)
+    received = []
+
+    async def read() -> None:
+        async for line in healthy.reader:
+            received.append(json.loads(line)["data"])
+
+    reading = asyncio.create_task(read())
+    while wire.publisher.cut_off == 0:
+        wire.publisher.publish(stopped if wire.publisher.seq % 3 else emotion())
+        assert wire.publisher.seq < 10_000
+        await asyncio.sleep(0)
+    await wire.until(lambda: len(received) == wire.publisher.seq)
+    assert [data["seq"] for data in received] == list(range(1, wire.publisher.seq + 1))
+    assert not any("dropped" in data for data in received)
+    reading.cancel()
+    slow.close()
+
+
+async def test_the_cut_off_client_can_still_read_why_and_what_came_before(wire, stopped, emotion):
+    slow = await wire.listen()
+    slow.writer.transport.pause_reading()
+    while wire.publisher.cut_off == 0:
+        wire.publisher.publish(stopped if wire.publisher.seq % 3 else emotion())
+    slow.writer.transport.resume_reading()
+    lines = [await slow.line()]
+    while lines[-1]["type"] != "error":
+        lines.append(await slow.line())
+    assert lines[-1]["data"]["code"] == "slow-consumer"
+    assert await slow.raw() == b""
+    assert len(lines) > 100
+    # Up to the cut, what may not be lost was not: finals and states are all there.
+    numbers = [line["data"]["seq"] for line in lines[:-1]]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_a_client_that_reads_neither_events_nor_the_reason_is_closed_all_the_same(
+    wire, stopped, monkeypatch
+):
+    monkeypatch.setattr(connection, "FAREWELL_SECONDS", 0.05)
+    slow = socket.socket(socket.AF_UNIX)
+    slow.connect(os.fspath(wire.path))
+    await wire.until(lambda: wire.server.metrics["clients"] == 1)
+    while wire.publisher.cut_off == 0:
+        wire.publisher.publish(stopped)
+    await wire.until(lambda: wire.server.metrics["clients"] == 0)
+    slow.close()
+
+
+async def test_a_flood_of_requests_is_held_back_and_others_are_served(wire):
+    flood = socket.socket(socket.AF_UNIX)
+    flood.connect(os.fspath(wire.path))
+    flood.setblocking(False)
+    request = b'{"type":"ping"}\n' * 512
+    sent, refused = 0, 0
+    while refused < 50:
+        assert sent < 20_000_000, "the server takes requests without end"
+        try:
+            sent += flood.send(request)
+            refused = 0
+        except BlockingIOError:
+            refused += 1
+        await asyncio.sleep(0)
+    peer = await wire.listen()
+    assert (await peer.ask({"type": "ping"}))["type"] == "pong"
+
+    loop, answered = asyncio.get_running_loop(), b""
+    while answered.count(b"pong") < sent // len(b'{"type":"ping"}\n'):
+        async with asyncio.timeout(10):
+            answered += await loop.sock_recv(flood, 1 << 20)
+    flood.close()
+
+
+async def test_closing_the_server_does_not_wait_for_a_client_that_never_reads(wire, stopped):
+    slow = socket.socket(socket.AF_UNIX)
+    slow.connect(os.fspath(wire.path))
+    await wire.until(lambda: wire.server.metrics["clients"] == 1)
+    for _ in range(400):
+        wire.publisher.publish(stopped)
+    async with asyncio.timeout(2):
+        await wire.server.close(timeout=0.1)
+    assert wire.server.metrics["clients"] == 0
+    slow.close()

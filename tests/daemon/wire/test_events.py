@@ -1,0 +1,120 @@
+"""What an event looks like on the wire, and how it is read back."""
+
+from __future__ import annotations
+
+import pytest
+
+from ser_daemon import events
+from ser_daemon.events import ProtocolError, from_result, from_wire, to_ms, wall_time
+from ser_daemon.protocol import encode
+from ser_model import types
+from ser_model.labels import LABELS
+
+
+def test_a_partial_emotion_has_exactly_these_bytes(emotion):
+    event = emotion(scores={"neutral": 0.42, "angry": 0.58}).numbered(43)
+    assert encode(event.type, event.data()) == (
+        b'{"type":"emotion","data":{"seq":43,"utterance_id":"u-17","final":false,"label":"angry",'
+        b'"confidence":0.58,"scores":{"neutral":0.42,"angry":0.58},"start":182340,"end":185340,'
+        b'"timestamp":185341,"time":"2026-11-22T08:44:04.124Z","latency_ms":3.1,"voiced_ms":2100}}\n'
+    )
+
+
+def test_an_unknown_final_names_the_reason_and_the_likeliest_label(emotion):
+    event = emotion(final=True, label="unknown", reason="low-confidence", top="sad", confidence=0.31)
+    names = list(event.data())
+    assert names[:7] == ["seq", "utterance_id", "final", "label", "reason", "top", "confidence"]
+
+
+def test_an_audio_state_leaves_out_what_it_does_not_know():
+    event = events.AudioState(state="no-device", device="USB Mic", reason="unplugged", retry_in_ms=2000)
+    assert encode(event.type, event.numbered(48).data()) == (
+        b'{"type":"audio-state","data":{"seq":48,"state":"no-device","device":"USB Mic",'
+        b'"reason":"unplugged","retry_in_ms":2000}}\n'
+    )
+
+
+def test_every_event_is_read_back_as_it_was_written(emotion, started, stopped):
+    state = events.AudioState(state="muted")
+    hello = events.Hello(
+        server="ser-daemon 0.1.0",
+        model="m",
+        labels=list(LABELS),
+        state="held",
+        speaking=True,
+        muted=False,
+        device="Mic",
+    )
+    for event in (emotion(), started, stopped, state, hello):
+        assert from_wire(event.type, event.numbered(3).data()) == event.numbered(3)
+
+
+def test_fields_and_types_of_a_newer_daemon_are_ignored(started):
+    assert from_wire("voice-started", {**started.data(), "pitch": 120}) == started
+    assert from_wire("whisper", {"loud": False}) is None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"confidence": "high"},
+        {"final": 1},
+        {"seq": True},
+        {"scores": [0.1]},
+        {"start": 1.5},
+        {"label": None},
+    ],
+)
+def test_a_field_of_another_type_is_named(emotion, change):
+    with pytest.raises(ProtocolError, match=next(iter(change))):
+        from_wire("emotion", {**emotion().data(), **change})
+
+
+@pytest.mark.parametrize(("samples", "ms"), [(0, 0), (7, 0), (8, 1), (16, 1), (16_000, 1000), (2**40, 2**36)])
+def test_positions_are_rounded_to_the_nearest_millisecond(samples, ms):
+    assert to_ms(samples) == ms
+
+
+def test_wall_time_is_utc_with_milliseconds():
+    assert wall_time(1_795_337_041.1234) == "2026-11-22T08:44:01.123Z"
+    assert wall_time(0) == "1970-01-01T00:00:00.000Z"
+
+
+def test_the_start_and_end_of_speech_keep_their_place_and_time():
+    started = from_result(types.VoiceStarted(utterance=17, timestamp=16_000), origin=1_795_337_040.0)
+    assert started == events.VoiceStarted(
+        utterance_id="u-17", timestamp=1000, time="2026-11-22T08:44:01.000Z"
+    )
+    stopped = from_result(types.VoiceStopped(utterance=17, timestamp=24_000), origin=1_795_337_040.0)
+    assert stopped == events.VoiceStopped(
+        utterance_id="u-17", timestamp=1500, time="2026-11-22T08:44:01.500Z"
+    )
+
+
+def test_a_judgement_is_converted_and_rounded():
+    scores = {label: 1 / 3 if label == "sad" else 2 / 21 for label in LABELS}
+    result = types.Emotion(
+        utterance=3,
+        final=True,
+        label="unknown",
+        reason="low-confidence",
+        top="sad",
+        confidence=1 / 3,
+        scores=scores,
+        start=16_000,
+        end=48_000,
+        timestamp=48_016,
+        voiced=20_000,
+    )
+    event = from_result(result, origin=1_795_337_040.0, latency_ms=3.14159)
+    assert isinstance(event, events.Emotion)
+    assert (event.utterance_id, event.label, event.reason, event.top) == (
+        "u-3",
+        "unknown",
+        "low-confidence",
+        "sad",
+    )
+    assert (event.start, event.end, event.timestamp, event.voiced_ms) == (1000, 3000, 3001, 1250)
+    assert (event.confidence, event.latency_ms) == (0.3333, 3.1)
+    assert event.time == "2026-11-22T08:44:03.001Z"
+    assert list(event.scores) == list(LABELS)

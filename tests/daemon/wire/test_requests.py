@@ -1,0 +1,151 @@
+"""What the daemon answers."""
+
+from __future__ import annotations
+
+import pytest
+
+from ser_daemon.events import PROTOCOL
+from ser_model.labels import LABELS
+
+
+async def test_ping_gives_its_text_back(wire):
+    peer = await wire.listen()
+    assert await peer.ask(b'{"type":"ping","data":{"text":"hi"}}\n') == {
+        "type": "pong",
+        "data": {"text": "hi"},
+    }
+    assert await peer.ask(b'{"type":"ping"}\n') == {"type": "pong", "data": {"text": None}}
+
+
+@pytest.mark.parametrize("identity", [7, "seven"])
+async def test_an_id_is_repeated_where_it_was(wire, identity):
+    peer = await wire.listen()
+    beside = await peer.ask({"type": "ping", "id": identity})
+    assert beside == {"type": "pong", "id": identity, "data": {"text": None}}
+    inside = await peer.ask({"type": "ping", "data": {"id": identity}})
+    assert inside == {"type": "pong", "data": {"id": identity, "text": None}}
+    error = await peer.ask({"type": "sing", "id": identity})
+    assert (error["type"], error["id"]) == ("error", identity)
+
+
+async def test_status_says_what_the_daemon_does(wire):
+    wire.status.level_dbfs, wire.status.noise_floor_dbfs = float("-inf"), -61.234
+    wire.status.speaking, wire.status.extra = True, {"profile": "desk"}
+    data = (await (await wire.listen()).ask({"type": "status"}))["data"]
+    assert data["protocol"] == PROTOCOL
+    assert data["labels"] == list(LABELS)
+    assert (data["state"], data["speaking"], data["muted"], data["held"]) == ("listening", True, False, False)
+    assert (data["level_dbfs"], data["noise_floor_dbfs"], data["profile"]) == (None, -61.2, "desk")
+
+
+async def test_metrics_join_the_daemons_counters_with_the_sockets_own(wire, started):
+    peer = await wire.listen()
+    wire.publisher.publish(started)
+    await peer.line()
+    data = (await peer.ask({"type": "metrics"}))["data"]
+    assert data["xruns"] == 2
+    assert (data["events_published"], data["clients"], data["clients_rejected"]) == (1, 1, 0)
+
+
+async def test_describe_names_model_and_labels_beside_wyomings_empty_domains(wire):
+    info = await (await wire.listen()).ask({"type": "describe"})
+    assert info["type"] == "info"
+    assert info["data"]["asr"] == []
+    (program,) = info["data"]["ser"]
+    assert program["models"][0]["name"] == "reslstm-sa-h64"
+    assert program["models"][0]["labels"] == list(LABELS)
+
+
+@pytest.mark.parametrize("verb", ["mute", "unmute", "hold", "release", "reload"])
+async def test_control_verbs_are_refused_on_the_event_socket_and_the_right_one_named(wire, verb):
+    error = await (await wire.listen()).ask({"type": verb})
+    assert error["data"]["code"] == "not-permitted"
+    assert str(wire.control_path) in error["data"]["text"]
+    assert wire.control.calls == []
+
+
+async def test_control_verbs_reach_the_daemon_from_the_control_socket(wire):
+    peer = await wire.connect(wire.control_path)
+    await peer.line()
+    assert await peer.ask({"type": "mute", "id": 1}) == {"type": "done", "id": 1, "data": {"request": "mute"}}
+    assert (await peer.ask({"type": "hold", "data": {"ms": 3000}}))["data"] == {"request": "hold", "ms": 3000}
+    assert (await peer.ask({"type": "hold"}))["data"] == {"request": "hold", "ms": None}
+    assert wire.control.calls == ["mute", ("hold", 3000), ("hold", None)]
+    assert (await peer.ask({"type": "status"}))["type"] == "status"
+
+
+async def test_with_equal_paths_one_socket_serves_everything(new_wire):
+    wire = new_wire()
+    wire.control_path = wire.path
+    await wire.start()
+    assert (await (await wire.listen()).ask({"type": "unmute"}))["type"] == "done"
+    await wire.close()
+
+
+async def test_answers_keep_the_order_of_the_requests_while_one_takes_its_time(wire):
+    wire.control.gate.clear()
+    peer = await wire.connect(wire.control_path)
+    await peer.line()
+    await peer.send(b'{"type":"mute"}\n{"type":"ping"}\n')
+    other = await wire.listen()
+    assert (await other.ask({"type": "ping"}))["type"] == "pong"
+    wire.control.gate.set()
+    assert [(await peer.line())["type"] for _ in range(2)] == ["done", "pong"]
+
+
+async def test_a_client_that_leaves_during_its_request_harms_nobody(wire):
+    wire.control.gate.clear()
+    peer = await wire.connect(wire.control_path)
+    await peer.ask({"type": "mute"})
+    peer.writer.transport.abort()
+    wire.control.gate.set()
+    await wire.until(lambda: wire.control.calls == ["mute"])
+    assert (await (await wire.listen()).ask({"type": "ping"}))["type"] == "pong"
+
+
+async def test_a_refused_reload_says_why(wire):
+    peer = await wire.connect(wire.control_path)
+    await peer.line()
+    error = await peer.ask({"type": "reload", "id": 4})
+    assert error == {
+        "type": "error",
+        "id": 4,
+        "data": {"code": "failed", "text": "config.yaml:3: gate.engine must be silero or webrtc."},
+    }
+
+
+async def test_a_fault_in_the_daemon_is_an_error_and_goes_to_the_log(wire, caplog):
+    peer = await wire.connect(wire.control_path)
+    await peer.line()
+    assert (await peer.ask({"type": "release"}))["data"]["code"] == "failed"
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "says"),
+    [
+        ({"type": "sing"}, "unknown-type", "status"),
+        ({"type": "ping", "data": {"text": 3}}, "bad-request", "text"),
+        ({"type": "ping", "data": {"text": "x" * 2000}}, "bad-request", "text"),
+        ({"type": "ping", "id": "x" * 200}, "bad-id", "id"),
+        ({"type": "ping", "id": [1]}, "bad-id", "id"),
+        ({"type": "ping", "data": {"id": True}}, "bad-id", "id"),
+        ({"type": "subscribe", "data": {"events": ["emotions"]}}, "bad-request", "events"),
+        ({"type": "subscribe", "data": {"events": "emotion"}}, "bad-request", "events"),
+        ({"type": "subscribe", "data": {"events": [[]]}}, "bad-request", "events"),
+        ({"type": "subscribe", "data": {"partial": 0}}, "bad-request", "partial"),
+        ({"type": "subscribe", "data": {"min_confidence": 2}}, "bad-request", "min_confidence"),
+        ({"type": "subscribe", "data": {"min_confidence": "0.5"}}, "bad-request", "min_confidence"),
+        ({"type": "hold", "data": {"ms": 0}}, "bad-request", "ms"),
+        ({"type": "hold", "data": {"ms": 1.5}}, "bad-request", "ms"),
+        ({"type": "hold", "data": {"ms": True}}, "bad-request", "ms"),
+        ({"type": "hold", "data": {"ms": 10**9}}, "bad-request", "ms"),
+    ],
+)
+async def test_a_wrong_request_gets_a_reason_and_the_connection_lives(wire, request_, code, says):
+    peer = await wire.connect(wire.control_path)
+    await peer.line()
+    error = await peer.ask(request_)
+    assert (error["type"], error["data"]["code"]) == ("error", code)
+    assert says in error["data"]["text"]
+    assert (await peer.ask({"type": "ping"}))["type"] == "pong"

@@ -1,0 +1,147 @@
+"""What a client that only listens gets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from ser_daemon import connection
+
+
+async def test_the_greeting_says_who_speaks_and_where_the_numbers_stand(wire, started):
+    wire.publisher.publish(started)
+    peer = await wire.connect()
+    assert await peer.raw() == (
+        b'{"type":"hello","version":"1.0","data":{"protocol":1,"server":"ser-daemon 0.1.0",'
+        b'"model":"reslstm-sa-h64","labels":["neutral","calm","happy","sad","angry","fearful","disgust",'
+        b'"surprised"],"state":"listening","speaking":false,"muted":false,"device":"USB Mic","seq":1}}\n'
+    )
+
+
+async def test_events_come_without_asking(wire, started, emotion, stopped):
+    peer = await wire.listen()
+    for event in (started, emotion(final=True), stopped):
+        wire.publisher.publish(event)
+    lines = [await peer.line() for _ in range(3)]
+    assert [line["type"] for line in lines] == ["voice-started", "emotion", "voice-stopped"]
+    assert [line["data"]["seq"] for line in lines] == [1, 2, 3]
+
+
+async def test_an_event_is_in_the_socket_before_publish_returns(wire, started):
+    peer = await wire.listen()
+    peer.writer.transport.pause_reading()
+    sock = peer.writer.get_extra_info("socket")
+    wire.publisher.publish(started)
+    # No turn of the loop in between: the bytes are in the kernel already.
+    assert b"voice-started" in sock._sock.recv(4096)
+
+
+async def test_a_filter_chosen_by_subscribe_is_confirmed_and_applied(wire, started, emotion):
+    peer = await wire.listen()
+    confirmed = await peer.ask(
+        {
+            "type": "subscribe",
+            "id": 5,
+            "data": {"events": ["emotion"], "partial": False, "min_confidence": 0.5},
+        }
+    )
+    assert confirmed == {
+        "type": "subscribed",
+        "id": 5,
+        "data": {"events": ["emotion"], "partial": False, "min_confidence": 0.5, "seq": 0},
+    }
+    for event in (started, emotion(), emotion(final=True, confidence=0.1), emotion(final=True)):
+        wire.publisher.publish(event)
+    assert (await peer.line())["data"]["seq"] == 4
+
+
+async def test_a_request_client_gets_answers_only_until_it_subscribes(wire, started):
+    peer = await wire.listen()
+    assert (await peer.ask({"type": "ping"}))["type"] == "pong"
+    wire.publisher.publish(started)
+    assert (await peer.ask({"type": "ping"}))["type"] == "pong"
+    assert (await peer.ask({"type": "subscribe"}))["data"]["seq"] == 1
+    wire.publisher.publish(started)
+    assert (await peer.line())["data"]["seq"] == 2
+
+
+async def test_a_stream_client_may_ask_as_well(wire, started):
+    peer = await wire.listen()
+    await peer.ask({"type": "subscribe"})
+    assert (await peer.ask({"type": "ping"}))["type"] == "pong"
+    wire.publisher.publish(started)
+    assert (await peer.line())["type"] == "voice-started"
+
+
+async def test_a_client_that_closed_its_sending_side_keeps_receiving(wire, started):
+    peer = await wire.listen()
+    peer.writer.write_eof()
+    await wire.until(lambda: wire.server.metrics["clients"] == 1)
+    await asyncio.sleep(0)
+    for _ in range(3):
+        wire.publisher.publish(started)
+        assert (await peer.line())["type"] == "voice-started"
+
+
+async def test_a_half_closed_client_that_goes_away_is_noticed_without_an_event(wire, monkeypatch):
+    monkeypatch.setattr(connection, "HANGUP_SECONDS", 0.02)
+    peer = await wire.listen()
+    peer.writer.write_eof()
+    await asyncio.sleep(0.05)
+    assert wire.server.metrics["clients"] == 1
+    peer.writer.transport.abort()
+    await wire.until(lambda: wire.server.metrics["clients"] == 0)
+
+
+async def test_a_request_client_that_closed_its_sending_side_gets_its_answer_and_the_end(wire):
+    peer = await wire.connect()
+    await peer.send(b'{"type":"ping"}\n{"type":"status"}')
+    peer.writer.write_eof()
+    assert [(await peer.line())["type"] for _ in range(3)] == ["hello", "pong", "status"]
+    assert await peer.raw() == b""
+
+
+async def test_two_hundred_clients_at_once_get_every_event(wire, emotion):
+    peers = await asyncio.gather(*(wire.listen() for _ in range(200)))
+    for number in range(20):
+        wire.publisher.publish(emotion(final=number % 2 == 0))
+    for peer in peers:
+        assert [(await peer.line())["data"]["seq"] for _ in range(20)] == list(range(1, 21))
+    assert wire.server.metrics["clients"] == 200
+
+
+async def test_one_client_too_many_is_told_so_and_the_control_socket_stays_open(new_wire):
+    wire = new_wire()
+    wire.server = wire.make_server(max_clients=2)
+    await wire.start()
+    first = await wire.listen()
+    await wire.listen()
+    third = await wire.connect()
+    assert (await third.line())["data"]["code"] == "too-many-clients"
+    assert await third.raw() == b""
+    control = await wire.connect(wire.control_path)
+    assert (await control.line())["type"] == "hello"
+    first.writer.close()
+    await wire.until(lambda: wire.server.metrics["clients"] == 2)
+    await wire.listen()
+    await wire.close()
+
+
+async def test_closing_delivers_what_was_published_last_and_removes_the_sockets(wire, stopped):
+    peer = await wire.listen()
+    for _ in range(50):
+        wire.publisher.publish(stopped)
+    async with asyncio.timeout(2):
+        await wire.server.close()
+    lines = [json.loads(line) async for line in peer.reader]
+    assert [line["data"]["seq"] for line in lines] == list(range(1, 51))
+    assert not wire.path.exists()
+    assert not wire.control_path.exists()
+
+
+@pytest.mark.parametrize("device", ["Mic\udcff", "Mikrofon für Ü", 'a"b\\c\n'])
+async def test_any_device_name_reaches_the_client(wire, device):
+    wire.status.device = device
+    assert (await (await wire.connect()).line())["data"]["device"] == device
