@@ -1,0 +1,160 @@
+"""What `pip install` brings: three packages, their data, five commands, and nothing heavy at run time."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = {"ser_model": "model", "ser_daemon": "daemon", "ser_calibration": "calibration"}
+COMMANDS = ("ser-daemon", "ser-watch", "ser-ctl", "ser-calibrate", "ser-model")
+
+
+def isolated(code: str, *path: Path, timeout: float = 60) -> str:
+    """Run code in a fresh interpreter, away from the source tree, and return what it prints."""
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+        env=environ,
+        cwd="/",
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy: setuptools leaves a build folder behind and packs it again later."""
+    tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
+    for folder in PACKAGES.values():
+        ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / folder, tree / folder, ignore=ignore)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        str(out),
+        str(tree),
+    ]
+    try:
+        major = int(importlib.metadata.version("setuptools").partition(".")[0])
+    except importlib.metadata.PackageNotFoundError:
+        major = 0
+    # As pyproject.toml requires; with an older one pip fetches its own.
+    if major >= 77:
+        command.insert(4, "--no-build-isolation")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    [path] = out.iterdir()
+    return path
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder into which the wheel alone is unpacked."""
+    target = tmp_path_factory.mktemp("installed")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    return target
+
+
+def test_the_wheel_holds_our_packages_whole_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    tops = {PurePosixPath(name).parts[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
+    expected = {
+        path.relative_to(ROOT / folder).as_posix()
+        for package, folder in PACKAGES.items()
+        for path in (ROOT / folder / package).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert {name for name in names if ".dist-info/" not in name} == expected
+
+
+def test_the_wheel_brings_weights_recording_and_licences(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    assert "ser_model/weights/silero_vad_16k.onnx" in names
+    assert "ser_daemon/data/demo.flac" in names
+    for package in PACKAGES:
+        assert f"{package}/py.typed" in names
+    licences = {PurePosixPath(name).name for name in names if ".dist-info/licenses/" in name}
+    weights = {path.name for path in (ROOT / "model" / "ser_model" / "weights").glob("LICENSE-*")}
+    assert licences == {"LICENSE"} | weights
+    assert "LICENSE-silero-vad.txt" in weights
+
+
+def test_the_commands_lead_to_functions(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith("/entry_points.txt")]
+        entries = configparser.ConfigParser()
+        entries.read_string(archive.read(name).decode())
+    assert set(entries["console_scripts"]) == set(COMMANDS)
+    for target in entries["console_scripts"].values():
+        module, _, function = target.partition(":")
+        isolated(f"import importlib; assert callable(importlib.import_module({module!r}).{function})")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command: str) -> None:
+    target = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"][command]
+    module, _, function = target.partition(":")
+    code = (
+        f"import sys; sys.argv = [{command!r}, '--help']\n"
+        f"from {module} import {function} as main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+    )
+    assert isolated(code).startswith(f"usage: {command}")
+
+
+def test_nothing_of_training_is_loaded_at_run_time(installed: Path) -> None:
+    code = """
+import importlib, pkgutil, sys
+import ser_daemon
+names = [item.name for item in pkgutil.walk_packages(ser_daemon.__path__, "ser_daemon.")]
+for name in names:
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+import ser_model.gate, ser_model.features, ser_model.estimator, ser_model.audio_file
+heavy = {"torch", "scipy", "librosa", "python_speech_features", "onnx", "numba", "sklearn", "tqdm"}
+print(ser_daemon.__file__, len(names) > 20, sorted(heavy & set(sys.modules)))
+"""
+    assert isolated(code, installed).split() == [str(installed / "ser_daemon" / "__init__.py"), "True", "[]"]
+
+
+def test_the_wheel_works_without_the_source_tree(installed: Path) -> None:
+    code = """
+from ser_model.config import GateConfig
+from ser_model.vad import make_detector
+from ser_daemon.config import load_config
+detector = make_detector(GateConfig(engine="silero"))
+print(detector.__class__.__module__, load_config(environ={'SER_GATE_ENGINE': 'silero'}, usual=[]).gate.engine)
+"""
+    assert isolated(code, installed).split() == ["ser_model.vad", "silero"]
+
+
+def test_the_base_install_needs_no_torch() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    base = " ".join(project["dependencies"])
+    assert not any(name in base for name in ("torch", "scipy", "librosa", "python_speech_features"))
