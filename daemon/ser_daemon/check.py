@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from ser_model.errors import SerError
-from ser_model.levels import SILENCE_DBFS, dbfs
 
 from ser_daemon import paths
 from ser_daemon.config import Config
 from ser_daemon.profiles import gate_with_profile, profile_folders
+from ser_model.errors import SerError
+from ser_model.levels import SILENCE_DBFS, dbfs
 
 LISTEN_SECONDS = 2.0
 """A device that gives nothing for so long will not serve."""
+
+LEVEL_SAMPLES = 8000
+"""Audio behind the level that is shown: half a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +87,17 @@ def _audio(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     try:
         name, level = _bounded(_listen, config)
     except SerError as error:
-        yield Finding("fail", "audio", f"{error} See: ser-daemon --list-devices")
+        yield Finding("fail", "audio", str(error))
+        if not config.audio.device.startswith("file:"):
+            yield Finding("ok", "audio", "to see what there is: ser-daemon --list-devices")
         return
     if level <= SILENCE_DBFS:
         hint = "is the microphone muted in the mixer, or by a switch?"
         yield Finding("warn", "audio", f"{name} gives nothing but zeros; {hint}")
     else:
         yield Finding("ok", "audio", f"{name} gives samples, level {level:.0f} dBFS")
+    if config.audio.device.startswith("file:"):
+        return
     _, remarks = gate_with_profile(config, name, profile_folders(environ))
     for remark in remarks or ["no profile: the gate learns by itself; better with: ser-calibrate mic"]:
         yield Finding("warn" if "ignored" in remark else "ok", "profile", remark)
@@ -103,16 +110,12 @@ def _listen(config: Config) -> tuple[str, float]:
     source = make_source(config.audio)
     source.open()
     try:
-        pieces = []
-        # Two reads: some devices begin with a moment of zeros.
-        for _ in range(2 if source.live else 1):
-            chunk = source.read()
-            if chunk is None:
-                break
-            pieces.append(chunk.samples)
+        samples = np.zeros(0, np.int16)
+        # Not the first read alone: some devices begin with a moment of zeros.
+        while len(samples) < LEVEL_SAMPLES and (chunk := source.read()) is not None:
+            samples = np.concatenate((samples, chunk.samples))
     finally:
         source.close()
-    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.int16)
     return source.name, dbfs(samples.astype(np.float32) / 32768.0)
 
 

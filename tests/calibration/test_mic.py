@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from ser_calibration.cli import main
 from ser_calibration.microphone import Measurement, clipped_share, frame_levels, measure
 from ser_calibration.verdict import remarks, summary

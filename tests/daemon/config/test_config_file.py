@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+
 from ser_daemon.config import ConfigError, load_config
 from ser_daemon.config_schema import KEYS, RULES
 from ser_daemon.config_yaml import read_config_file

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from ser_daemon.config import ConfigError, config_files, load_config
 from ser_daemon.config_schema import KEYS
 

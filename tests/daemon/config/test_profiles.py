@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from ser_daemon.config import Config, ConfigError, load_config
 from ser_daemon.profiles import (
     MicrophoneProfile,
