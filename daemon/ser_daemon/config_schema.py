@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from ser_model.config import DecisionConfig, GateConfig
-
 from ser_daemon.audio_config import PACES, RAW_FORMATS, AudioConfig
+from ser_model.config import DecisionConfig, GateConfig
 
 Scalar = str | int | float | bool | Path | None
 """What one key can hold."""
@@ -25,7 +24,7 @@ class ModelConfig:
     """Which network judges."""
 
     path: Path | None = None
-    """Folder or file of an exported model; None: the one that ships inside the package."""
+    """Either file of an exported pair, or what both names begin with; None: the one in the package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
