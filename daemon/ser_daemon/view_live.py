@@ -14,10 +14,10 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
-from ser_model.labels import LABELS, UNKNOWN
 
 from ser_daemon.events import AudioState, Emotion, Event, Hello, VoiceStarted, VoiceStopped
 from ser_daemon.view_text import describe_doubt, describe_state, printable
+from ser_model.labels import LABELS, UNKNOWN
 
 REDRAW_SECONDS = 0.1
 """Shortest time between two pictures."""
@@ -65,7 +65,9 @@ class LiveView:
         self._utterances: deque[Emotion] = deque(maxlen=UTTERANCES)
         encodable = "utf" in self._console.encoding.lower()
         self._full, self._empty, self._mark, self._dot = "█░┃●" if encodable else "#-|*"
-        self._live: Live | None = Live(
+        # Live asks for a picture while it is being made.
+        self._live: Live | None = None
+        self._live = Live(
             console=self._console,
             screen=True,
             auto_refresh=False,
