@@ -61,11 +61,10 @@ def _mic(options: argparse.Namespace) -> int:
     device = config.audio.device
 
     # Loaded late: NumPy and ONNX Runtime take a moment that --help need not wait for.
-    from ser_model.audio_file import read_audio
-
     from ser_calibration.live import record
     from ser_calibration.microphone import measure
     from ser_calibration.verdict import summary
+    from ser_model.audio_file import read_audio
 
     if options.recordings:
         silence, speech = (read_audio(path, config.audio.channel) for path in options.recordings)

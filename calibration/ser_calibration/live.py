@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+
+from ser_calibration.microphone import MIN_VOICED_SECONDS
 from ser_daemon.audio_config import AudioConfig
 from ser_daemon.sources import AudioSource, make_source
 from ser_model.errors import SerError
 from ser_model.gate import Gate
 from ser_model.types import SAMPLE_RATE, Block, Samples, SpeechAudio, SpeechEnded
-
-from ser_calibration.microphone import MIN_VOICED_SECONDS
 
 SILENCE_SECONDS = 10.0
 """Length of the silence that is asked for."""

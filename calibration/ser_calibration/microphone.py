@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from ser_model.config import GateConfig
 from ser_model.errors import SerError
 from ser_model.gate import Gate
@@ -74,14 +75,7 @@ def measure(silence: Samples, speech: Samples) -> Measurement:
             f"The speech recording is clipped ({clipped:.1%} of its samples are cut off): "
             "lower the microphone's gain in the mixer and record again."
         )
-    levels = frame_levels(spoken)
-    active = levels[levels > floor + _MARGIN_DB]
-    if not len(active):
-        raise SerError(
-            f"The speech is not {_MARGIN_DB:g} dB louder than the silence ({floor:.0f} dBFS): "
-            "were the two recordings swapped, or made with different gain?"
-        )
-    level = 10.0 * math.log10(float(np.mean(10.0 ** (active / 10.0))))
+    level = _active_level(spoken, floor)
     return Measurement(
         noise_floor_dbfs=floor,
         speech_level_dbfs=level,
@@ -115,6 +109,18 @@ def clipped_share(samples: Samples) -> float:
     edges = np.flatnonzero(np.diff(top))
     runs = edges[1::2] - edges[::2]
     return float(runs[runs >= 3].sum()) / len(samples)
+
+
+def _active_level(spoken: Samples, floor: float) -> float:
+    """Return the mean power of the frames that stand above the noise floor."""
+    levels = frame_levels(spoken)
+    active = levels[levels > floor + _MARGIN_DB]
+    if not len(active):
+        raise SerError(
+            f"The speech is not {_MARGIN_DB:g} dB louder than the silence ({floor:.0f} dBFS): "
+            "were the two recordings swapped, or made with different gain?"
+        )
+    return 10.0 * math.log10(float(np.mean(10.0 ** (active / 10.0))))
 
 
 def _noise_floor(silence: Samples) -> float:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from ser_model.errors import SerError
-
 from ser_daemon.config_schema import KEYS, SECTIONS, Key, Scalar
+from ser_model.errors import SerError
 
 
 class ConfigError(SerError):

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ser_model.config import GateConfig
-
 from ser_daemon.config_schema import RULES, Config, Key, Rule
 from ser_daemon.config_values import ConfigError, Setting, did_you_mean
 from ser_daemon.config_yaml import compose, entries, read_scalar
 from ser_daemon.paths import config_files
+from ser_model.config import GateConfig
 
 FORMAT = 1
 """Grows when old readers would misunderstand a file."""
