@@ -47,8 +47,7 @@ class Resampler:
             raise SerError(f"its sample rate is {rate:g} Hz, expected {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
         if channel is not None and not 1 <= channel <= channels:
             raise SerError(
-                f"channel {channel} was asked for, expected 1 to {channels}; "
-                "leave the channel out for the mean of all."
+                f"channel {channel} was asked for, expected 1 to {channels}; leave the channel out for the mean of all."
             )
         self._channel = channel
         self._soxr: soxr.ResampleStream | None = None
@@ -145,9 +144,7 @@ class AudioFileReader:
         self._ended = True
         if self._left > 0:
             missing = self._left / self._file.samplerate
-            raise SerError(
-                f"{self._path} is damaged: it ends {missing:.2f} s before the length it announces."
-            )
+            raise SerError(f"{self._path} is damaged: it ends {missing:.2f} s before the length it announces.")
         return np.concatenate([self._resampler.push(piece), self._resampler.flush()])
 
     def close(self) -> None:

@@ -50,7 +50,7 @@ def mel_filters() -> _Matrix:
     left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     rising = (bins - left) / (centre - left)
     falling = (right - bins) / (right - centre)
-    return np.where(bins < centre, np.maximum(rising, 0), np.maximum(falling, 0))
+    return np.asarray(np.where(bins < centre, np.maximum(rising, 0), np.maximum(falling, 0)))
 
 
 def cepstrum_matrix() -> _Matrix:
@@ -77,7 +77,7 @@ def chroma_filters() -> _Matrix:
     weights /= np.linalg.norm(weights, axis=0)
     weights *= np.exp(-0.5 * ((semitones / CHROMA - 5.0) / 2.0) ** 2)
     from_a_to_c = 3
-    return np.roll(weights, -from_a_to_c, axis=0)[:, : NFFT // 2 + 1]
+    return np.asarray(np.roll(weights, -from_a_to_c, axis=0)[:, : NFFT // 2 + 1])
 
 
 class Features:

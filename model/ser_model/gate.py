@@ -59,6 +59,7 @@ class Gate:
         """Level of the last frame."""
         self._count = 0
         self._position: int | None = None
+        self._rest: Samples
         self._restart(0)
 
     @property
@@ -106,7 +107,7 @@ class Gate:
     def _restart(self, start: int) -> None:
         """Begin at a position with nothing heard; the noise floor and the gain stay, the room is the same."""
         self._detector.reset()
-        self._rest: Samples = np.zeros(0, dtype=np.int16)
+        self._rest = np.zeros(0, dtype=np.int16)
         self._end = start
         self._open = False
         self._voiced = 0

@@ -66,14 +66,14 @@ class SileroDetector:
         model = files("ser_model").joinpath("weights", "silero_vad_16k.onnx").read_bytes()
         self._session = new_session(model)
         self._rate = np.array(SAMPLE_RATE, dtype=np.int64)
+        self._state: npt.NDArray[np.float32]
+        self._input: npt.NDArray[np.float32]
         self.reset()
 
     def probability(self, frame: npt.NDArray[np.float32]) -> float:
         """Speech probability of the frame, given everything heard since the last reset."""
         self._input[0, self._CONTEXT :] = frame
-        output, self._state = self._session.run(
-            None, {"input": self._input, "state": self._state, "sr": self._rate}
-        )
+        output, self._state = self._session.run(None, {"input": self._input, "state": self._state, "sr": self._rate})
         self._input[0, : self._CONTEXT] = frame[-self._CONTEXT :]
         return float(output[0, 0])
 

@@ -13,9 +13,7 @@ Signal = npt.NDArray[np.float32]
 Generator = np.random.Generator
 
 
-def _shaped(
-    samples: int, rng: Generator, gain: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]
-) -> Signal:
+def _shaped(samples: int, rng: Generator, gain: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]]) -> Signal:
     """Gaussian noise whose amplitude spectrum is `gain(frequency in Hz)`."""
     spectrum = np.fft.rfft(rng.standard_normal(samples))
     frequency = np.fft.rfftfreq(samples, 1 / SAMPLE_RATE)

@@ -1,0 +1,101 @@
+"""`ser-model`: train, evaluate and export the network."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from ser_model.errors import SerError
+
+_EXAMPLES = """\
+examples:
+  ser-model train --data ravdess --output runs/first --seeds 5 --noise noise --rooms rooms
+  ser-model evaluate runs/first
+  ser-model train --data ravdess --output runs/first --noise noise --rooms rooms --final
+  ser-model export runs/first --output runs/first/reslstm-sa-h64
+
+RAVDESS (Audio_Speech_Actors_01-24) is Zenodo record 1188976; any folder of Actor_NN/*.wav or *.flac will do.
+"""
+
+
+def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "train",
+        help="train the five folds, or the final network",
+        description="Train the five folds of arXiv 2606.03359 for one or more seeds; go on where a run was "
+        "interrupted. With --final, train on all actors what `ser-model export` ships.",
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of Actor_NN/*.{wav,flac}")
+    parser.add_argument("--output", type=Path, required=True, metavar="RUN", help="folder for the results")
+    parser.add_argument("--variant", choices=("h32", "h64", "h128"), default="h64", help="size (default: h64)")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="train seeds 0 to N-1 (default: 1)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="length of the training (default: the recipe's)")
+    parser.add_argument(
+        "--variants", type=int, default=8, metavar="N", help="augmented versions of a recording (default: 8)"
+    )
+    parser.add_argument("--noise", type=Path, metavar="DIR", help="recorded noises (default: generated ones only)")
+    parser.add_argument("--rooms", type=Path, metavar="DIR", help="room responses (default: none)")
+    parser.add_argument("--final", action="store_true", help="train seed 0 on all actors, to be shipped")
+    parser.add_argument("--allow-missing", action="store_true", help="go on with an incomplete corpus")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ser-model",
+        description="Make the network that ser-daemon runs.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    _add_train(commands)
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="print a run's accuracy",
+        description="Unweighted average recall over the pooled out-of-fold predictions of every seed; recordings "
+        "that the gate misses or splits count as errors. Writes RUN/evaluation.json too.",
+    )
+    evaluate.add_argument("run", type=Path, metavar="RUN", help="the --output of `ser-model train`")
+    export = commands.add_parser(
+        "export",
+        help="write the final network as ONNX",
+        description="Write STEM.window.onnx and STEM.stream.onnx from the run's final network, with temperature "
+        "and threshold from its validation actors, and check both against PyTorch.",
+    )
+    export.add_argument("run", type=Path, metavar="RUN", help="the --output of `ser-model train --final`")
+    export.add_argument("--output", type=Path, metavar="STEM", help="default: RUN/reslstm-sa-VARIANT")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    for module in ("torch", "scipy", "onnx"):
+        if find_spec(module) is None:
+            raise SerError(f"{module} is not installed: pip install 'ser-daemon[train]'")
+    from ser_model.training import commands
+
+    if arguments.command == "train":
+        commands.train(arguments)
+    elif arguments.command == "evaluate":
+        commands.evaluate(arguments.run)
+    else:
+        commands.export_run(arguments.run, arguments.output)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code: 0, 2 for a mistake in words or files, 130 after Ctrl-C."""
+    arguments = _parser().parse_args(argv)
+    try:
+        _run(arguments)
+    except SerError as error:
+        print(f"ser-model: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"ser-model: {error.filename or 'file'}: {error.strerror}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("ser-model: interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+    return 0

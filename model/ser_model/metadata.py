@@ -1,0 +1,89 @@
+"""The model file's own description: what it was made for, and whether this program can use it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ser_model.errors import SerError
+from ser_model.features import RECIPE
+from ser_model.labels import LABELS
+
+FORMAT_VERSION: Final = 1
+"""Grows when older programs would misread a newer file."""
+
+MODES: Final = ("window", "stream")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelMetadata:
+    """Kept in the ONNX file's metadata_props, each value as JSON."""
+
+    mode: str
+    """`window` or `stream`."""
+    variant: str
+    """Such as `h64`."""
+    hidden: int
+    """Size of the second LSTM's state."""
+    mean: tuple[float, ...]
+    """Of the 46 raw features over the training data; the graph itself normalises with it."""
+    std: tuple[float, ...]
+    temperature: float
+    """Divisor of the logits that makes the confidence honest."""
+    unknown_below: float
+    """Confidence under which the answer is `unknown`."""
+    training_data: str
+    licence: str
+    labels: tuple[str, ...] = LABELS
+    features: Mapping[str, Any]
+    """The recipe: see `ser_model.features.RECIPE`."""
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def name(self) -> str:
+        """Such as `reslstm-sa-h64`."""
+        return f"reslstm-sa-{self.variant}"
+
+    def to_properties(self) -> dict[str, str]:
+        """Names and JSON texts, as they stand in the file."""
+        return {name: json.dumps(getattr(self, name)) for name in self.__slots__}
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, str], path: Path | str, mode: str) -> ModelMetadata:
+        """Read and judge a file's properties.
+
+        Raises:
+            SerError: not made by this project, of a newer format, for other labels or features, or of another mode.
+        """
+        if "format_version" not in properties:
+            raise SerError(f"{path}: expected a model made by `ser-model export`, found an ONNX file of another kind")
+        try:
+            values = {name: json.loads(properties[name]) for name in cls.__slots__ if name in properties}
+            version = int(values.pop("format_version"))
+            if version > FORMAT_VERSION:
+                raise SerError(
+                    f"{path}: has model format {version}, this program reads up to {FORMAT_VERSION}; update ser-daemon"
+                )
+            for name in ("mean", "std", "labels"):
+                values[name] = tuple(values[name])
+            metadata = cls(**values)
+        except (ValueError, TypeError, KeyError) as error:
+            raise SerError(f"{path}: its description is damaged ({error}); export the model again") from error
+        metadata._check(path, mode)
+        return metadata
+
+    def _check(self, path: Path | str, mode: str) -> None:
+        if self.labels != LABELS:
+            raise SerError(f"{path}: expected the labels {', '.join(LABELS)}, found {', '.join(map(str, self.labels))}")
+        other = sorted(key for key in {*RECIPE, *self.features} if self.features.get(key) != RECIPE.get(key))
+        if other:
+            found = ", ".join(f"{key}={self.features.get(key)!r}" for key in other)
+            wanted = ", ".join(f"{key}={RECIPE.get(key)!r}" for key in other)
+            raise SerError(f"{path}: was trained on other features ({found}); this program computes {wanted}")
+        if self.mode != mode:
+            raise SerError(f"{path}: is the {self.mode} graph, expected the {mode} graph; are the two files swapped?")
+        if not self.temperature > 0 or not 0 <= self.unknown_below <= 1:
+            raise SerError(f"{path}: temperature {self.temperature} or threshold {self.unknown_below} is impossible")

@@ -1,0 +1,148 @@
+"""Recordings to feature frames, as the daemon hears them: through the gate, clean and in variants."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.progress import track
+
+from ser_model.audio_file import read_audio
+from ser_model.config import GateConfig
+from ser_model.features import RECIPE, compute_features
+from ser_model.gate import Gate
+from ser_model.training.augment import AugmentConfig, Surroundings, augment
+from ser_model.training.corpus import Corpus, Recording
+from ser_model.types import SAMPLE_RATE, Block, Frames, Samples, SpeechAudio, SpeechStarted
+
+_SILENCE = SAMPLE_RATE
+"""Room before and after a recording, so that the gate opens and closes by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Feature frames of all recordings; row 0 of `frames[i]` is clean, the others are variants."""
+
+    recordings: tuple[Recording, ...]
+    frames: list[list[Frames]]
+    """For each recording its versions, each of shape (time, 46); a version the gate missed is missing."""
+    utterances: npt.NDArray[np.int64]
+    """How many utterances the gate found in each clean recording, shape (recordings,)."""
+
+
+def cut(samples: Samples, config: GateConfig) -> tuple[Samples, int]:
+    """What the gate lets through of a recording: samples from the first utterance to the last, and their number.
+
+    Silence is put around the recording, at the level of its own quietest moments.
+    """
+    quiet = np.sort(np.abs(samples))[: max(1, len(samples) // 10)].max(initial=1)
+    rng = np.random.default_rng(len(samples))
+    room = [rng.normal(0, quiet / 1.3, _SILENCE).astype(np.int16) for _ in range(2)]
+    whole = np.concatenate((room[0], samples, room[1]))
+    gate = Gate(config)
+    events = gate.push(Block(whole, 0)) + gate.finish()
+    audio = [event for event in events if isinstance(event, SpeechAudio)]
+    found = sum(isinstance(event, SpeechStarted) for event in events)
+    if not audio:
+        return np.zeros(0, dtype=np.int16), 0
+    return whole[audio[0].start : audio[-1].start + len(audio[-1].samples)], found
+
+
+def versions(
+    recording: Recording, seed: int, count: int, config: AugmentConfig, surroundings: Surroundings
+) -> tuple[list[Frames], int]:
+    """Frames of the clean recording and of `count` variants, and the clean one's number of utterances."""
+    samples = read_audio(recording.path)
+    clean, found = cut(samples, GateConfig())
+    out = [compute_features(clean)] if found else []
+    rng = np.random.default_rng([seed, *recording.name.encode()])
+    for _ in range(count):
+        gate = GateConfig(
+            pre_roll_ms=int(rng.integers(*config.pre_roll_ms)),
+            hangover_ms=int(rng.integers(*config.hangover_ms)),
+        )
+        speech, number = cut(augment(samples, config, surroundings, rng), gate)
+        if number:
+            out.append(compute_features(speech))
+    return out, found
+
+
+def build(
+    corpus: Corpus,
+    *,
+    variants: int,
+    noise: Path | None,
+    rooms: Path | None,
+    cache: Path,
+    config: AugmentConfig | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+) -> Dataset:
+    """Compute all frames, or take them from `cache` where the same were computed before.
+
+    Args:
+        corpus: the recordings.
+        variants: augmented versions of each.
+        noise: folder of noises, None for generated ones only.
+        rooms: folder of room responses, None for none.
+        cache: folder for the frames; a file's name holds a digest of everything they depend on.
+        config: how far the variants go.
+        seed: of the variants.
+        workers: processes; None: one per core.
+    """
+    config = config or AugmentConfig()
+    key = json.dumps(
+        [
+            [recording.name for recording in corpus.recordings],
+            [variants, str(noise), str(rooms), seed],
+            asdict(config),
+            asdict(GateConfig()),
+            RECIPE,
+        ]
+    )
+    path = cache / f"frames-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+    if not path.exists():
+        surroundings = Surroundings.load(noise, rooms)
+        work = partial(versions, seed=seed, count=variants, config=config, surroundings=surroundings)
+        with get_context("spawn").Pool(workers or os.cpu_count()) as pool:
+            steps = pool.imap(work, corpus.recordings, chunksize=4)
+            rows = list(track(steps, "gate and features", len(corpus.recordings)))
+        _save(path, rows)
+    return _load(path, corpus)
+
+
+def _save(path: Path, rows: list[tuple[list[Frames], int]]) -> None:
+    """Write under another name first: a file that is there is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    flat = [frames for versions, _ in rows for frames in versions]
+    partial_path = path.with_suffix(".partial.npz")
+    np.savez(
+        partial_path,
+        frames=np.concatenate(flat),
+        lengths=np.array([len(frames) for frames in flat]),
+        counts=np.array([len(versions) for versions, _ in rows]),
+        utterances=np.array([found for _, found in rows]),
+    )
+    partial_path.replace(path)
+
+
+def _load(path: Path, corpus: Corpus) -> Dataset:
+    try:
+        with np.load(path) as file:
+            pieces = np.split(file["frames"], np.cumsum(file["lengths"])[:-1])
+            starts = np.cumsum(file["counts"])
+            utterances = file["utterances"]
+            counts = file["counts"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        path.unlink(missing_ok=True)
+        raise RuntimeError(f"{path} was damaged and is removed; run the command again ({error})") from error
+    frames = [pieces[end - count : end] for end, count in zip(starts, counts, strict=True)]
+    return Dataset(corpus.recordings, frames, utterances)

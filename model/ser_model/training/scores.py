@@ -1,0 +1,51 @@
+"""Figures: unweighted average recall, temperature, the threshold of `unknown`."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_model.labels import LABELS
+
+Logits = npt.NDArray[np.floating]
+Classes = npt.NDArray[np.int64]
+
+MISSED = -1
+"""Predicted class where the gate found no utterance, or several: always an error."""
+
+
+def uar(truth: Classes, predicted: Classes) -> float:
+    """Unweighted average recall: the mean over the classes that occur of the share found."""
+    recalls = [np.mean(predicted[truth == emotion] == emotion) for emotion in range(len(LABELS)) if emotion in truth]
+    return float(np.mean(recalls))
+
+
+def confusion(truth: Classes, predicted: Classes) -> npt.NDArray[np.int64]:
+    """Counts, shape (8, 9): rows are the truth, columns the prediction; the last column is missed or split."""
+    table = np.zeros((len(LABELS), len(LABELS) + 1), dtype=np.int64)
+    np.add.at(table, (truth, predicted), 1)
+    return table
+
+
+def posterior(logits: Logits, temperature: float = 1.0) -> npt.NDArray[np.float64]:
+    """Softmax of logits divided by the temperature, shape as given."""
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    scaled = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    return np.asarray(scaled / scaled.sum(axis=-1, keepdims=True))
+
+
+def fit_temperature(logits: Logits, truth: Classes) -> float:
+    """Temperature with the least negative log-likelihood (Guo et al. 2017, arXiv 1706.04599), 0.5 to 5."""
+    grid = np.geomspace(0.5, 5.0, 200)
+    losses = [-np.mean(np.log(posterior(logits, t)[np.arange(len(truth)), truth] + 1e-12)) for t in grid]
+    return float(grid[int(np.argmin(losses))])
+
+
+def unknown_threshold(probabilities: npt.NDArray[np.float64], truth: Classes, precision: float) -> float:
+    """Lowest confidence from which the labels given are right with this precision; 1.0 if none is."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    order = np.argsort(-confidence)
+    running = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    enough = np.flatnonzero(running >= precision)
+    return float(confidence[order][enough[-1]]) if len(enough) else 1.0
