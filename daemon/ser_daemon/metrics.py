@@ -60,6 +60,8 @@ class Metrics:
             "overflows": capture.health.overflows,
             "reopened": capture.reopened,
             "samples": clock.position,
+            # With it, who knows what was played when can tell how long each event took.
+            "origin_boot_seconds": round(clock.origin or 0.0, 6),
             "samples_missing": clock.lost,
             "samples_dropped": queue.dropped,
             "queue_ms": queue.waiting * 1000 // SAMPLE_RATE,
