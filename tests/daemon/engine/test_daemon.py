@@ -43,18 +43,14 @@ def first_utterance(speech: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
     return speech[: int(2.8 * RATE)]
 
 
-def test_a_subscriber_gets_every_utterance_whole_and_in_order(
-    daemon: Daemon, speech: npt.NDArray[np.int16]
-) -> None:
+def test_a_subscriber_gets_every_utterance_whole_and_in_order(daemon: Daemon, speech: npt.NDArray[np.int16]) -> None:
     client = daemon.subscribe()
     assert client.hello["data"]["device"] == "stdin"
     daemon.write(speech)
     daemon.end_of_input()
     events = client.rest()
     assert daemon.wait() == 0
-    assert list(numbered(events)) == list(
-        range(client.hello["data"]["seq"] + 1, events[-1]["data"]["seq"] + 1)
-    )
+    assert list(numbered(events)) == list(range(client.hello["data"]["seq"] + 1, events[-1]["data"]["seq"] + 1))
     assert events[-1]["data"]["state"] == "stopping"
     spoken = [event for event in events if event["type"] != "audio-state"]
     for number in range(1, 7):
@@ -78,9 +74,7 @@ def test_a_file_in_real_time_comes_at_its_own_pace_and_ends_with_exit_code_0(
         assert daemon.wait() == 0
         assert 5.0 <= time.monotonic() - begun < 12
         updates = [
-            event["data"]["latency_ms"]
-            for event in events
-            if event["type"] == "emotion" and not event["data"]["final"]
+            event["data"]["latency_ms"] for event in events if event["type"] == "emotion" and not event["data"]["final"]
         ]
         assert updates
         assert min(updates) < 50
@@ -124,9 +118,7 @@ def test_nothing_keeps_a_silent_daemon_from_ending(daemon: Daemon) -> None:
     assert time.monotonic() - begun < 1.0
 
 
-def test_mute_ends_the_utterance_and_later_speech_is_not_heard(
-    daemon: Daemon, speech: npt.NDArray[np.int16]
-) -> None:
+def test_mute_ends_the_utterance_and_later_speech_is_not_heard(daemon: Daemon, speech: npt.NDArray[np.int16]) -> None:
     client, control = daemon.subscribe(), daemon.controller()
     daemon.write(first_utterance(speech))
     client.until("emotion")

@@ -29,9 +29,7 @@ def test_start_muted_means_every_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"yes", b"\xff\xfe", b"1" * 100_000])
-def test_a_damaged_memory_is_no_memory(
-    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_memory_is_no_memory(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "muted").write_bytes(content)
     assert MuteMemory(tmp_path).load(default=False) is False
     assert len(caplog.records) == 1
