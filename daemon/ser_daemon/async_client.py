@@ -8,8 +8,6 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser_model.errors import SerError
-
 from ser_daemon.client_wire import (
     FIRST_RETRY,
     LAST_RETRY,
@@ -26,6 +24,7 @@ from ser_daemon.client_wire import (
     unreachable,
 )
 from ser_daemon.events import Event
+from ser_model.errors import SerError
 
 _CHUNK = 64 * 1024
 

@@ -20,8 +20,6 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser_model.errors import SerError
-
 from ser_daemon.async_client import AsyncClient
 from ser_daemon.client_wire import (
     FIRST_RETRY,
@@ -48,6 +46,7 @@ from ser_daemon.events import (
     VoiceStarted,
     VoiceStopped,
 )
+from ser_model.errors import SerError
 
 __all__ = [
     "AsyncClient",

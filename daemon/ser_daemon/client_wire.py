@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser_model.errors import SerError
-
 from ser_daemon.events import Event, ProtocolError, from_wire
 from ser_daemon.paths import SYSTEM_SOCKET, candidate_sockets, control_socket
+from ser_model.errors import SerError
 
 CONTROL_VERBS = ("mute", "unmute", "hold", "release", "reload")
 """Requests that only the control socket serves."""
@@ -79,9 +78,7 @@ class LineBuffer:
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > MAX_LINE:
-            raise ProtocolError(
-                f"The other side sent a line longer than {MAX_LINE} bytes; is this ser-daemon?"
-            )
+            raise ProtocolError(f"The other side sent a line longer than {MAX_LINE} bytes; is this ser-daemon?")
         yield from lines
 
 
@@ -149,9 +146,7 @@ def answer(line: bytes) -> dict[str, Any] | None:
     return data if json.loads(line).get("id") == 1 else None
 
 
-def subscription(
-    events: Sequence[str] | None, partial: bool, min_confidence: float
-) -> dict[str, object] | None:
+def subscription(events: Sequence[str] | None, partial: bool, min_confidence: float) -> dict[str, object] | None:
     """Return the data of `subscribe`; None where everything is wanted, which needs no request."""
     if events is None and partial and not min_confidence:
         return None

@@ -83,11 +83,7 @@ class Connection(asyncio.Protocol):
         # A transport that holds at most the line being written: what waits, waits in our own bounded queue.
         transport.set_write_buffer_limits(high=0)
         if not self._admit(self):
-            self.leave(
-                failure(
-                    "too-many-clients", "Too many clients are connected; close some, or raise max_clients."
-                )
-            )
+            self.leave(failure("too-many-clients", "Too many clients are connected; close some, or raise max_clients."))
             return
         self._subscribe()
         self._send(self._desk.hello())
@@ -153,9 +149,7 @@ class Connection(asyncio.Protocol):
     def _overflow(self) -> None:
         pid = peer_pid(self._transport.get_extra_info("socket"))
         log.warning("Subscriber (process %s) reads too slowly and was cut off.", pid or "unknown")
-        self.leave(
-            failure("slow-consumer", "You read too slowly: the queue of events is full. Connect again.")
-        )
+        self.leave(failure("slow-consumer", "You read too slowly: the queue of events is full. Connect again."))
 
     def _pump(self) -> None:
         """Serve complete lines as long as the client takes the answers."""

@@ -83,9 +83,7 @@ def human(command: str, answer: Mapping[str, Any]) -> str:
         case "status":
             return _status(answer)
         case "metrics":
-            return "\n".join(
-                f"{name:<32}{_number(value):>14}" for name, value in sorted(answer.items())
-            )
+            return "\n".join(f"{name:<32}{_number(value):>14}" for name, value in sorted(answer.items()))
         case "ping":
             return "The daemon answers."
         case "describe":

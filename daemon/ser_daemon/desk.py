@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
-from ser_model.errors import SerError
-from ser_model.labels import LABELS
-
 from ser_daemon import __version__
 from ser_daemon.events import PROTOCOL, PUBLISHED, Hello
 from ser_daemon.protocol import BadLine, Message, encode
 from ser_daemon.publisher import Filter, Publisher
+from ser_model.errors import SerError
+from ser_model.labels import LABELS
 
 log = logging.getLogger(__name__)
 
@@ -158,9 +157,7 @@ class Desk:
             case "hold":
                 ms = message.data.get("ms")
                 if ms is not None and (type(ms) is not int or not 0 < ms <= MAX_HOLD_MS):
-                    raise RequestError(
-                        "bad-request", f"ms must be an integer from 1 to {MAX_HOLD_MS}, not {ms!r:.40}."
-                    )
+                    raise RequestError("bad-request", f"ms must be an integer from 1 to {MAX_HOLD_MS}, not {ms!r:.40}.")
                 await self._control.hold(ms)
                 return {"ms": ms}
         return {}

@@ -176,8 +176,7 @@ def from_wire(name: str, data: Mapping[str, Any]) -> Event | None:
         expected = _JSON_TYPES[str(field.type).removesuffix(" | None")]
         if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
             raise ProtocolError(
-                f"The daemon sent {name!r} with {field.name} = {value!r:.60}; "
-                f"expected {expected[0].__name__}."
+                f"The daemon sent {name!r} with {field.name} = {value!r:.60}; expected {expected[0].__name__}."
             )
         values[field.name] = value
     try:

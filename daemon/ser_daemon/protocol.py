@@ -171,9 +171,7 @@ class LineParser:
             if length is None:
                 header[name] = 0
             elif isinstance(length, bool) or not isinstance(length, int) or not 0 <= length <= limit:
-                return BadLine(
-                    "bad-framing", f"{name} must be an integer from 0 to {limit}, not {length!r:.40}."
-                )
+                return BadLine("bad-framing", f"{name} must be an integer from 0 to {limit}, not {length!r:.40}.")
         if header.get("data") is None:
             header["data"] = {}
         if not isinstance(header["data"], dict):
@@ -193,9 +191,7 @@ class LineParser:
         data = _load_object(block)
         if isinstance(data, BadLine):
             self._skip = header["payload_length"]
-            return BadLine(
-                "bad-framing", f"A data block of {length} bytes is no JSON object: {_excerpt(block)}"
-            )
+            return BadLine("bad-framing", f"A data block of {length} bytes is no JSON object: {_excerpt(block)}")
         header["data"].update(data)
         return self._finished(header)
 

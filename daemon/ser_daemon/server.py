@@ -63,9 +63,7 @@ class Server:
         """Sockets served: the event socket, then the control socket where it is another."""
         return [listener.path for listener in self._listeners]
 
-    async def start(
-        self, path: Path, control_path: Path, environ: MutableMapping[str, str] = os.environ
-    ) -> None:
+    async def start(self, path: Path, control_path: Path, environ: MutableMapping[str, str] = os.environ) -> None:
         """Listen. Sockets that systemd passed are used instead of the paths.
 
         With equal paths one socket serves everything.
@@ -131,6 +129,4 @@ class Server:
         # From 3.13 on asyncio would remove the file itself: also one that belongs to systemd.
         keep_file: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
         loop = asyncio.get_running_loop()
-        self._servers.append(
-            await loop.create_unix_server(connect, sock=listener.sock, backlog=BACKLOG, **keep_file)
-        )
+        self._servers.append(await loop.create_unix_server(connect, sock=listener.sock, backlog=BACKLOG, **keep_file))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from ser_model.labels import UNKNOWN
-
 from ser_daemon.events import AudioState, Emotion, Event, Hello, VoiceStarted, VoiceStopped
+from ser_model.labels import UNKNOWN
 
 _STATES = {
     "starting": "starting",
@@ -80,9 +79,7 @@ def describe_doubt(event: Emotion) -> str:
     return reason if event.top is None else f"{reason}, perhaps {event.top} {event.confidence:.2f}"
 
 
-def describe_state(
-    state: str, device: str | None, reason: str | None = None, retry_in_ms: int | None = None
-) -> str:
+def describe_state(state: str, device: str | None, reason: str | None = None, retry_in_ms: int | None = None) -> str:
     """Say a state of the daemon's ears: `no microphone (USB Mic): unplugged; trying again in 2 s`."""
     text = _STATES.get(state, state)
     if device:

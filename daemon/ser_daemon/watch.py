@@ -11,12 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ser_model.errors import SerError
-
 from ser_daemon.client import AsyncClient, Client
 from ser_daemon.client_wire import NotRunning, subscription
 from ser_daemon.view import View, make_view
 from ser_daemon.view_text import PlainView
+from ser_model.errors import SerError
 
 LEVEL_SECONDS = 0.125
 """How often the live view asks for the level, which is not part of the event stream."""

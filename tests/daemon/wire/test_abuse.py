@@ -90,9 +90,7 @@ async def test_the_cut_off_client_can_still_read_why_and_what_came_before(wire, 
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-async def test_a_client_that_reads_neither_events_nor_the_reason_is_closed_all_the_same(
-    wire, stopped, monkeypatch
-):
+async def test_a_client_that_reads_neither_events_nor_the_reason_is_closed_all_the_same(wire, stopped, monkeypatch):
     monkeypatch.setattr(connection, "FAREWELL_SECONDS", 0.05)
     slow = socket.socket(socket.AF_UNIX)
     slow.connect(os.fspath(wire.path))

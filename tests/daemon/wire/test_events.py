@@ -82,13 +82,9 @@ def test_wall_time_is_utc_with_milliseconds():
 
 def test_the_start_and_end_of_speech_keep_their_place_and_time():
     started = from_result(types.VoiceStarted(utterance=17, timestamp=16_000), origin=1_795_337_040.0)
-    assert started == events.VoiceStarted(
-        utterance_id="u-17", timestamp=1000, time="2026-11-22T08:44:01.000Z"
-    )
+    assert started == events.VoiceStarted(utterance_id="u-17", timestamp=1000, time="2026-11-22T08:44:01.000Z")
     stopped = from_result(types.VoiceStopped(utterance=17, timestamp=24_000), origin=1_795_337_040.0)
-    assert stopped == events.VoiceStopped(
-        utterance_id="u-17", timestamp=1500, time="2026-11-22T08:44:01.500Z"
-    )
+    assert stopped == events.VoiceStopped(utterance_id="u-17", timestamp=1500, time="2026-11-22T08:44:01.500Z")
 
 
 def test_a_judgement_is_converted_and_rounded():

@@ -135,9 +135,7 @@ def test_a_last_line_without_newline_counts_if_it_is_whole():
     assert parse(b'{"type":"status"}') == [Message("status")]
 
 
-@pytest.mark.parametrize(
-    "rest", [b'{"type":"sta', b'{"type":"x","data_length":5}', b'{"type":"x","data_length":5}\n{']
-)
+@pytest.mark.parametrize("rest", [b'{"type":"sta', b'{"type":"x","data_length":5}', b'{"type":"x","data_length":5}\n{'])
 def test_half_a_line_at_the_end_is_a_complaint(rest):
     (complaint,) = parse(rest)
     assert isinstance(complaint, BadLine)

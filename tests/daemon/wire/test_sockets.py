@@ -163,9 +163,7 @@ def take_over(*descriptors, names=None):
     return result
 
 
-@pytest.mark.parametrize(
-    ("names", "order"), [("events:control", "ab"), ("control:events", "ba"), (None, "ab")]
-)
+@pytest.mark.parametrize(("names", "order"), [("events:control", "ab"), ("control:events", "ba"), (None, "ab")])
 def test_sockets_from_systemd_are_taken_by_name(folder, names, order):
     made = {"a": bind(folder / "a"), "b": bind(folder / "b")}
     result = take_over(made["a"].sock.fileno(), made["b"].sock.fileno(), names=names)

@@ -72,9 +72,7 @@ def test_plain_lines_say_what_happened(emotion, started, stopped, hello):
 
 
 def test_plain_lines_explain_the_state_of_the_microphone():
-    gone = AudioState(
-        state="no-device", device="USB Mic", reason="It was unplugged.", retry_in_ms=2000, timestamp=4200
-    )
+    gone = AudioState(state="no-device", device="USB Mic", reason="It was unplugged.", retry_in_ms=2000, timestamp=4200)
     assert describe(gone) == "4.200 s  no microphone (USB Mic): It was unplugged; trying again in 2 s"
     assert describe_state("muted", None) == "muted: the microphone is closed"
 

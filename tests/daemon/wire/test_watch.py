@@ -23,9 +23,7 @@ async def line_of(stream: asyncio.StreamReader) -> str:
 
 
 async def test_json_prints_the_raw_lines_as_they_come(wire, command, started, emotion):
-    process = await asyncio.create_subprocess_exec(
-        *command("watch", "--json", "--socket", wire.path), **PIPES
-    )
+    process = await asyncio.create_subprocess_exec(*command("watch", "--json", "--socket", wire.path), **PIPES)
     assert json.loads(await line_of(process.stdout))["type"] == "hello"
     for event in (started, emotion()):
         wire.publisher.publish(event)
@@ -63,9 +61,7 @@ async def test_a_reader_that_has_had_enough_ends_it_cleanly(wire, command, emoti
 
 @pytest.mark.parametrize("form", ["--json", "--plain"])
 async def test_it_waits_for_a_daemon_says_so_once_and_comes_back(new_wire, folder, command, started, form):
-    process = await asyncio.create_subprocess_exec(
-        *command("watch", form, "--socket", folder / "ser.sock"), **PIPES
-    )
+    process = await asyncio.create_subprocess_exec(*command("watch", form, "--socket", folder / "ser.sock"), **PIPES)
     message = await line_of(process.stderr)
     assert message.startswith(f"No daemon is running: nobody listens on {folder}/ser.sock.")
     assert message.endswith("Waiting for it.")
