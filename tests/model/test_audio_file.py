@@ -9,6 +9,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ser_model.audio_file import AudioFileReader, Resampler, read_audio
 from ser_model.errors import SerError
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,16 +13,14 @@ from ser_model import features
 from ser_model.features import FRAME, HOP, MFCC, Features, compute_features
 
 RNG = np.random.default_rng(3)
-SPEECH_LIKE = (
-    3000 * np.sin(np.cumsum(RNG.uniform(0.02, 0.3, 50_000))) + 200 * RNG.standard_normal(50_000)
-).astype(np.int16)
+SPEECH_LIKE = (3000 * np.sin(np.cumsum(RNG.uniform(0.02, 0.3, 50_000))) + 200 * RNG.standard_normal(50_000)).astype(
+    np.int16
+)
 
 
 def reference_mfcc(samples: np.ndarray) -> np.ndarray:
     psf = pytest.importorskip("python_speech_features", reason="the train extra defines the reference")
-    return psf.mfcc(
-        samples.astype(np.float64), 16000, FRAME / 16000, HOP / 16000, 34, 40, 2048, winfunc=np.hamming
-    )
+    return psf.mfcc(samples.astype(np.float64), 16000, FRAME / 16000, HOP / 16000, 34, 40, 2048, winfunc=np.hamming)
 
 
 @pytest.mark.parametrize("length", [1, 682, 683, 1364, 1365, 1366, 2047, 2048, 2049, 16000, 50_000])
@@ -62,7 +62,7 @@ def test_pieces_of_any_size_give_the_same_frames(cuts: list[int], length: int) -
     samples = SPEECH_LIKE[:length]
     live = Features()
     edges = [0, *np.minimum(np.cumsum(cuts), length), length] if cuts else [0, length]
-    pieces = [live.push(samples[a:b]) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    pieces = [live.push(samples[a:b]) for a, b in itertools.pairwise(edges)]
     got = np.concatenate([*pieces, live.flush()])
     np.testing.assert_allclose(got, compute_features(samples), atol=1e-3)
 

@@ -73,7 +73,7 @@ def find_recordings(root: Path) -> Corpus:
             recordings.append(Recording(path, emotion - 1, intensity, statement, repetition, actor))
     if not recordings:
         raise SerError(
-            f"{root}: found no recording; expected Actor_NN/03-01-*.wav or .flac as in RAVDESS' Audio_Speech_Actors_01-24"
+            f"{root}: found no recording; expected Actor_NN/03-01-*.wav or .flac, as in Audio_Speech_Actors_01-24"
         )
     recordings.sort(key=lambda recording: (recording.actor, recording.name))
     counts = {actor: sum(recording.actor == actor for recording in recordings) for actor in ACTORS}
