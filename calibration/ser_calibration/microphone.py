@@ -137,8 +137,7 @@ def _noise_floor(silence: Samples) -> float:
         )
     if not silence.any():
         raise SerError(
-            "The silence recording holds nothing but zeros: unmute the microphone, "
-            "or switch its noise suppression off."
+            "The silence recording holds nothing but zeros: unmute the microphone, or switch its noise suppression off."
         )
     clipped = float(np.mean(np.abs(silence.astype(np.int32)) >= 32767))
     if clipped > _CLIPPED_SHARE:

@@ -113,9 +113,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Setting]:
             continue
         source = f"environment {name}"
         if key.name in settings:
-            raise ConfigError(
-                f"{source}: {key.name}: also set in {settings[key.name].source}; keep one of the two"
-            )
+            raise ConfigError(f"{source}: {key.name}: also set in {settings[key.name].source}; keep one of the two")
         settings[key.name] = from_text(key, environ[name], source)
     return settings
 

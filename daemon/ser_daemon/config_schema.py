@@ -142,13 +142,9 @@ class Key:
     @property
     def expectation(self) -> str:
         """What is accepted, in words, for messages and documentation."""
-        if self.rule.choices:
-            text = "one of " + ", ".join(self.rule.choices)
-        else:
-            text = _KIND_WORDS[self.kind] + self._range()
-        if self.optional:
-            text += ", or null"
-        return text
+        choices = ", ".join(self.rule.choices)
+        text = f"one of {choices}" if choices else _KIND_WORDS[self.kind] + self._range()
+        return f"{text}, or null" if self.optional else text
 
     @property
     def variable(self) -> str:
@@ -190,7 +186,5 @@ def _keys_of(section: str, cls: type) -> dict[str, Key]:
     return result
 
 
-KEYS: dict[str, Key] = {
-    name: key for section, cls in SECTIONS.items() for name, key in _keys_of(section, cls).items()
-}
+KEYS: dict[str, Key] = {name: key for section, cls in SECTIONS.items() for name, key in _keys_of(section, cls).items()}
 """Every setting by its dotted name, in the order of `config.yaml`."""

@@ -141,9 +141,7 @@ def unknown_section(source: str, name: str) -> ConfigError:
     """Return the error for a section that does not exist."""
     homes = [key for key in KEYS if key.partition(".")[2] == name]
     hint = did_you_mean(name, list(SECTIONS)) or (
-        f" (write it under {homes[0].partition('.')[0]}:)"
-        if homes
-        else f" (there are: {', '.join(SECTIONS)})"
+        f" (write it under {homes[0].partition('.')[0]}:)" if homes else f" (there are: {', '.join(SECTIONS)})"
     )
     return ConfigError(f"{source}: {name[:60]}: unknown section{hint}")
 

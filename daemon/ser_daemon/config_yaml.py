@@ -73,17 +73,13 @@ def compose(path: Path) -> yaml.Node | None:
         raise ConfigError(f"{path}:{line}: not valid YAML: {problem}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise ConfigError(
-            f"{path}:{line}: not valid YAML: character {chr(error.character)!r} is not allowed"
-        ) from None
+        raise ConfigError(f"{path}:{line}: not valid YAML: character {chr(error.character)!r} is not allowed") from None
     except RecursionError:
         raise ConfigError(f"{path}: not valid YAML: nested too deeply") from None
     return root
 
 
-def entries(
-    path: Path, node: yaml.Node | None, expected: str, parent: str = ""
-) -> list[tuple[str, str, yaml.Node]]:
+def entries(path: Path, node: yaml.Node | None, expected: str, parent: str = "") -> list[tuple[str, str, yaml.Node]]:
     """Return (key, place, value) for each entry of a mapping; a missing or null node has none.
 
     Raises:

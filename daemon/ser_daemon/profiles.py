@@ -76,9 +76,7 @@ def read_profile(path: Path) -> MicrophoneProfile:
         raise ConfigError(f"{path}: {missing[0]}: missing; make the profile anew with ser-calibrate mic")
     values: dict[str, Any] = {name: setting.value for name, setting in settings.items()}
     if values.pop("format") > FORMAT:
-        raise ConfigError(
-            f"{settings['format'].source}: format: made by a newer ser-calibrate; expected {FORMAT}"
-        )
+        raise ConfigError(f"{settings['format'].source}: format: made by a newer ser-calibrate; expected {FORMAT}")
     return MicrophoneProfile(**values)
 
 

@@ -117,9 +117,7 @@ def test_frames_that_are_not_whole_are_left_out() -> None:
         ("room", "zeros", "The speech recording holds 0.0 s of speech"),
     ],
 )
-def test_recordings_that_say_nothing_are_refused(
-    spoken: Samples, silence: str, speech: str, message: str
-) -> None:
+def test_recordings_that_say_nothing_are_refused(spoken: Samples, silence: str, speech: str, message: str) -> None:
     recordings = {
         "room": noise(-60),
         "spoken": spoken,
@@ -195,9 +193,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence_and_exit_code_2(
     assert not output.exists()
 
 
-def test_a_refused_recording_leaves_the_profile_as_it_was(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_refused_recording_leaves_the_profile_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     room = wav(tmp_path / "room.wav", noise(-60))
     output = tmp_path / "p.yaml"
     output.write_text("as it was")

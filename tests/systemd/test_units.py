@@ -60,9 +60,7 @@ def test_the_sandbox_is_scored_safe(tmp_path: Path) -> None:
 
 
 def test_the_sockets_are_where_clients_look() -> None:
-    sockets = {
-        name: read(UNITS / f"{name}.socket")["Socket"] for name in ("ser-daemon", "ser-daemon-control")
-    }
+    sockets = {name: read(UNITS / f"{name}.socket")["Socket"] for name in ("ser-daemon", "ser-daemon-control")}
     assert sockets["ser-daemon"]["ListenStream"] == str(SYSTEM_SOCKET)
     assert sockets["ser-daemon-control"]["ListenStream"] == str(control_socket(SYSTEM_SOCKET))
     for socket, name in zip(sockets.values(), ("events", "control"), strict=True):

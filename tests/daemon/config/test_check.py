@@ -46,9 +46,7 @@ def test_where_all_is_well_it_says_so_and_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_model_recording_and_folder_are_all_named(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_model_recording_and_folder_are_all_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out = check(
         tmp_path,
         capsys,

@@ -60,9 +60,7 @@ def test_the_documented_file_says_the_range_and_the_choices_that_are_checked() -
             assert choice in comments[name], name
         # Counts of channels and rates need no range in words: hardware sets it.
         if rule.high < float("inf") and not name.startswith(("audio.raw_", "audio.channel")):
-            numbers = {
-                float(number) for number in re.findall(r"-?\d+\.?\d*", comments[name].replace(",", " "))
-            }
+            numbers = {float(number) for number in re.findall(r"-?\d+\.?\d*", comments[name].replace(",", " "))}
             assert {rule.low, rule.high} <= numbers, name
 
 
@@ -156,9 +154,7 @@ def test_every_rule_belongs_to_a_key() -> None:
         ),
     ],
 )
-def test_a_wrong_file_is_refused_with_its_line_and_the_expectation(
-    tmp_path: Path, text: str, message: str
-) -> None:
+def test_a_wrong_file_is_refused_with_its_line_and_the_expectation(tmp_path: Path, text: str, message: str) -> None:
     expected = message.replace("{file}", str(tmp_path / "config.yaml"))
     assert refusal(tmp_path, text) == expected
 
@@ -209,9 +205,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
             st.none() | st.booleans() | st.integers() | st.text(max_size=8),
             lambda inner: (
                 st.lists(inner, max_size=3)
-                | st.dictionaries(
-                    st.sampled_from([*KEYS, "gate", "audio", "engine", "device"]), inner, max_size=3
-                )
+                | st.dictionaries(st.sampled_from([*KEYS, "gate", "audio", "engine", "device"]), inner, max_size=3)
             ),
             max_leaves=8,
         ),

@@ -59,10 +59,7 @@ def test_the_users_file_is_found_where_xdg_says(tmp_path: Path) -> None:
 def test_ser_config_names_a_file_and_the_command_line_another(layers: dict[str, Path]) -> None:
     environ = {"SER_CONFIG": str(layers["user"])}
     assert load_config(environ=environ, usual=[]).gate.hangover_ms == 202
-    assert (
-        load_config(path=layers["named"], environ=environ, usual=[]).gate.threshold
-        == KEYS["gate.threshold"].default
-    )
+    assert load_config(path=layers["named"], environ=environ, usual=[]).gate.threshold == KEYS["gate.threshold"].default
 
 
 def test_a_named_file_that_is_missing_is_refused(tmp_path: Path) -> None:
@@ -151,15 +148,8 @@ def test_a_wrong_override_is_refused(overrides: dict[str, object], message: str)
 
 def test_a_contradiction_is_told_at_the_key_that_was_set() -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(
-            environ={"SER_DECISION_WINDOW_MS": "500"}, overrides={"decision.update_ms": 600}, usual=[]
-        )
-    assert (
-        str(caught.value)
-        == "command line: decision.update_ms: expected at most decision.window_ms (500), got 600"
-    )
+        load_config(environ={"SER_DECISION_WINDOW_MS": "500"}, overrides={"decision.update_ms": 600}, usual=[])
+    assert str(caught.value) == "command line: decision.update_ms: expected at most decision.window_ms (500), got 600"
     with pytest.raises(ConfigError) as caught:
-        load_config(
-            environ={"SER_SERVICE_FRAME_DEADLINE_SECONDS": "0.5"}, overrides={"audio.read_ms": 400}, usual=[]
-        )
+        load_config(environ={"SER_SERVICE_FRAME_DEADLINE_SECONDS": "0.5"}, overrides={"audio.read_ms": 400}, usual=[])
     assert str(caught.value).startswith("environment SER_SERVICE_FRAME_DEADLINE_SECONDS: ")

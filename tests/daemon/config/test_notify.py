@@ -73,7 +73,5 @@ def test_a_manager_that_does_not_read_is_not_waited_for(manager: socket.socket) 
         ({}, None),
     ],
 )
-def test_the_watchdogs_time_counts_for_this_process_only(
-    environ: dict[str, str], seconds: float | None
-) -> None:
+def test_the_watchdogs_time_counts_for_this_process_only(environ: dict[str, str], seconds: float | None) -> None:
     assert Notifier(environ).watchdog_seconds == seconds
