@@ -1,0 +1,147 @@
+"""From samples to results: the same answers whatever the blocks, and answers that say when they don't know."""
+
+from __future__ import annotations
+
+import itertools
+from importlib.resources import files
+
+import numpy as np
+import pytest
+
+from ser_model import Model, Recognizer, read_audio
+from ser_model.config import DecisionConfig, GateConfig
+from ser_model.decision import Decision
+from ser_model.labels import LABELS
+from ser_model.recognizer import Analyzer
+from ser_model.types import (
+    Block,
+    Emotion,
+    Result,
+    SpeechAudio,
+    SpeechEnded,
+    SpeechStarted,
+    VoiceStarted,
+    VoiceStopped,
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return Model.load()
+
+
+@pytest.fixture(scope="module")
+def demo() -> np.ndarray:
+    return read_audio(str(files("ser_daemon").joinpath("data", "demo.flac")))
+
+
+def recognise(model: Model, samples: np.ndarray, size: int) -> list[Result]:
+    recognizer = Recognizer(model)
+    results: list[Result] = []
+    for at in range(0, len(samples), size):
+        results += recognizer.push(Block(samples[at : at + size], at))
+    return results + recognizer.finish()
+
+
+def finals(results: list[Result]) -> list[Emotion]:
+    return [result for result in results if isinstance(result, Emotion) and result.final]
+
+
+def test_every_utterance_starts_answers_and_stops_in_this_order(model: Model, demo: np.ndarray) -> None:
+    results = recognise(model, demo, 1600)
+    numbers = sorted({result.utterance for result in results})
+    assert numbers == [1, 2, 3, 4, 5, 6]
+    for number in numbers:
+        mine = [result for result in results if result.utterance == number]
+        assert isinstance(mine[0], VoiceStarted)
+        assert isinstance(mine[-1], VoiceStopped)
+        emotions = [result for result in mine if isinstance(result, Emotion)]
+        assert emotions[-1].final
+        assert any(not emotion.final for emotion in emotions)
+        assert emotions[-1].start == mine[0].timestamp
+        assert emotions[-1].end == mine[-1].timestamp
+
+
+@pytest.mark.parametrize("size", [157, 512, 4000, 10**6])
+def test_the_block_size_changes_nothing(model: Model, demo: np.ndarray, size: int) -> None:
+    expected, got = (recognise(model, demo, each) for each in (1600, size))
+    assert len(got) == len(expected)
+    for one, other in zip(got, expected, strict=True):
+        assert type(one) is type(other)
+        if isinstance(one, Emotion) and isinstance(other, Emotion):
+            assert (one.start, one.end, one.voiced, one.label) == (other.start, other.end, other.voiced, other.label)
+            assert one.scores == pytest.approx(other.scores, abs=1e-3)
+        else:
+            assert one == other
+
+
+def test_partial_answers_come_every_update(model: Model, demo: np.ndarray) -> None:
+    partials = [result for result in recognise(model, demo, 1600) if isinstance(result, Emotion) and not result.final]
+    same = [b.timestamp - a.timestamp for a, b in itertools.pairwise(partials) if a.utterance == b.utterance]
+    assert set(same) == {8000}
+    assert all(emotion.end - emotion.start <= 3 * 16000 + 1365 for emotion in partials)
+
+
+def test_the_final_answer_of_an_utterance_is_the_window_graph_over_all_of_it(model: Model) -> None:
+    from ser_model.features import compute_features
+
+    samples = (3000 * np.random.default_rng(2).standard_normal(30_000)).astype(np.int16)
+    analyzer = Analyzer(model, DecisionConfig(min_voiced_ms=0, unknown_below=0.0, temperature=1.0))
+    analyzer.push(SpeechStarted(1, 0))
+    for at in range(0, len(samples), 512):
+        analyzer.push(SpeechAudio(1, samples[at : at + 512], at, at))
+    final = analyzer.push(SpeechEnded(1, 30_000, 30_000, "silence"))[0]
+    assert isinstance(final, Emotion)
+    logits = model.window(compute_features(samples)).logits
+    expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+    np.testing.assert_allclose(list(final.scores.values()), expected, atol=1e-4)
+
+
+def test_too_little_voice_is_unknown(model: Model, demo: np.ndarray) -> None:
+    recognizer = Recognizer(model, decision=DecisionConfig(min_voiced_ms=60_000))
+    answers = finals(recognizer.push(demo) + recognizer.finish())
+    assert [(answer.label, answer.reason) for answer in answers] == [("unknown", "too-short")] * 6
+    assert all(answer.top in LABELS for answer in answers)
+
+
+def test_low_confidence_is_unknown_and_names_the_likeliest(model: Model) -> None:
+    decision = Decision(DecisionConfig(unknown_below=0.5, temperature=1.0), model.metadata)
+    logits = np.zeros(8, dtype=np.float32)
+    logits[4] = 1.0
+    answer = decision.final(logits, 16_000)
+    assert (answer.label, answer.reason, answer.top) == ("unknown", "low-confidence", "angry")
+    assert sum(answer.scores.values()) == pytest.approx(1)
+    logits[4] = 4.0
+    assert decision.final(logits, 16_000).label == "angry"
+
+
+def test_a_higher_temperature_lowers_the_confidence(model: Model) -> None:
+    logits = np.arange(8, dtype=np.float32)
+    confidences = [
+        Decision(DecisionConfig(temperature=temperature), model.metadata).final(logits, 16_000).confidence
+        for temperature in (0.5, 1.0, 3.0)
+    ]
+    assert confidences == sorted(confidences, reverse=True)
+
+
+def test_partial_answers_are_smoothed(model: Model) -> None:
+    decision = Decision(DecisionConfig(smoothing=0.75, temperature=1.0, unknown_below=0.0), model.metadata)
+    happy, sad = np.full(8, -20, dtype=np.float32), np.full(8, -20, dtype=np.float32)
+    happy[2], sad[3] = 20, 20
+    assert decision.partial(happy, 16_000).label == "happy"
+    assert decision.partial(sad, 16_000).scores["sad"] == pytest.approx(0.25, abs=1e-6)
+    decision.reset()
+    assert decision.partial(sad, 16_000).label == "sad"
+
+
+def test_an_utterance_cut_off_before_any_frame_is_answered_all_the_same(model: Model) -> None:
+    analyzer = Analyzer(model)
+    analyzer.push(SpeechStarted(1, 100))
+    final = analyzer.push(SpeechEnded(1, 100, 0, "gap"))[0]
+    assert isinstance(final, Emotion)
+    assert (final.label, final.reason) == ("unknown", "too-short")
+
+
+def test_nothing_is_recognised_in_silence(model: Model) -> None:
+    recognizer = Recognizer(model, GateConfig())
+    assert recognizer.push(np.zeros(80_000, dtype=np.int16)) + recognizer.finish() == []
