@@ -29,10 +29,11 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from ser_daemon.audio_config import AudioConfig
 from ser_daemon.demo import recording
 
 RATE = 16_000
-READ_MS = 100
+READ_MS = AudioConfig().read_ms
 STARTS = 5
 """Starts of which the median counts."""
 
@@ -84,7 +85,7 @@ class Daemon:
                 "--socket",
                 str(self.path),
             ],
-            env=environ | {"SER_AUDIO_READ_MS": str(READ_MS)},
+            env=environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._log,
@@ -207,9 +208,7 @@ def unbroken_speech(path: Path, seconds: float) -> Samples:
     # Frames within a short pause of a loud one stay: speech without any pause is not what the gate meets.
     near = np.convolve(loud, np.ones(2 * KEPT_FRAMES + 1), mode="same") > 0
     speech = frames[near].reshape(-1)
-    return np.asarray(
-        np.tile(speech, math.ceil(seconds * RATE / len(speech)))[: int(seconds * RATE)], np.int16
-    )
+    return np.asarray(np.tile(speech, math.ceil(seconds * RATE / len(speech)))[: int(seconds * RATE)], np.int16)
 
 
 def machine() -> str:

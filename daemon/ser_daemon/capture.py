@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from ser_daemon.announcer import Announcer
+from ser_daemon.backoff import Backoff
 from ser_daemon.health import SourceHealth
 from ser_daemon.hearing import Hearing, SpeechGate
 from ser_daemon.inbox import Inbox
-from ser_daemon.sources.base import AudioSource, Chunk, DeviceError, DeviceLost, boot_time
-from ser_daemon.speech_queue import AudioStatus, SpeechAnalyzer, SpeechQueue
-
-log = logging.getLogger(__name__)
+from ser_daemon.sources.base import AudioSource, Chunk, DeviceError, DeviceLost
+from ser_daemon.speech_queue import SpeechAnalyzer, SpeechQueue
 
 IDLE_ROUND = 0.5
 """Longest wait in seconds while the device is closed, so that the watchdog sees the loop come round."""
-
-FIRST_RETRY, LAST_RETRY = 0.5, 30.0
-"""Seconds until a missing device is tried again: doubling from the first to the last."""
 
 OPEN_ALLOWANCE = 8.0
 """Seconds that opening a device may take: PortAudio asks every sound card for all it can do."""
@@ -83,7 +79,7 @@ class Capture:
         self._on_open = on_open
         self._now = now
         self._inbox = inbox or Inbox()
-        self._status = AudioStatus("starting", source.name)
+        self._announcer = Announcer(queue, hearing.clock, source.name)
         self._held_until = -math.inf
         self._running = True
         self._open = False
@@ -93,8 +89,7 @@ class Capture:
         self._worked = False
         """The source has given samples at some time."""
         self._last_audio = 0.0
-        self._retry_at = -math.inf
-        self._failures = 0
+        self._backoff = Backoff()
 
     # Commands: any thread.
 
@@ -145,11 +140,6 @@ class Capture:
         """What is heard is ignored for now."""
         return self._now() < self._held_until
 
-    @property
-    def status(self) -> AudioStatus:
-        """The state last put into the queue."""
-        return self._status
-
     # The thread.
 
     def run(self) -> None:
@@ -176,7 +166,7 @@ class Capture:
             self._inbox.wait(IDLE_ROUND)
         elif self._open:
             self._read()
-        elif (wait := self._retry_at - self._now()) > 0:
+        elif (wait := self._backoff.wait(self._now())) > 0:
             self._inbox.wait(min(wait, IDLE_ROUND))
         else:
             self._try_open()
@@ -231,18 +221,16 @@ class Capture:
             overflowed = chunk.overflowed or (block.lost > 0 and not fresh)
             self.health.note(block, overflowed=overflowed, dropped=self._queue.dropped)
         # Only audio proves that a device works: some open without complaint and fail at every read.
-        if self._failures:
+        if self._backoff.failures:
             self.reopened += 1
-        self._failures = 0
+        self._backoff.reset()
         self._fresh, self._worked = False, True
         self._announce_hearing()
 
     def _device_failed(self, error: DeviceError) -> None:
         self.hearing.end_utterance()
         self._close()
-        delay = min(FIRST_RETRY * 2.0**self._failures, LAST_RETRY)
-        self._failures += 1
-        self._retry_at = self._now() + delay
+        delay = self._backoff.failed(self._now())
         self._announce("no-device", str(error), round(delay * 1000))
 
     def _close(self) -> None:
@@ -259,19 +247,7 @@ class Capture:
             self._announce(*self.health.verdict())
 
     def _announce(self, state: str, reason: str | None = None, retry_in_ms: int | None = None) -> None:
-        """Put a state into the queue where it is news; log it where it is another state."""
-        clock = self.hearing.clock
-        position = None if clock.origin is None else clock.position
-        known, self._status = (
-            self._status,
-            AudioStatus(state, self.source.name, reason, retry_in_ms, position),
-        )
-        if self._status == known:
-            return
-        self._queue.put(self._status, boot_time())
-        if (state, self.source.name) != (known.state, known.device):
-            level = logging.WARNING if state in ("no-device", "silent", "degraded") else logging.INFO
-            log.log(level, "Audio state: %s (%s)%s", state, self.source.name, f": {reason}" if reason else "")
+        self._announcer.tell(self.source.name, state, reason, retry_in_ms)
 
     # Commands: this thread.
 
@@ -284,7 +260,7 @@ class Capture:
 
     def _unmute(self) -> None:
         self.muted = False
-        self._retry_now()
+        self._backoff.reset()
         if self._open:
             self._announce_hearing()
         else:
@@ -310,11 +286,7 @@ class Capture:
         if source is not None:
             self._close()
             self.source = source
-            self._retry_now()
-
-    def _retry_now(self) -> None:
-        self._failures = 0
-        self._retry_at = -math.inf
+            self._backoff.reset()
 
     def _stop(self) -> None:
         self._running = False

@@ -9,8 +9,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from ser_model.recognizer import Analyzer
-
 from ser_daemon.capture import Capture, CaptureSettings
 from ser_daemon.config import Config
 from ser_daemon.events import AudioState, Event, from_result, to_ms, wall_time
@@ -23,6 +21,7 @@ from ser_daemon.supervisor import Worker
 from ser_model.config import GateConfig
 from ser_model.estimator import Model
 from ser_model.gate import Gate
+from ser_model.recognizer import Analyzer
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +94,7 @@ class Engine:
     def mark(self) -> Mark:
         """Send a mark after everything that the capture thread has said so far."""
         mark = Mark()
-        self.queue.put(mark, boot_time())
+        self.queue.put(mark, arrival=boot_time())
         return mark
 
     def prepare(self, config: Config) -> Change:
@@ -124,9 +123,7 @@ class Engine:
         """Go over to what was prepared; an open utterance ends with what it had."""
         self.config, self.model, self._gate_config = change.config, change.model, change.gate_config
         settings = self._settings(change.config)
-        return self.capture.exchange(
-            settings, gate=change.gate, analyzer=change.analyzer, source=change.source
-        )
+        return self.capture.exchange(settings, gate=change.gate, analyzer=change.analyzer, source=change.source)
 
     def event(self, outcome: Judged | AudioStatus) -> Event:
         """What goes on the wire for a result or a state."""

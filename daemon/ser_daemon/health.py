@@ -55,8 +55,7 @@ class SourceHealth:
         """The state, and the reason where there is something to say."""
         if self._zeros >= self._silent_after * SAMPLE_RATE:
             return "silent", (
-                f"Nothing but digital zeros for {self._silent_after:g} s; is the microphone switched off in "
-                "the mixer?"
+                f"Nothing but digital zeros for {self._silent_after:g} s; is the microphone switched off in the mixer?"
             )
         if len(self._losses) >= PERSISTENT:
             return "degraded", (

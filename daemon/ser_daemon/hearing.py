@@ -81,10 +81,12 @@ class Hearing:
         if gate is not None:
             self.gate, self._base = gate, self._last
         if analyzer is not None:
-            self._queue.put(UseAnalyzer(analyzer), boot_time())
+            self._queue.put(UseAnalyzer(analyzer), arrival=boot_time())
 
     def _forward(self, events: Sequence[GateEvent], arrival: float, *, wait: bool = False) -> None:
-        for event in events:
-            self._last = self._base + event.utterance
-            numbered = replace(event, utterance=self._last) if self._base else event
-            self._queue.put(numbered, arrival, wait=wait)
+        if not events:
+            return
+        self._last = self._base + events[-1].utterance
+        if self._base:
+            events = [replace(event, utterance=self._base + event.utterance) for event in events]
+        self._queue.put(*events, arrival=arrival, wait=wait)

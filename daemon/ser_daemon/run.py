@@ -99,5 +99,5 @@ def _set_up_log(config: Config, *, service: bool, live: bool) -> logging.Handler
     if not service and config.service.log_level == "info":
         # A person who watches sees every state in the view; what is left to say is what went wrong.
         own.setLevel(logging.WARNING)
-        logging.getLogger("ser_daemon.capture").setLevel(logging.ERROR)
+        logging.getLogger("ser_daemon.announcer").setLevel(logging.ERROR)
     return handler

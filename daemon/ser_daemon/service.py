@@ -11,28 +11,25 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 from ser_daemon.config import Config
 from ser_daemon.control import Control
 from ser_daemon.engine import Engine
-from ser_daemon.events import AudioState, Event, Hello, VoiceStarted, VoiceStopped, to_ms, wall_time
+from ser_daemon.events import AudioState, Event, VoiceStarted, VoiceStopped, to_ms, wall_time
 from ser_daemon.inference import Outcome
 from ser_daemon.metrics import Metrics
 from ser_daemon.mute import MuteMemory
 from ser_daemon.notify import Notifier
 from ser_daemon.paths import control_socket, state_directory, user_socket
 from ser_daemon.publisher import Publisher
+from ser_daemon.screen import Screen
 from ser_daemon.server import Server, Status
 from ser_daemon.speech_queue import Mark
 from ser_daemon.supervisor import TICK, Supervisor, Worker
-from ser_daemon.view import PlainView, View
+from ser_daemon.view import View
 from ser_model.errors import SerError
 
 log = logging.getLogger(__name__)
-
-LEVEL_PERIOD = 0.1
-"""Seconds between two levels for the live view."""
 
 FINISH_SECONDS = 0.5
 """Time that the threads get, beyond one read, to finish the open utterance when the daemon is to end."""
@@ -79,7 +76,7 @@ class Service:
         self._marks: dict[Mark, asyncio.Future[None]] = {}
         self._state = AudioState(state="starting", device=config.audio.device)
         self._speaking = False
-        self._view: View | None = None
+        self._screen = Screen(gone=lambda: self._told(signal.SIGHUP))
         self._end = asyncio.Event()
         self._error: SerError | None = None
         self._exit_code = 0
@@ -100,9 +97,7 @@ class Service:
         self._running = set(self._engine.workers)
         self._finished = asyncio.Event()
         self._control = Control(self._engine, memory, self._notifier, load, self._settled)
-        self._server = Server(
-            self._publisher, self._control, self._status, self._snapshot, config.socket.max_clients
-        )
+        self._server = Server(self._publisher, self._control, self._status, self._snapshot, config.socket.max_clients)
 
     async def run(self) -> int:
         """Run until told to end, until the source ends, or until something breaks.
@@ -117,11 +112,11 @@ class Service:
         await self._server.start(path, self._config.socket.control_path or control_socket(path))
         self._publisher.add_listener(self._note)
         self._install_signals()
-        self._open_view()
+        self._screen.open(self._options.make_view, self._status(), self._options.notice)
         self._engine.start()
         watching = [asyncio.create_task(self._end.wait()), asyncio.create_task(self._supervise())]
-        if self._view is not None and not isinstance(self._view, PlainView):
-            watching.append(asyncio.create_task(self._show_level()))
+        if self._screen.live:
+            watching.append(asyncio.create_task(self._screen.show_levels(self._status)))
         self._notifier.ready(f"Serving {path}")
         log.info("Serving %s with model %s.", path, self._engine.model.name)
         done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
@@ -169,46 +164,7 @@ class Service:
                 self._speaking = True
             case VoiceStopped():
                 self._speaking = False
-        self._show(lambda view: view.event(event))
-
-    # The view.
-
-    def _open_view(self) -> None:
-        if self._options.make_view is None:
-            return
-        self._view = self._options.make_view()
-        status = self._status()
-        hello = Hello(
-            server=f"ser-daemon {status.version}",
-            model=status.model,
-            labels=status.labels,
-            state=status.state,
-            speaking=status.speaking,
-            muted=status.muted,
-            device=status.device,
-        )
-        self._show(lambda view: view.event(hello))
-        if self._options.notice is not None:
-            notice = self._options.notice
-            self._show(lambda view: view.message(notice))
-
-    def _show(self, draw: Callable[[View], None]) -> None:
-        """Draw; a terminal or pipe that is gone ends the daemon as Ctrl-C would."""
-        if self._view is None:
-            return
-        try:
-            draw(self._view)
-        except OSError:
-            self._view = None
-            self._told_to_end = True
-            self._end.set()
-
-    async def _show_level(self) -> None:
-        """Feed the live view, whose pulse this is."""
-        while True:
-            await asyncio.sleep(LEVEL_PERIOD)
-            status = self._status()
-            self._show(partial(_draw_level, status=status))
+        self._screen.show(lambda view: view.event(event))
 
     # Answers.
 
@@ -277,6 +233,12 @@ class Service:
             self._loop.add_signal_handler(number, self._told, number)
         self._loop.add_signal_handler(signal.SIGHUP, self._reload_soon)
 
+    def _restore_signals(self) -> None:
+        """From here on a further Ctrl-C ends the process at once, without a traceback."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            self._loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
     def _told(self, number: int) -> None:
         if self._told_to_end:
             # Asked twice: whatever hangs, the process ends now.
@@ -314,15 +276,12 @@ class Service:
         )
         self._publisher.publish(state)
         await self._server.close(drain)
-        self._show(lambda view: view.close())
+        self._screen.close()
         if self._running:
             names = ", ".join(sorted(worker.name for worker in self._running))
             _exit_hard(f"The process ends without waiting for: {names} (a sound library hangs?).")
+        self._restore_signals()
         last_resort.cancel()
-
-
-def _draw_level(view: View, status: Status) -> None:
-    view.level(status.level_dbfs, status.noise_floor_dbfs)
 
 
 def _exit_hard(sentence: str) -> None:

@@ -70,23 +70,23 @@ class SpeechQueue:
         """Samples in the queue."""
         return self._waiting
 
-    def put(self, item: Item, arrival: float, *, wait: bool = False) -> None:
-        """Append an item.
+    def put(self, *items: Item, arrival: float, wait: bool = False) -> None:
+        """Append items that arose together; the reader is woken once for all of them.
 
         Args:
-            item: what happened; audio counts towards the capacity.
-            arrival: boot-time clock in seconds at which the audio behind it was available.
+            items: what happened, in order; audio counts towards the capacity.
+            arrival: boot-time clock in seconds at which the audio behind them was available.
             wait: True for a source that can be read slower (a file): wait for room instead of dropping.
         """
-        size = _samples(item)
+        size = sum(map(_samples, items))
         with self._changed:
             if wait and size:
                 self._changed.wait_for(
                     lambda: self._closed or not self._waiting or self._waiting + size <= self._capacity
                 )
-            self._items.append((item, arrival))
+            self._items.extend((item, arrival) for item in items)
             self._waiting += size
-            if size and self._waiting > self._capacity:
+            if not wait:
                 self._drop_oldest()
             self._changed.notify_all()
 

@@ -190,6 +190,14 @@ def run_daemon(*arguments: str, environment: Mapping[str, str] | None = None) ->
         return code, daemon.stdout, daemon.stderr
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait for something that announces itself by no event."""
+    deadline = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < deadline, f"nothing happened within {WAIT} s"
+        time.sleep(0.01)
+
+
 def numbered(messages: list[Message]) -> Iterator[int]:
     """The sequence numbers of events."""
     return (message["data"]["seq"] for message in messages if "seq" in message["data"])

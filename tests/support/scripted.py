@@ -130,9 +130,7 @@ class ScriptedGate:
 class Scene:
     """A capture loop in a virtual world, and what it put into its queue."""
 
-    def __init__(
-        self, *, live: bool = True, patient: bool = True, muted: bool = False, capacity: int = 10**9
-    ) -> None:
+    def __init__(self, *, live: bool = True, patient: bool = True, muted: bool = False, capacity: int = 10**9) -> None:
         self.world = World()
         self.source = ScriptedSource(self.world, live=live)
         self.gate = ScriptedGate()

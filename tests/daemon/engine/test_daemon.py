@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from ser_daemon.demo import recording
-from support.daemon import Daemon, numbered, run_daemon
+from support.daemon import Daemon, numbered, run_daemon, wait_for
 
 RATE = 16_000
 STDIN = ("--mic", "stdin", "--rate", "16000")
@@ -262,7 +262,8 @@ BROKEN = """
             self.reads += 1
             if self.reads < 4:
                 return Chunk(np.ones(1600, np.int16), boot_time())
-            if sys.argv.pop() == "hang":
+            if sys.argv[-1] == "hang":
+                print("hangs now", flush=True)
                 threading.Event().wait()
             raise RuntimeError("a bug")
 
@@ -286,24 +287,22 @@ def test_a_capture_thread_that_hangs_does_not_keep_a_signal_from_ending_the_proc
     program = [sys.executable, "-c", textwrap.dedent(BROKEN)]
     with Daemon("--service", "hang", program=program) as daemon:
         client = daemon.subscribe()
-        if client.hello["data"]["state"] == "starting":
-            client.until("state:listening")
+        wait_for(lambda: "hangs now" in daemon.stdout)
         begun = time.monotonic()
         daemon.signal(signal.SIGTERM)
         assert client.rest()[-1]["data"]["state"] == "stopping"
-        daemon.wait()
-        assert time.monotonic() - begun < 2
+        assert daemon.wait() == 1
+        assert time.monotonic() - begun < 1.5
+        assert "without waiting for: capture" in daemon.stderr
 
 
 def test_a_second_interrupt_ends_it_at_once() -> None:
     program = [sys.executable, "-c", textwrap.dedent(BROKEN)]
     with Daemon("--service", "hang", program=program) as daemon:
-        client = daemon.subscribe()
-        client.until("state:listening")
-        client.request("ping")
-        for _ in range(2):
-            daemon.signal(signal.SIGINT)
-            time.sleep(0.05)  # two signals at once are one to the kernel
+        wait_for(lambda: "hangs now" in daemon.stdout)
+        daemon.signal(signal.SIGINT)
+        time.sleep(0.05)  # two signals at once are one to the kernel
+        daemon.signal(signal.SIGINT)
         assert daemon.wait(0.4) == 130
 
 

@@ -57,7 +57,7 @@ def test_results_and_states_come_out_in_the_order_in_which_they_arose() -> None:
     queue, mark = SpeechQueue(), Mark()
     muted = AudioStatus("muted", "mic")
     for item in (SpeechStarted(1, 5), audio(0), SpeechEnded(1, 1600, 0, "closed"), muted, mark):
-        queue.put(item, 0.0)
+        queue.put(item, arrival=0.0)
     kinds = [type(out.result if isinstance(out, Judged) else out) for out in run(queue, Echo())]
     assert kinds == [VoiceStarted, Emotion, VoiceStopped, AudioStatus, Mark]
 
@@ -65,9 +65,9 @@ def test_results_and_states_come_out_in_the_order_in_which_they_arose() -> None:
 @pytest.mark.parametrize(("lag", "arrival"), [(0, 10.2), (1, 10.2), (1600, 10.1), (3200, 10.0)])
 def test_the_delay_counts_from_the_arrival_of_the_last_sample_judged(lag: int, arrival: float) -> None:
     queue = SpeechQueue()
-    queue.put(SpeechStarted(1, 0), 10.0)
+    queue.put(SpeechStarted(1, 0), arrival=10.0)
     for i in range(3):
-        queue.put(audio(1600 * i), 10.0 + i / 10)
+        queue.put(audio(1600 * i), arrival=10.0 + i / 10)
     last = run(queue, Echo(lag=lag), now=10.25)[-1]
     assert isinstance(last, Judged)
     assert last.latency == pytest.approx(10.25 - arrival)
@@ -77,9 +77,9 @@ def test_another_analyzer_takes_over_where_it_was_put_into_the_queue() -> None:
     queue = SpeechQueue()
     for utterance, analyzer in ((1, None), (2, Echo("sad"))):
         if analyzer is not None:
-            queue.put(UseAnalyzer(analyzer), 0.0)
-        queue.put(SpeechStarted(utterance, 0), 0.0)
-        queue.put(audio(0, utterance), 0.0)
+            queue.put(UseAnalyzer(analyzer), arrival=0.0)
+        queue.put(SpeechStarted(utterance, 0), arrival=0.0)
+        queue.put(audio(0, utterance), arrival=0.0)
     labels = [
         out.result.label
         for out in run(queue, Echo("calm"))

@@ -33,16 +33,16 @@ def test_items_come_out_as_they_went_in_with_their_arrivals() -> None:
         SpeechEnded(1, 9, 4, "closed"),
     ]
     for i, event in enumerate(events):
-        queue.put(event, float(i))
+        queue.put(event, arrival=float(i))
     assert [queue.get() for _ in events] == list(zip(events, [0.0, 1.0, 2.0, 3.0], strict=True))
 
 
 def test_a_full_queue_drops_its_oldest_audio_and_counts_it() -> None:
     queue = SpeechQueue(capacity=300)
-    queue.put(SpeechStarted(1, 0), 0)
+    queue.put(SpeechStarted(1, 0), arrival=0)
     for start in range(0, 600, 100):
-        queue.put(audio(start), 0)
-    queue.put(SpeechEnded(1, 600, 600, "silence"), 0)
+        queue.put(audio(start), arrival=0)
+    queue.put(SpeechEnded(1, 600, 600, "silence"), arrival=0)
     items = drain(queue)
     assert isinstance(items[0], SpeechStarted)
     assert [item.start for item in items if isinstance(item, SpeechAudio)] == [300, 400, 500]
@@ -72,7 +72,7 @@ def test_whatever_happens_only_audio_is_dropped_and_order_is_kept(script: list[s
             "state": AudioStatus("listening", f"mic {i}"),
         }
         put.append(items[step])
-        queue.put(items[step], 0.0)
+        queue.put(items[step], arrival=0.0)
         assert queue.waiting <= max(capacity, 100)
     out += drain(queue)
     survivors = {id(item) for item in out}
@@ -87,7 +87,7 @@ def test_a_source_that_can_wait_waits_for_room_and_loses_nothing() -> None:
 
     def write() -> None:
         for start in range(0, 5000, 100):
-            queue.put(audio(start), 0, wait=True)
+            queue.put(audio(start), arrival=0, wait=True)
         queue.close()
 
     writer = threading.Thread(target=write)

@@ -1,0 +1,78 @@
+"""What the daemon itself shows in the terminal that it was started from."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from functools import partial
+
+from ser_daemon.desk import Status
+from ser_daemon.events import Hello
+from ser_daemon.view import PlainView, View
+
+LEVEL_PERIOD = 0.1
+"""Seconds between two levels for the live view."""
+
+
+class Screen:
+    """A view that may be absent, and may lose its terminal."""
+
+    def __init__(self, gone: Callable[[], None]) -> None:
+        """Show nothing yet.
+
+        Args:
+            gone: called once when the terminal or pipe is no longer there.
+        """
+        self._gone = gone
+        self._view: View | None = None
+
+    @property
+    def live(self) -> bool:
+        """The view wants levels, many times a second."""
+        return self._view is not None and not isinstance(self._view, PlainView)
+
+    def open(self, make_view: Callable[[], View] | None, status: Status, notice: str | None) -> None:
+        """Begin to show; greets the view as a subscriber would be greeted."""
+        if make_view is None:
+            return
+        self._view = make_view()
+        hello = Hello(
+            server=f"ser-daemon {status.version}",
+            model=status.model,
+            labels=status.labels,
+            state=status.state,
+            speaking=status.speaking,
+            muted=status.muted,
+            device=status.device,
+        )
+        self.show(lambda view: view.event(hello))
+        if notice is not None:
+            self.show(lambda view: view.message(notice))
+
+    def show(self, draw: Callable[[View], None]) -> None:
+        """Draw, where there is something to draw on."""
+        if self._view is None:
+            return
+        try:
+            draw(self._view)
+        except OSError:
+            self._view = None
+            self._gone()
+
+    async def show_levels(self, status: Callable[[], Status]) -> None:
+        """Feed the live view, whose pulse this is, for ever."""
+        while True:
+            await asyncio.sleep(LEVEL_PERIOD)
+            self.show(partial(_draw_level, status=status()))
+
+    def close(self) -> None:
+        """Give the terminal back."""
+        view, self._view = self._view, None
+        if view is not None:
+            with contextlib.suppress(OSError):
+                view.close()
+
+
+def _draw_level(view: View, status: Status) -> None:
+    view.level(status.level_dbfs, status.noise_floor_dbfs)
