@@ -19,6 +19,8 @@ MFCC: Final = 34
 CHROMA: Final = 12
 SIZE: Final = MFCC + CHROMA
 """Numbers in a feature vector."""
+LOG_ENERGY: Final = 0
+"""Column of the log energy, which stands for the first cepstral coefficient."""
 PRE_EMPHASIS: Final = 0.97
 LIFTER: Final = 22
 
@@ -135,7 +137,7 @@ class Features:
         energies = power.astype(self._dtype, copy=False) @ self._filters
         out = np.empty((count, SIZE), dtype=self._dtype)
         out[:, :MFCC] = np.log(_positive(energies[:, :FILTERS])) @ self._cepstrum
-        out[:, 0] = np.log(_positive(power.sum(axis=1)))
+        out[:, LOG_ENERGY] = np.log(_positive(power.sum(axis=1)))
         chroma = energies[:, FILTERS:]
         peak = chroma.max(axis=1, keepdims=True)
         out[:, MFCC:] = chroma / np.where(peak > np.finfo(self._dtype).tiny, peak, 1)

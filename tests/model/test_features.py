@@ -77,3 +77,10 @@ def test_flush_begins_a_new_utterance() -> None:
     live.flush()
     again = np.concatenate((live.push(SPEECH_LIKE[:7000]), live.flush()))
     np.testing.assert_array_equal(again, compute_features(SPEECH_LIKE[:7000]))
+
+
+def test_another_level_changes_the_log_energy_alone() -> None:
+    loud, soft = (compute_features((SPEECH_LIKE * factor).astype(np.int16)) for factor in (1.0, 0.25))
+    expected = np.zeros(46)
+    expected[features.LOG_ENERGY] = np.log(16)
+    np.testing.assert_allclose((loud - soft).mean(axis=0), expected, atol=0.02)

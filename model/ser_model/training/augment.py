@@ -1,4 +1,4 @@
-"""Waveform augmentation: what a room, a voice and an unknown microphone do to speech."""
+"""Waveform augmentation: what a room and a voice do to speech (levels: see `ser_model.training.fit`)."""
 
 from __future__ import annotations
 
@@ -28,8 +28,6 @@ class AugmentConfig:
 
     speed: float = 0.1
     """Largest relative change of speed, and with it of pitch."""
-    level_db: float = 8.0
-    """Largest change of level."""
     noise_share: float = 0.6
     """Share of variants with noise."""
     snr_db: tuple[float, float] = (5.0, 30.0)
@@ -108,12 +106,11 @@ def _rms(wave: npt.NDArray[Any]) -> float:
 
 
 def augment(samples: Samples, config: AugmentConfig, surroundings: Surroundings, rng: np.random.Generator) -> Samples:
-    """One random variant of a recording: speed, room, noise, level, in this order; int16 at 16 kHz."""
+    """One random variant of a recording: speed, room, noise, in this order; int16 at 16 kHz."""
     wave = to_wave(samples)
     wave = change_speed(wave, 1 + rng.uniform(-config.speed, config.speed))
     if surroundings.rooms and rng.random() < config.room_share:
         wave = in_room(wave, surroundings.rooms[rng.integers(len(surroundings.rooms))])
     if rng.random() < config.noise_share:
         wave = add_noise(wave, surroundings.noise(len(wave), rng), rng.uniform(*config.snr_db))
-    wave = wave * np.float32(10 ** (rng.uniform(-config.level_db, config.level_db) / 20))
     return np.clip(np.rint(wave * 32768), -32768, 32767).astype(np.int16)

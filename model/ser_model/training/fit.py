@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
-from ser_model.features import HOP
+from ser_model.features import HOP, LOG_ENERGY
 from ser_model.training.architecture import VARIANTS, ResLstmSa
 from ser_model.types import SAMPLE_RATE, Frames
 
@@ -30,6 +30,10 @@ class FitConfig:
     """Added to the gradient (Adam's classic weight decay), which here does far better than decoupled decay."""
     dropout: float = 0.2
     label_smoothing: float = 0.0
+    clean_share: float = 0.2
+    """Share of the examples taken from the recording itself, not from a variant."""
+    level_db: float = 6.0
+    """Largest change of level: a microphone's gain is unknown."""
     crop_share: float = 0.3
     """Share of the examples cut to a random piece, as a rolling window sees them."""
     crop_seconds: tuple[float, float] = (1.0, 4.0)
@@ -87,7 +91,7 @@ def batches(
     examples: Sequence[Example], config: FitConfig, rng: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """One epoch: for each example one version, perhaps cropped; similar lengths together to spare padding."""
-    drawn = [crop(example.versions[int(rng.integers(len(example.versions)))], config, rng) for example in examples]
+    drawn = [draw(example, config, rng) for example in examples]
     # Sorted by length within groups of some batches: quick, and still a fresh mixture every epoch.
     order = rng.permutation(len(examples))
     group = config.batch * 8
@@ -98,6 +102,19 @@ def batches(
         piece = pieces[at]
         inputs, mask = pad([drawn[index] for index in piece])
         yield inputs, mask, torch.tensor([examples[index].emotion for index in piece])
+
+
+def draw(example: Example, config: FitConfig, rng: np.random.Generator) -> Frames:
+    """A version of the recording, at some level, perhaps cropped.
+
+    Another level changes nothing in a feature vector but its log energy, so it is changed here and not in the
+    waveform: every epoch hears other levels at no cost.
+    """
+    clean = rng.random() < config.clean_share
+    frames = example.versions[0 if clean else int(rng.integers(len(example.versions)))]
+    frames = crop(frames, config, rng).copy()
+    frames[:, LOG_ENERGY] += rng.uniform(-config.level_db, config.level_db) * math.log(10) / 10
+    return frames
 
 
 def crop(frames: Frames, config: FitConfig, rng: np.random.Generator) -> Frames:
