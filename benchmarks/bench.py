@@ -172,9 +172,8 @@ def _add_delay(run: Run, came: float, message: dict[str, Any], origin: float) ->
     end = data["end"]
     elapsed = (came - origin) * 1000
     run.sample_delays.append(elapsed - end)
-    # Ends are rounded to ms: at the edge of two blocks the daemon's own figure says which one was meant.
-    dues = {math.ceil((end + half) / READ_MS) * READ_MS for half in (-0.5, 0.5)}
-    run.block_delays.append(min((elapsed - due for due in dues), key=lambda d: abs(d - data["latency_ms"])))
+    # Ends are rounded to ms: one at the edge of two blocks belongs to the first, which is what `-0.5` says.
+    run.block_delays.append(elapsed - math.ceil((end - 0.5) / READ_MS) * READ_MS)
 
 
 def measure_starts() -> list[float]:

@@ -23,6 +23,9 @@ SURE_LOSS = 1.0
 DRIFT = 0.0005
 """Greatest relative drift of a device's clock that is followed instead of counted as a loss (500 ppm)."""
 
+REMEMBERED = 512
+"""Blocks whose arrival is remembered: at 10 ms each still as long as the longest hangover."""
+
 
 class SampleClock:
     """Gives every chunk of a source its position; one per process, it never goes back and is never reset.
@@ -38,6 +41,8 @@ class SampleClock:
         self.lost = 0
         """Samples inserted so far, in all."""
         self._origin: float | None = None
+        self._arrivals: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
+        """(position after the last sample, arrival) of the latest blocks."""
         self._recent: deque[tuple[float, float]] = deque()
         """(arrival, origin as that chunk alone would have it) of the last `WINDOW` seconds."""
 
@@ -58,7 +63,19 @@ class SampleClock:
         start = self.position + missing
         self.position = start + len(chunk.samples)
         self.lost += missing
+        self._arrivals.append((self.position, chunk.arrival))
         return Block(samples=chunk.samples, start=start, arrival=chunk.arrival, lost=missing)
+
+    def arrival_of(self, position: int) -> float | None:
+        """When the sample before `position` was available; None where that is not known any more.
+
+        May be called from another thread.
+        """
+        # A copy is taken in one step, whatever the capture thread appends meanwhile.
+        for end, arrival in tuple(self._arrivals):
+            if end >= position:
+                return arrival
+        return None
 
     def _count(self, chunk: Chunk) -> int:
         """Note when a source that ends began; nothing of it is ever missing."""

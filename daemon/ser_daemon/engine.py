@@ -80,7 +80,12 @@ class Engine:
             muted=muted,
             on_open=self._fit_gate,
         )
-        self.inference = Inference(self.queue, Analyzer(self.model, config.decision), emit)
+        self.inference = Inference(
+            self.queue,
+            Analyzer(self.model, config.decision),
+            emit,
+            arrival_of=self.capture.hearing.clock.arrival_of,
+        )
         self.workers = (
             Worker("capture", self.capture.run, ended),
             Worker("inference", self.inference.run, ended),

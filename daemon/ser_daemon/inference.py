@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ser_daemon.sources.base import boot_time
 from ser_daemon.speech_queue import AudioStatus, Mark, SpeechAnalyzer, SpeechQueue, UseAnalyzer
-from ser_model.types import Emotion, GateEvent, Result, SpeechAudio, SpeechStarted
-
-REMEMBERED = 256
-"""Pieces of audio whose arrival is remembered: frames of some 30 ms, so seconds, longer than any hangover."""
+from ser_model.types import Emotion, GateEvent, Result
 
 ALLOWANCE = 10.0
 """Seconds that one item may take: thousands of times what it does take."""
@@ -39,6 +35,7 @@ class Inference:
         analyzer: SpeechAnalyzer,
         emit: Callable[[Outcome], None],
         *,
+        arrival_of: Callable[[int], float | None],
         now: Callable[[], float] = boot_time,
     ) -> None:
         self.progress = 0
@@ -48,8 +45,7 @@ class Inference:
         self._analyzer = analyzer
         self._emit = emit
         self._now = now
-        self._arrivals: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
-        """(position after the last sample, arrival) of the latest pieces of audio."""
+        self._arrival_of = arrival_of
 
     @property
     def allowance(self) -> float:
@@ -72,19 +68,6 @@ class Inference:
             self._working = False
 
     def _analyze(self, event: GateEvent, arrival: float) -> None:
-        match event:
-            case SpeechStarted():
-                self._arrivals.clear()
-            case SpeechAudio():
-                self._arrivals.append((event.start + len(event.samples), arrival))
         for result in self._analyzer.push(event):
-            latency = self._now() - self._arrival_of(result, arrival)
-            self._emit(Judged(result, latency))
-
-    def _arrival_of(self, result: Result, arrival: float) -> float:
-        """When the last sample behind a result was available."""
-        if isinstance(result, Emotion):
-            for end, came in self._arrivals:
-                if end >= result.end:
-                    return came
-        return arrival
+            came = self._arrival_of(result.end) if isinstance(result, Emotion) else None
+            self._emit(Judged(result, self._now() - (arrival if came is None else came)))

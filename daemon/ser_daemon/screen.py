@@ -25,30 +25,31 @@ class Screen:
             gone: called once when the terminal or pipe is no longer there.
         """
         self._gone = gone
+        self._opened = False
         self._view: View | None = None
+        self._levels: asyncio.Task[None] | None = None
 
-    @property
-    def live(self) -> bool:
-        """The view wants levels, many times a second."""
-        return self._view is not None and not isinstance(self._view, PlainView)
-
-    def open(self, make_view: Callable[[], View] | None, status: Status, notice: str | None) -> None:
-        """Begin to show; greets the view as a subscriber would be greeted."""
-        if make_view is None:
+    def open(self, make_view: Callable[[], View] | None, status: Callable[[], Status], notice: str | None) -> None:
+        """Begin to show, if that has not begun; greets the view as a subscriber would be greeted."""
+        if self._opened or make_view is None:
             return
+        self._opened = True
         self._view = make_view()
+        present = status()
         hello = Hello(
-            server=f"ser-daemon {status.version}",
-            model=status.model,
-            labels=status.labels,
-            state=status.state,
-            speaking=status.speaking,
-            muted=status.muted,
-            device=status.device,
+            server=f"ser-daemon {present.version}",
+            model=present.model,
+            labels=present.labels,
+            state=present.state,
+            speaking=present.speaking,
+            muted=present.muted,
+            device=present.device,
         )
         self.show(lambda view: view.event(hello))
         if notice is not None:
             self.show(lambda view: view.message(notice))
+        if not isinstance(self._view, PlainView):
+            self._levels = asyncio.get_running_loop().create_task(self._show_levels(status))
 
     def show(self, draw: Callable[[View], None]) -> None:
         """Draw, where there is something to draw on."""
@@ -60,14 +61,16 @@ class Screen:
             self._view = None
             self._gone()
 
-    async def show_levels(self, status: Callable[[], Status]) -> None:
-        """Feed the live view, whose pulse this is, for ever."""
+    async def _show_levels(self, status: Callable[[], Status]) -> None:
+        """Feed the live view, whose pulse this is, until it is closed."""
         while True:
             await asyncio.sleep(LEVEL_PERIOD)
             self.show(partial(_draw_level, status=status()))
 
     def close(self) -> None:
         """Give the terminal back."""
+        if self._levels is not None:
+            self._levels.cancel()
         view, self._view = self._view, None
         if view is not None:
             with contextlib.suppress(OSError):

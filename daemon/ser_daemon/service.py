@@ -112,11 +112,8 @@ class Service:
         await self._server.start(path, self._config.socket.control_path or control_socket(path))
         self._publisher.add_listener(self._note)
         self._install_signals()
-        self._screen.open(self._options.make_view, self._status(), self._options.notice)
         self._engine.start()
         watching = [asyncio.create_task(self._end.wait()), asyncio.create_task(self._supervise())]
-        if self._screen.live:
-            watching.append(asyncio.create_task(self._screen.show_levels(self._status)))
         self._notifier.ready(f"Serving {path}")
         log.info("Serving %s with model %s.", path, self._engine.model.name)
         done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
@@ -156,6 +153,9 @@ class Service:
             self._marks.pop(mark, None)
 
     def _note(self, event: Event) -> None:
+        if not self._end.is_set():
+            # Not before the first event: a live view must not flash up over a microphone that is not there.
+            self._screen.open(self._options.make_view, self._status, self._options.notice)
         self._metrics.note(event)
         match event:
             case AudioState():

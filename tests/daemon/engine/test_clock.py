@@ -109,3 +109,12 @@ def test_the_origin_is_the_boot_time_of_position_zero() -> None:
     file.place(chunk(2000.1), live=False)
     assert live.origin == pytest.approx(1000.0, abs=0.02)
     assert file.origin == pytest.approx(2000.0)
+
+
+def test_it_knows_when_a_sample_arrived() -> None:
+    clock = SampleClock()
+    for i in range(3):
+        clock.place(chunk(1000.1 + i * 0.1), live=False)
+    assert clock.arrival_of(1) == clock.arrival_of(BLOCK) == pytest.approx(1000.1)
+    assert clock.arrival_of(BLOCK + 1) == pytest.approx(1000.2)
+    assert clock.arrival_of(3 * BLOCK + 1) is None

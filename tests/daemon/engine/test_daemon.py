@@ -77,7 +77,7 @@ def test_a_file_in_real_time_comes_at_its_own_pace_and_ends_with_exit_code_0(
             event["data"]["latency_ms"] for event in events if event["type"] == "emotion" and not event["data"]["final"]
         ]
         assert updates
-        assert min(updates) < 50
+        assert min(updates) < 200
 
 
 def test_live_and_fast_give_the_same_positions(tmp_path: Path, speech: npt.NDArray[np.int16]) -> None:
