@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+
 from ser_model.audio_file import read_audio
 from ser_model.types import SAMPLE_RATE
 

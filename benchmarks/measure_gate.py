@@ -91,19 +91,14 @@ def measure_noise(task: tuple[str, int], config: GateConfig) -> tuple[str, int, 
 
 
 def parse() -> tuple[Path, GateConfig, int]:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of Actor_NN/*.{wav,flac}")
     parser.add_argument("--engine", choices=("silero", "webrtc"), default=GateConfig().engine)
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="another gate setting"
-    )
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another gate setting")
     parser.add_argument("--every", type=int, default=1, help="take every n-th recording only")
     arguments = parser.parse_args()
     settings = {
-        key: float(value) if "." in value else int(value)
-        for key, value in (s.split("=") for s in arguments.set)
+        key: float(value) if "." in value else int(value) for key, value in (s.split("=") for s in arguments.set)
     }
     return (
         arguments.data,
@@ -117,12 +112,8 @@ def main() -> None:
     print(config)
     paths = [recording.path for recording in find_recordings(data).recordings][::every]
     with multiprocessing.Pool() as pool:
-        rows = [
-            row for rows in pool.imap(partial(measure_recording, config=config), paths, 8) for row in rows
-        ]
-        print(
-            "level  recordings  one utterance  none  several  onset ms (median, |.| median, p95)  offset ms"
-        )
+        rows = [row for rows in pool.imap(partial(measure_recording, config=config), paths, 8) for row in rows]
+        print("level  recordings  one utterance  none  several  onset ms (median, |.| median, p95)  offset ms")
         for level in LEVELS_DB:
             table = np.array([row[1:] for row in rows if row[0] == level])
             count, onset, offset = table[:, 0], table[:, 1], table[:, 2]
@@ -130,9 +121,8 @@ def main() -> None:
                 f"{np.nanmedian(e):+4.0f} {np.nanmedian(abs(e)):4.0f} {np.nanpercentile(abs(e), 95):4.0f}"
                 for e in (onset, offset)
             )
-            print(
-                f"{level:+4d}   {len(count):6d}      {np.mean(count == 1):8.2%}    {np.mean(count == 0):6.2%}  {np.mean(count > 1):6.2%}  {spread}"
-            )
+            shares = "  ".join(f"{np.mean(found):8.2%}" for found in (count == 1, count == 0, count > 1))
+            print(f"{level:+4d}   {len(count):6d}      {shares}  {spread}")
         print("noise     level  open    utterances in ten minutes")
         tasks = [(name, level) for name in GENERATORS for level in NOISE_LEVELS_DBFS]
         for name, level, share, count in pool.imap(partial(measure_noise, config=config), tasks):

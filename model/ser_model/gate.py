@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
+import numpy.typing as npt
 
 from ser_model.config import GateConfig
 from ser_model.levels import SILENCE_DBFS, DetectorGain, LoudExtent, NoiseFloor, dbfs
@@ -30,6 +31,10 @@ def to_samples(ms: int) -> int:
     """Milliseconds to samples at 16 kHz."""
     return ms * SAMPLE_RATE // 1000
 
+
+_WARM_UP_FRAMES = 8
+"""Quiet frames that a detector hears again when a sound ends a silence. In silence itself it is not run: what is
+not above the noise floor is not speech, and the detector is most of the gate's cost."""
 
 _REACH = 6400
 """Samples by which the loud part of an utterance may extend beyond its voiced frames: detectors lag, and
@@ -108,6 +113,7 @@ class Gate:
         """Begin at a position with nothing heard; the noise floor and the gain stay, the room is the same."""
         self._detector.reset()
         self._rest = np.zeros(0, dtype=np.int16)
+        self._skipped: deque[npt.NDArray[np.float32]] = deque(maxlen=_WARM_UP_FRAMES)
         self._end = start
         self._open = False
         self._voiced = 0
@@ -139,10 +145,23 @@ class Gate:
         self.level_dbfs = dbfs(samples)
         self._floor.push(self.level_dbfs)
         factor = self._gain.push(self.level_dbfs, self._floor.dbfs)
-        probability = self._detector.probability(np.clip(samples * factor, -1.0, 1.0))
+        heard = np.clip(samples * factor, -1.0, 1.0)
         begun = self._open or self._onset is not None
+        loud = self.level_dbfs > self._quiet_dbfs
+        if not loud and not begun:
+            self._skipped.append(heard)
+            return False
+        self._catch_up()
         threshold = self.config.threshold * (_KEEP_RATIO if begun else 1.0)
-        return probability >= threshold and self.level_dbfs > self._quiet_dbfs
+        return self._detector.probability(heard) >= threshold and loud
+
+    def _catch_up(self) -> None:
+        """Show the detector what it was spared: all of it, or after a longer silence the last of it alone."""
+        if len(self._skipped) == self._skipped.maxlen:
+            self._detector.reset()
+        for frame in self._skipped:
+            self._detector.probability(frame)
+        self._skipped.clear()
 
     def _maybe_open(self, voiced: bool, start: int, events: list[GateEvent]) -> None:
         if voiced and self._onset is None:

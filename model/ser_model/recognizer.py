@@ -12,8 +12,10 @@ from ser_model.gate import Gate, to_samples
 from ser_model.types import (
     Block,
     Emotion,
+    Frames,
     GateEvent,
     Result,
+    Samples,
     SpeechAudio,
     SpeechEnded,
     SpeechStarted,
@@ -54,6 +56,7 @@ class Analyzer:
         self._stream = self._model.stream()
         self._estimate: Estimate | None = None
         self._recent = np.zeros((0, SIZE), dtype=np.float32)
+        self._waiting: list[Samples] = []
         self._features.reset()
         self._decision.reset()
         self._first: int | None = None
@@ -69,12 +72,20 @@ class Analyzer:
             piece = rest[: self._update - self._heard % self._update]
             rest = rest[len(piece) :]
             self._heard += len(piece)
-            self._take(self._features.push(piece))
-            if self._heard % self._update == 0 and len(self._recent):
-                results.append(self._partial(event))
+            self._waiting.append(piece)
+            if self._heard % self._update == 0:
+                self._take(self._features.push(self._gather()))
+                if len(self._recent):
+                    results.append(self._partial(event))
         return results
 
-    def _take(self, frames: np.ndarray) -> None:
+    def _gather(self) -> Samples:
+        """What came since the last update: computing in larger pieces costs far less."""
+        samples = np.concatenate(self._waiting) if self._waiting else np.zeros(0, dtype=np.int16)
+        self._waiting.clear()
+        return samples
+
+    def _take(self, frames: Frames) -> None:
         if len(frames):
             self._estimate = self._stream.push(frames)
             self._recent = np.concatenate((self._recent, frames))[-self._window :]
@@ -86,7 +97,7 @@ class Analyzer:
         return _emotion(event.utterance, answer, final=False, start=start, end=end, now=end, voiced=event.voiced)
 
     def _end(self, event: SpeechEnded) -> list[Result]:
-        self._take(self._features.flush())
+        self._take(np.concatenate((self._features.push(self._gather()), self._features.flush())))
         logits = None if self._estimate is None else self._estimate.logits
         answer = self._decision.final(logits, event.voiced)
         now = max((self._first or 0) + self._heard, event.offset)

@@ -79,9 +79,7 @@ class PulseAudio:
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if self._server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(
-                    f"pulseaudio did not start: {(self.folder / 'pulseaudio.log').read_text()}"
-                )
+                raise RuntimeError(f"pulseaudio did not start: {(self.folder / 'pulseaudio.log').read_text()}")
             time.sleep(0.05)
 
     def stop(self) -> None:
@@ -120,9 +118,7 @@ class PulseAudio:
         deadline = time.monotonic() + seconds
         while self.capture_streams() != streams:
             if time.monotonic() > deadline:
-                raise TimeoutError(
-                    f"{self.capture_streams()} programs capture after {seconds} s, not {streams}"
-                )
+                raise TimeoutError(f"{self.capture_streams()} programs capture after {seconds} s, not {streams}")
             time.sleep(0.05)
 
     def play(self, path: Path, sink: str = "mic") -> subprocess.Popen[bytes]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ser_model.audio_file import Resampler
-from ser_model.errors import SerError
-from ser_model.types import SAMPLE_RATE
-
 from ser_daemon.audio_config import AudioConfig
 from ser_daemon.sources import portaudio
 from ser_daemon.sources.alsa_holders import held_devices
 from ser_daemon.sources.base import Chunk, DeviceBusy, DeviceError, DeviceLost, NoSuchDevice, boot_time
 from ser_daemon.sources.portaudio import Device
+from ser_model.audio_file import Resampler
+from ser_model.errors import SerError
+from ser_model.types import SAMPLE_RATE
 
 _MOST_CHANNELS = 8
 """Sound servers offer any number of channels and mix for the one that is asked for; hardware has a few."""
@@ -39,6 +38,7 @@ class Microphone:
         self._stream: Any = None
         self._resampler: Resampler | None = None
         self._block = 0
+        self._rate = 1.0
 
     def open(self) -> None:
         """Look for the device anew and start to capture.
@@ -59,6 +59,7 @@ class Microphone:
         if self._wanted.isdigit():
             # Indexes move when devices come and go: after the first time the name is what counts.
             self._wanted = device.name
+        self._rate = rate
         self._block = max(1, round(rate * self._config.read_ms / 1000))
         self._resampler = Resampler(rate, channels, self._config.channel)
 
@@ -74,9 +75,11 @@ class Microphone:
         sd = portaudio.library()
         try:
             frames, overflowed = self._stream.read(self._block)
+            # What still waits in the buffer came after these frames: a late reader is not a late microphone.
+            waiting = self._stream.read_available / self._rate
         except sd.PortAudioError as error:
             raise DeviceLost(f'The microphone "{self.name}" is gone: {_reason(error)}.') from error
-        arrival = boot_time()
+        arrival = boot_time() - waiting
         return Chunk(self._resampler.push(frames), arrival, bool(overflowed))
 
     def close(self) -> None:
@@ -112,9 +115,7 @@ class Microphone:
                 refusal = error
             else:
                 return stream, rate
-        raise DeviceError(
-            f'The microphone "{device.name}" cannot be opened: {_reason(refusal)}.'
-        ) from refusal
+        raise DeviceError(f'The microphone "{device.name}" cannot be opened: {_reason(refusal)}.') from refusal
 
 
 def _find(wanted: str, devices: Sequence[Device]) -> Device:
@@ -142,9 +143,7 @@ def _channels(device: Device, channel: int | None) -> int:
     if channel is None:
         return device.channels if device.channels <= _MOST_CHANNELS else 1
     if channel > device.channels:
-        raise DeviceError(
-            f'The microphone "{device.name}" has no channel {channel}; expected 1 to {device.channels}.'
-        )
+        raise DeviceError(f'The microphone "{device.name}" has no channel {channel}; expected 1 to {device.channels}.')
     return channel
 
 

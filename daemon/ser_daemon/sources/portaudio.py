@@ -115,9 +115,7 @@ def find_device(wanted: str, devices: Sequence[Device]) -> Device:
     if not partial or not key:
         raise NoSuchDevice(f'There is no capture device "{wanted}"; {_suggest(wanted, devices)}.')
     if len(partial) > 1:
-        raise NoSuchDevice(
-            f'"{wanted}" fits several capture devices, give more of the name: {_listing(partial)}.'
-        )
+        raise NoSuchDevice(f'"{wanted}" fits several capture devices, give more of the name: {_listing(partial)}.')
     return partial[0]
 
 

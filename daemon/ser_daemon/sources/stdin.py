@@ -6,13 +6,13 @@ import os
 import select
 
 import numpy as np
-from ser_model.audio_file import Resampler
-from ser_model.errors import SerError
-from ser_model.types import Samples
 
 from ser_daemon.audio_config import AudioConfig
 from ser_daemon.sources.base import Chunk, boot_time
 from ser_daemon.sources.wav_stream import PcmFormat, PcmStream
+from ser_model.audio_file import Resampler
+from ser_model.errors import SerError
+from ser_model.types import Samples
 
 # Of a header, before the format is known; a pipe gives at most this much at once by default (pipe(7)).
 _PIPE_BYTES = 65_536
@@ -82,9 +82,7 @@ class StdinSource:
         except OSError as error:
             raise SerError(f"stdin cannot be read: {error.strerror}.") from error
         if os.isatty(self._fd):
-            raise SerError(
-                "stdin is a terminal; expected audio from a pipe: arecord -t wav | ser-daemon --mic stdin"
-            )
+            raise SerError("stdin is a terminal; expected audio from a pipe: arecord -t wav | ser-daemon --mic stdin")
 
     def _drop_pending(self, stream: PcmStream) -> None:
         while not self._ended and self._wait(0.0):

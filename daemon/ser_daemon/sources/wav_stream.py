@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
 from ser_model.errors import SerError
 
 _PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
@@ -141,9 +142,7 @@ class PcmStream:
 def _parse_format(body: bytes) -> PcmFormat:
     """The chunk `fmt `: WAVEFORMATEX, of WAVE_FORMAT_EXTENSIBLE the tag in its GUID."""
     if len(body) < 16:
-        raise SerError(
-            f"stdin's WAV header is damaged: its format has {len(body)} bytes, expected 16 or more."
-        )
+        raise SerError(f"stdin's WAV header is damaged: its format has {len(body)} bytes, expected 16 or more.")
     tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", body)
     if tag == _EXTENSIBLE and len(body) >= 26:
         (tag,) = struct.unpack_from("<H", body, 24)

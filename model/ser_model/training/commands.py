@@ -165,7 +165,7 @@ def _print(result: dict[str, Any]) -> None:
     for title in ("", *result["confusion"]["labels"]):
         matrix.add_column(title[:9], justify="right")
     for label, counts in zip(LABELS, result["confusion"]["counts"], strict=True):
-        matrix.add_row(label, *(f"{count / sum(counts):.2f}" for count in counts))
+        matrix.add_row(label, *(f"{count / max(sum(counts), 1):.2f}" for count in counts))
     console.print(matrix)
 
 

@@ -20,6 +20,7 @@ from ser_daemon.sources import (
 )
 from ser_daemon.sources import microphone as microphone_module
 from ser_daemon.sources.alsa_holders import HeldDevice, held_devices
+from ser_daemon.sources.base import boot_time
 from ser_daemon.sources.portaudio import find_device
 
 
@@ -91,6 +92,8 @@ class PortAudioError(Exception):
 class FakeStream:
     """Gives frames of ones; `fails` makes the next read fail."""
 
+    read_available = 0
+
     def __init__(self, portaudio: FakePortAudio, channels: int, dtype: str) -> None:
         self.portaudio, self.channels, self.dtype = portaudio, channels, dtype
         self.fails = self.overflowed = False
@@ -101,9 +104,7 @@ class FakeStream:
     def read(self, frames: int) -> tuple[np.ndarray, bool]:
         if self.fails:
             raise PortAudioError("Unanticipated host error", -9999, (8, -19, "No such device"))
-        return np.full(
-            (frames, self.channels), 0.5 if self.dtype == "float32" else 1_000, self.dtype
-        ), self.overflowed
+        return np.full((frames, self.channels), 0.5 if self.dtype == "float32" else 1_000, self.dtype), self.overflowed
 
     def close(self, ignore_errors: bool) -> None:
         self.portaudio.running -= 1
@@ -165,7 +166,7 @@ def test_16_khz_int16_is_asked_for_first(fake: FakePortAudio) -> None:
     source.open()
     chunk = source.read()
     assert chunk is not None
-    assert chunk.samples.tolist() == [1_000] * 1_600
+    assert chunk.samples.tolist() == [1_000] * (96 * 16)
     assert (source.name, source.live, chunk.overflowed) == ("USB Mic: Audio (hw:1,0)", True, False)
     source.close()
 
@@ -222,9 +223,7 @@ def test_a_device_that_fails_while_it_is_read_is_lost_and_can_be_opened_again(fa
     source.open()
     assert fake.stream is not None
     fake.stream.fails = True
-    with pytest.raises(
-        DeviceLost, match=r'^The microphone "USB Mic: Audio \(hw:1,0\)" is gone: No such device\.$'
-    ):
+    with pytest.raises(DeviceLost, match=r'^The microphone "USB Mic: Audio \(hw:1,0\)" is gone: No such device\.$'):
         source.read()
     source.open()
     assert source.read() is not None
@@ -271,9 +270,7 @@ def test_a_device_in_use_is_busy(fake: FakePortAudio, refusal: PortAudioError) -
 
 def test_a_device_that_refuses_everything_says_what_the_sound_system_said(fake: FakePortAudio) -> None:
     fake.accepts = set()
-    with pytest.raises(
-        DeviceError, match=r'"USB Mic: Audio \(hw:1,0\)" cannot be opened: Invalid sample rate\.$'
-    ):
+    with pytest.raises(DeviceError, match=r'"USB Mic: Audio \(hw:1,0\)" cannot be opened: Invalid sample rate\.$'):
         microphone().open()
     assert len(fake.tried) == 4
 
@@ -290,9 +287,7 @@ def test_a_device_that_is_held_and_so_not_listed_is_busy_and_not_unknown(
 
 
 def test_the_kernel_says_who_holds_a_capture_device(tmp_path: Path) -> None:
-    cards = (
-        " 0 [PCH            ]: HDA-Intel - HDA Intel PCH\n                      HDA Intel PCH at 0x1 irq 1\n"
-    )
+    cards = " 0 [PCH            ]: HDA-Intel - HDA Intel PCH\n                      HDA Intel PCH at 0x1 irq 1\n"
     cards += " 1 [Mic            ]: USB-Audio - USB Mic\n                      Maker USB Mic at usb-1\n"
     opened = "state: RUNNING\nowner_pid   : 4321\ntrigger_time: 1.2\n"
     for path, text in {
@@ -328,19 +323,24 @@ for use in (list_devices, make_source(AudioConfig()).open):
     except NoPortAudio as error:
         print(error)
 """
-    result = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     lines = result.stdout.splitlines()
     assert len(lines) == 2
-    assert all(
-        "install the package libportaudio2: sudo apt-get install libportaudio2" in line for line in lines
-    )
+    assert all("install the package libportaudio2: sudo apt-get install libportaudio2" in line for line in lines)
 
 
 def test_sources_load_no_audio_library_before_one_is_needed() -> None:
     script = "import sys, ser_daemon.sources; print({'sounddevice', 'soundfile', 'soxr'} & set(sys.modules))"
-    result = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
-    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout == "set()\n"
+
+
+def test_what_still_waits_in_the_buffer_came_later(fake: FakePortAudio) -> None:
+    source = microphone()
+    source.open()
+    assert fake.stream is not None
+    fake.stream.read_available = 16_000
+    chunk = source.read()
+    assert chunk is not None
+    assert 0.9 < boot_time() - chunk.arrival < 1.1
+    source.close()

@@ -66,7 +66,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_in_real_time_a_block_comes_when_its_last_sample_would(recording: Path, clock: Clock) -> None:
-    opened = source(recording)
+    opened = source(recording, read_ms=100)
     opened.open()
     for due in (1_000.1, 1_000.2, 1_000.3, 1_000.35):
         chunk = opened.read()
@@ -77,7 +77,7 @@ def test_in_real_time_a_block_comes_when_its_last_sample_would(recording: Path, 
 
 
 def test_a_caller_that_comes_late_does_not_shift_the_schedule(recording: Path, clock: Clock) -> None:
-    opened = source(recording)
+    opened = source(recording, read_ms=100)
     opened.open()
     clock.now += 0.25
     arrivals = [chunk.arrival for chunk in chunks(opened)]

@@ -151,9 +151,7 @@ def test_what_is_played_is_heard(pulse: PulseAudio, tmp_path: Path, tone: Path, 
     assert np.mean(closed["steps"]) == pytest.approx(0.1, abs=0.03)
 
 
-def test_an_unplugged_microphone_is_lost_and_found_again(
-    pulse: PulseAudio, tmp_path: Path, tone: Path
-) -> None:
+def test_an_unplugged_microphone_is_lost_and_found_again(pulse: PulseAudio, tmp_path: Path, tone: Path) -> None:
     capture = Capture(pulse, tmp_path)
     capture.expect("heard")
     pulse.unload_sink("mic")

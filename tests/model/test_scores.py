@@ -1,0 +1,51 @@
+"""The figures mean what they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ser_model.training.scores import (
+    MISSED,
+    confusion,
+    fit_temperature,
+    posterior,
+    uar,
+    unknown_threshold,
+)
+
+
+def test_uar_weighs_every_class_alike() -> None:
+    truth = np.array([0] * 98 + [1] * 2)
+    assert uar(truth, np.zeros(100, dtype=np.int64)) == pytest.approx(0.5)
+
+
+def test_a_missed_utterance_is_an_error() -> None:
+    truth = np.array([0, 0, 1, 1])
+    assert uar(truth, np.array([0, MISSED, 1, 1])) == pytest.approx(0.75)
+    table = confusion(truth, np.array([0, MISSED, 1, 1]))
+    assert table[0].tolist() == [1, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert table.sum() == 4
+
+
+def test_the_temperature_of_overconfident_logits_is_found() -> None:
+    rng = np.random.default_rng(0)
+    honest = rng.standard_normal((4000, 8)) * 1.5
+    truth = np.array([rng.choice(8, p=row) for row in posterior(honest)])
+    assert fit_temperature(honest * 3, truth) == pytest.approx(3, rel=0.1)
+
+
+def test_the_threshold_gives_the_precision_asked_for() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.standard_normal((4000, 8)) * 1.5
+    probabilities = posterior(logits)
+    truth = np.array([rng.choice(8, p=row) for row in probabilities])
+    threshold = unknown_threshold(probabilities, truth, 0.75)
+    given = probabilities.max(axis=1) >= threshold
+    assert np.mean(probabilities.argmax(axis=1)[given] == truth[given]) >= 0.75
+    assert given.mean() > 0.05
+
+
+def test_where_no_threshold_is_precise_enough_nothing_is_labelled() -> None:
+    probabilities = np.full((10, 8), 1 / 8)
+    assert unknown_threshold(probabilities, np.full(10, 5), 0.75) == 1.0

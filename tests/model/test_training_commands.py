@@ -1,0 +1,103 @@
+"""`ser-model` from a folder of recordings to a model that the daemon loads."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+for module in ("torch", "scipy", "onnx"):
+    pytest.importorskip(module, reason="the train extra is not installed")
+
+from ser_model import Model, read_audio
+from ser_model.cli import main
+from ser_model.training.corpus import NEVER_VALIDATING, TEST_ACTORS, VALIDATION_ACTORS, find_recordings
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small stand-in for RAVDESS: 24 actors with four synthetic sentences each, at different pitches."""
+    import soundfile
+
+    root = tmp_path_factory.mktemp("corpus")
+    demo = read_audio(str(files("ser_daemon").joinpath("data", "demo.flac")))
+    sentence = demo[int(13.0 * 16000) : int(14.4 * 16000)]
+    for actor in range(1, 25):
+        folder = root / f"Actor_{actor:02d}"
+        folder.mkdir()
+        for emotion in (1, 3, 5, 7):
+            path = folder / f"03-01-{emotion:02d}-01-01-01-{actor:02d}.wav"
+            soundfile.write(path, sentence, 12_000 + 1_000 * emotion + 20 * actor)
+    return root
+
+
+def test_the_folds_are_the_papers() -> None:
+    assert sorted(actor for fold in TEST_ACTORS for actor in fold) == list(range(1, 25))
+    assert sorted(NEVER_VALIDATING) == [4, 7, 9, 12, 13, 15, 16, 18, 19, 20, 21, 22, 23, 24]
+    for test, validation in zip(TEST_ACTORS, VALIDATION_ACTORS, strict=True):
+        assert not set(test) & set(validation)
+
+
+def test_train_evaluate_export_and_load(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "runs" / "one"
+    train = ["train", "--data", str(corpus), "--output", str(run), "--epochs", "3", "--variants", "1"]
+    assert main([*train, "--allow-missing"]) == 0
+    result = json.loads((run / "evaluation.json").read_text())
+    assert result["recordings"] == 96
+    assert 0 <= result["summary"]["uar"]["mean"] <= 1
+    assert np.sum(result["confusion"]["counts"]) == 96
+    assert "pooled out-of-fold" in capsys.readouterr().out
+
+    times = {path: path.stat().st_mtime_ns for path in run.glob("*.npz")}
+    assert len(times) == 5
+    (run / "seed0-fold3.npz").unlink()
+    assert main([*train, "--allow-missing"]) == 0
+    again = {path: path.stat().st_mtime_ns for path in run.glob("*.npz")}
+    assert [path.name for path in times if again[path] != times[path]] == ["seed0-fold3.npz"]
+
+    assert main(["export", str(run)]) == 2
+    assert "--final" in capsys.readouterr().err
+    assert main([*train, "--allow-missing", "--final"]) == 0
+    assert main(["export", str(run)]) == 0
+    model = Model.load(run / "reslstm-sa-h64")
+    assert model.metadata.licence == "CC BY-NC-SA 4.0"
+
+    assert main([*train[:-1], "2", "--allow-missing"]) == 2
+    assert "other settings" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["train", "--data", "nowhere", "--output", "out"], "nowhere: expected the RAVDESS folder"),
+        (["train", "--data", "empty", "--output", "out"], "empty: found no recording"),
+        (["evaluate", "empty"], "empty: expected the --output folder of `ser-model train`"),
+        (["export", "nowhere"], "nowhere: expected the --output folder of `ser-model train`"),
+    ],
+)
+def test_bad_input_gets_one_sentence(
+    arguments: list[str],
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"ser-model: {sentence}")
+    assert error.count("\n") == 1
+
+
+def test_an_incomplete_corpus_is_named(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    some = tmp_path / "some"
+    shutil.copytree(corpus / "Actor_02", some / "Actor_02")
+    (some / "Actor_02" / "notes.txt").write_text("not a recording")
+    assert len(find_recordings(some).recordings) == 4
+    assert main(["train", "--data", str(some), "--output", str(tmp_path / "run")]) == 2
+    assert "4 of 1440 recordings are there, incomplete are the actors 01, 02, 03" in capsys.readouterr().err
