@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-for module in ("torch", "scipy", "onnx"):
-    pytest.importorskip(module, reason="the train extra is not installed")
-
 from ser_model import Model, read_audio
 from ser_model.cli import main
 from ser_model.training.corpus import NEVER_VALIDATING, TEST_ACTORS, VALIDATION_ACTORS, find_recordings
+
+for module in ("torch", "scipy", "onnx"):
+    pytest.importorskip(module, reason="the train extra is not installed")
 
 
 @pytest.fixture(scope="module")

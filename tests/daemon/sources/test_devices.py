@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from ser_daemon.audio_config import AudioConfig
 from ser_daemon.sources import (
     Device,

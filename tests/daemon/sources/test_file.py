@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from ser_daemon.audio_config import AudioConfig
 from ser_daemon.sources import AudioSource, Chunk, file, make_source
 from ser_model.audio_file import read_audio

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+
 from support.pulse import PulseAudio, virtual_microphone
 
 _SECONDS = 20.0

@@ -17,6 +17,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from ser_daemon.audio_config import AudioConfig
 from ser_daemon.sources import make_source
 from ser_daemon.sources.stdin import StdinSource
