@@ -1,0 +1,98 @@
+"""The two ways to listen that the documentation begins with, on a running daemon: `ser-watch --json`, and socat and jq."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from ser_daemon.demo import recording
+from support.daemon import WAIT, Daemon, Message, wait_for
+
+
+@contextmanager
+def printing(command: list[str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A program with an open stdin, as in a terminal, that prints into a file."""
+    with (
+        output.open("wb") as sink,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sink, stderr=subprocess.PIPE) as process,
+    ):
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def lines(output: Path) -> list[Message]:
+    return [json.loads(line) for line in output.read_text().splitlines()]
+
+
+def since(hello: Message, events: list[Message]) -> list[Message]:
+    """What was published after a client had been greeted."""
+    return [event for event in events if event["data"]["seq"] > hello["data"]["seq"]]
+
+
+def says(output: Path, wanted: Callable[[Message], bool]) -> Callable[[], bool]:
+    """Whether a program has printed a wanted line by now."""
+    return lambda: output.read_text().endswith("\n") and any(map(wanted, lines(output)))
+
+
+def hear_the_demo(command: Callable[[Daemon], list[str]], output: Path, number: signal.Signals | None) -> list[Message]:
+    """Run a program beside a bare subscriber while a daemon hears the bundled recording.
+
+    Args:
+        command: the program, given the daemon.
+        output: where it prints.
+        number: ends it once the daemon has ended; None: it ends by itself.
+
+    Returns:
+        what the bare subscriber read
+    """
+    samples, rate = soundfile.read(recording(), dtype="int16")
+    with Daemon("--mic", "stdin", "--rate", str(rate), feed=True) as daemon:
+        client = daemon.subscribe()
+        with printing(command(daemon), output) as program:
+            wait_for(says(output, lambda line: line["type"] == "hello"))
+            daemon.write(samples)
+            daemon.end_of_input()
+            events = client.rest()
+            assert daemon.wait() == 0
+            wait_for(says(output, lambda line: line["data"].get("state") == "stopping"))
+            if number is not None:
+                program.send_signal(number)
+            assert program.wait(WAIT) == (0 if number is None else 128 + number)
+    assert sum(event["type"] == "voice-stopped" for event in events) == 6
+    return events
+
+
+def test_ser_watch_prints_what_the_daemon_publishes(tmp_path: Path) -> None:
+    def watch(daemon: Daemon) -> list[str]:
+        code = "import sys; from ser_daemon.watch import main; sys.exit(main())"
+        return [sys.executable, "-c", code, "--json", "--socket", str(daemon.socket)]
+
+    output = tmp_path / "watch"
+    events = hear_the_demo(watch, output, signal.SIGINT)
+    hello, *printed = lines(output)
+    assert hello["data"]["device"] == "stdin"
+    assert printed == since(hello, events)
+
+
+@pytest.mark.skipif(shutil.which("socat") is None, reason="socat is not installed")
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed")
+def test_socat_and_jq_print_what_the_daemon_publishes(tmp_path: Path) -> None:
+    def pipe(daemon: Daemon) -> list[str]:
+        return ["sh", "-c", f"socat - UNIX:{daemon.socket} | jq --unbuffered -c ."]
+
+    output = tmp_path / "socat"
+    events = hear_the_demo(pipe, output, None)
+    hello, *printed = lines(output)
+    assert hello["data"]["labels"][0] == "neutral"
+    assert printed == since(hello, events)
