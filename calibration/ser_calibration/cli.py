@@ -12,20 +12,14 @@ from pathlib import Path
 from ser_daemon.config import load_config
 from ser_daemon.paths import SYSTEM_CONFIG
 from ser_daemon.profiles import MicrophoneProfile, file_name, profile_folders, write_profile
-from ser_model.errors import SerError
+from ser_model import console
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0 done, 2 could not be done, 130 interrupted."""
-    options = _parser().parse_args(arguments)
-    try:
-        return _mic(options)
-    except SerError as error:
-        print(f"ser-calibrate: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("ser-calibrate: interrupted, nothing was written", file=sys.stderr)
-        return 130
+    return console.run(
+        "ser-calibrate", lambda: _mic(_parser().parse_args(arguments)), "interrupted, nothing was written"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ser_daemon.client import Client, RequestFailed
 from ser_daemon.view_text import describe_state, printable
-from ser_model.errors import SerError
+from ser_model import console
 
 _COMMANDS = {
     "status": "what the daemon is doing",
@@ -24,6 +24,9 @@ _COMMANDS = {
     "ping": "ask for a sign of life",
     "describe": "which model and which labels",
 }
+
+LONGEST_WAIT = 86_400.0
+"""Seconds that --timeout may ask for: a day."""
 
 _EPILOG = """\
 Without --socket, $SER_SOCKET is used, else your own daemon's socket, else the system's. mute, unmute, hold,
@@ -41,17 +44,18 @@ _DONE = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    options = _parser().parse_args(argv)
+    return console.run("ser-ctl", lambda: _run(_parser().parse_args(argv)))
+
+
+def _run(options: argparse.Namespace) -> int:
     data: dict[str, object] = {}
     if options.command == "hold" and options.ms is not None:
         data["ms"] = options.ms
     try:
         answer = Client(options.socket, timeout=options.timeout).request(options.command, **data)
-    except SerError as error:
-        print(f"ser-ctl: {error}", file=sys.stderr)
-        return 1 if isinstance(error, RequestFailed) else 2
-    except KeyboardInterrupt:
-        return 130
+    except RequestFailed as error:
+        console.say("ser-ctl", str(error))
+        return 1
     print(json.dumps(answer) if options.json else human(options.command, answer))
     return 0
 
@@ -67,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     for target in (parser, common):
         target.add_argument("--socket", type=Path, metavar="PATH", help="the daemon's socket")
         target.add_argument("--json", action="store_true", help="print the answer as JSON")
-        target.add_argument("--timeout", type=float, metavar="SECONDS", help="how long to wait (default: 10)")
+        target.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="how long to wait (default: 10)")
     parser.set_defaults(socket=None, json=False, timeout=10.0)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in _COMMANDS.items():
@@ -75,6 +79,13 @@ def _parser() -> argparse.ArgumentParser:
         if name == "hold":
             command.add_argument("ms", type=int, nargs="?", help="milliseconds (default: until release)")
     return parser
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < (seconds := float(text)) <= LONGEST_WAIT:
+            return seconds
+    raise argparse.ArgumentTypeError(f"expected more than 0 and at most {LONGEST_WAIT:g} seconds, got {text!r}")
 
 
 def human(command: str, answer: Mapping[str, Any]) -> str:

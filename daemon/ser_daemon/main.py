@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_daemon import __version__
-from ser_model.errors import SerError
+from ser_model import console
 
 if TYPE_CHECKING:
     from ser_daemon.config import Config
@@ -42,16 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         exit status: 0; 2 with a sentence on stderr for what a person can put right; 1 when something
         broke and a restart may help; 130 after Ctrl-C during the start
     """
-    options = build_parser().parse_args(argv)
-    try:
-        return _run(options)
-    except SerError as error:
-        print(f"ser-daemon: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        _close_stdout()
+    return console.run("ser-daemon", lambda: _run(build_parser().parse_args(argv)))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -72,9 +63,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--format", metavar="FORMAT", help="format of raw audio on stdin: s16le, s32le, f32le or u8 (s16le)")
     add = parser.add_argument_group("settings").add_argument
     add("--config", type=Path, metavar="FILE", help="read settings from this file first")
-    add("--model", type=Path, metavar="PATH", help="use this exported model")
-    add("--socket", type=Path, metavar="PATH", help="serve subscribers on this socket")
-    add("--control-socket", type=Path, metavar="PATH", help="take control verbs on this socket")
+    add("--model", metavar="PATH", help="use this exported model")
+    add("--socket", metavar="PATH", help="serve subscribers on this socket")
+    add("--control-socket", metavar="PATH", help="take control verbs on this socket")
     add = parser.add_argument_group("output").add_argument
     add("--plain", action="store_true", help="print lines, also in a terminal")
     add("-v", "--verbose", action="store_true", help="log everything")
@@ -133,14 +124,6 @@ def _list_devices() -> int:
     if devices:
         print("\n* is the default. Use a name or part of it with --mic: numbers change.")
     return 0
-
-
-def _close_stdout() -> None:
-    """Flush now: a reader that is gone (`| head`) is no error worth a complaint at the interpreter's end."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

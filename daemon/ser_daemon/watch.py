@@ -6,8 +6,11 @@ import argparse
 import asyncio
 import contextlib
 import os
+import select
 import signal
+import stat
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from ser_daemon.client import AsyncClient, Client
 from ser_daemon.client_wire import NotRunning, subscription
 from ser_daemon.view import View, make_view
 from ser_daemon.view_text import PlainView
+from ser_model import console
 from ser_model.errors import SerError
 
 LEVEL_SECONDS = 0.125
@@ -33,23 +37,35 @@ Waits for a daemon that isn't running and comes back when it was restarted. Ctrl
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 2 on an error, 128 + the number of a signal."""
-    options = _parser().parse_args(argv)
+    return console.run("ser-watch", lambda: _run(_parser().parse_args(argv)))
+
+
+def _run(options: argparse.Namespace) -> int:
+    _end_with_reader()
     try:
         if options.json:
             _print_json(Client(options.socket), _wanted(options))
         else:
             asyncio.run(_watch(options))
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
     except asyncio.CancelledError:
         return 128 + signal.SIGTERM
-    except BrokenPipeError:
-        # Whoever read our output has had enough. Python would complain once more while closing stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except SerError as error:
-        print(f"ser-watch: {error}", file=sys.stderr)
-        return 2
     return 0
+
+
+def _end_with_reader() -> None:
+    """End when whoever reads our output is gone (`| head -1`), also while there is nothing to write to it."""
+    if not stat.S_ISFIFO(os.fstat(1).st_mode):
+        return
+    poll = select.poll()
+    # No event asked for: POLLERR is always reported, and comes when the reading end is closed.
+    poll.register(1, 0)
+
+    def wait() -> None:
+        poll.poll()
+        # Every line was flushed, and a pipe is no terminal that would have to be given back.
+        os._exit(0)
+
+    threading.Thread(target=wait, name="reader", daemon=True).start()
 
 
 def _parser() -> argparse.ArgumentParser:

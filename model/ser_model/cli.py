@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import contextlib
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from ser_model import console
 from ser_model.errors import SerError
 
 _EXAMPLES = """\
@@ -21,6 +22,13 @@ RAVDESS (Audio_Speech_Actors_01-24) is Zenodo record 1188976; any folder of Acto
 """
 
 
+def _count(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        if (number := int(text)) >= 1:
+            return number
+    raise argparse.ArgumentTypeError(f"expected an integer from 1, got {text!r}")
+
+
 def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "train",
@@ -31,16 +39,16 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of Actor_NN/*.{wav,flac}")
     parser.add_argument("--output", type=Path, required=True, metavar="RUN", help="folder for the results")
     parser.add_argument("--variant", choices=("h32", "h64", "h128"), default="h64", help="size (default: h64)")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="train seeds 0 to N-1 (default: 1)")
-    parser.add_argument("--epochs", type=int, metavar="N", help="length of the training (default: the recipe's)")
+    parser.add_argument("--seeds", type=_count, default=1, metavar="N", help="train seeds 0 to N-1 (default: 1)")
+    parser.add_argument("--epochs", type=_count, metavar="N", help="length of the training (default: the recipe's)")
     parser.add_argument(
-        "--variants", type=int, default=8, metavar="N", help="augmented versions of a recording (default: 8)"
+        "--variants", type=_count, default=8, metavar="N", help="augmented versions of a recording (default: 8)"
     )
     parser.add_argument("--noise", type=Path, metavar="DIR", help="recorded noises (default: generated ones only)")
     parser.add_argument("--rooms", type=Path, metavar="DIR", help="room responses (default: none)")
     parser.add_argument("--final", action="store_true", help="train seed 0 on all actors, to be shipped")
     parser.add_argument("--allow-missing", action="store_true", help="go on with an incomplete corpus")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one per core)")
+    parser.add_argument("--workers", type=_count, metavar="N", help="processes (default: one per core)")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,32 +78,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(arguments: argparse.Namespace) -> None:
+def _run(arguments: argparse.Namespace) -> int:
     for module in ("torch", "scipy", "onnx"):
         if find_spec(module) is None:
             raise SerError(f"{module} is not installed: pip install 'ser-daemon[train]'")
     from ser_model.training import commands
 
-    if arguments.command == "train":
-        commands.train(arguments)
-    elif arguments.command == "evaluate":
-        commands.evaluate(arguments.run)
-    else:
-        commands.export_run(arguments.run, arguments.output)
+    try:
+        if arguments.command == "train":
+            commands.train(arguments)
+        elif arguments.command == "evaluate":
+            commands.evaluate(arguments.run)
+        else:
+            commands.export_run(arguments.run, arguments.output)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise SerError(f"{error.filename}: {error.strerror}") from error
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code: 0, 2 for a mistake in words or files, 130 after Ctrl-C."""
-    arguments = _parser().parse_args(argv)
-    try:
-        _run(arguments)
-    except SerError as error:
-        print(f"ser-model: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"ser-model: {error.filename or 'file'}: {error.strerror}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("ser-model: interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        return 130
-    return 0
+    return console.run(
+        "ser-model",
+        lambda: _run(_parser().parse_args(argv)),
+        "interrupted; the same command goes on where this one stopped",
+    )
