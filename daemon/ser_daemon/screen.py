@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
+import logging
 from collections.abc import Callable
 from functools import partial
 
 from ser_daemon.desk import Status
 from ser_daemon.events import Hello
 from ser_daemon.view import PlainView, View
+
+log = logging.getLogger(__name__)
 
 LEVEL_PERIOD = 0.1
 """Seconds between two levels for the live view."""
@@ -57,9 +61,13 @@ class Screen:
             return
         try:
             draw(self._view)
-        except OSError:
+        except OSError as error:
             self._view = None
-            self._gone()
+            if error.errno in (errno.EPIPE, errno.EIO):
+                self._gone()
+            else:
+                # A full disk is no reason to stop listening: subscribers have other places.
+                log.warning("Nothing more is shown: %s.", error.strerror)
 
     async def _show_levels(self, status: Callable[[], Status]) -> None:
         """Feed the live view, whose pulse this is, until it is closed."""
