@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 FINISH_SECONDS = 0.5
 """Time that the threads get, beyond one read, to finish the open utterance when the daemon is to end."""
 
+JOIN_SECONDS = 0.2
+"""Time that a thread gets between reporting its end and being gone."""
+
 DRAIN_SECONDS = 0.2
 """Time that subscribers get to read what is queued when the daemon is told to end."""
 
@@ -280,6 +283,9 @@ class Service:
         if self._running:
             names = ", ".join(sorted(worker.name for worker in self._running))
             _exit_hard(f"The process ends without waiting for: {names} (a sound library hangs?).")
+        for worker in self._engine.workers:
+            # They have reported their end, as their last act but for unwinding: what they hold is theirs till then.
+            worker.join(JOIN_SECONDS)
         self._restore_signals()
         last_resort.cancel()
 
