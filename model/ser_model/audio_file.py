@@ -6,6 +6,8 @@ file that is read at once are one signal.
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -177,12 +179,17 @@ def _open(path: Path) -> soundfile.SoundFile:
     import soundfile
 
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+            # Opening a pipe that nobody writes to would wait without end.
+            raise SerError(f"{path} is no file but a pipe or a device; expected a WAV or FLAC file.")
         # Opened here and not by libsndfile, whose only word for every failure is "System error".
         with path.open("rb") as handle:
             empty = not handle.read(1)
         if empty:
             raise SerError(f"{path} is empty; expected a WAV or FLAC file.")
-        return soundfile.SoundFile(path)
+        # As bytes: soundfile cannot encode a name that is no valid UTF-8.
+        return soundfile.SoundFile(os.fsencode(path))
     except OSError as error:
         raise SerError(f"Cannot read {path}: {error.strerror or error}.") from error
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
