@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ser_daemon.events import Event, ProtocolError, from_wire
-from ser_daemon.paths import SYSTEM_SOCKET, candidate_sockets, control_socket
+from ser_daemon.paths import MAX_PATH, SYSTEM_SOCKET, candidate_sockets, control_socket
 from ser_model.errors import SerError
 
 CONTROL_VERBS = ("mute", "unmute", "hold", "release", "reload")
@@ -155,8 +156,18 @@ def subscription(events: Sequence[str] | None, partial: bool, min_confidence: fl
 
 
 def socket_paths(path: Path | None, request: str | None = None) -> list[Path]:
-    """Sockets to try, in this order: for a control verb the control socket beside each one that has one."""
+    """Sockets to try, in this order: for a control verb the control socket beside each one that has one.
+
+    Raises:
+        SerError: no socket can have such a path.
+    """
     paths = candidate_sockets(path)
+    for candidate in paths:
+        length = len(os.fsencode(candidate))
+        if candidate.name in ("", ".."):
+            raise SerError(f'"{candidate}" is no path of a socket; name the daemon\'s, or leave it out.')
+        if length > MAX_PATH:
+            raise SerError(f"The socket path {candidate} is {length} bytes long; Linux allows {MAX_PATH}.")
     if request not in CONTROL_VERBS:
         return paths
     beside = [control_socket(candidate) for candidate in paths]

@@ -21,7 +21,7 @@ from ser_daemon.config_schema import (
     ServiceConfig,
     SocketConfig,
 )
-from ser_daemon.config_values import ConfigError, Setting, from_text, from_value, shown, unknown_key
+from ser_daemon.config_values import ConfigError, Setting, from_text, from_value, refuse, shown, unknown_key
 from ser_daemon.config_yaml import read_config_file
 
 __all__ = [
@@ -138,6 +138,9 @@ def _from_overrides(overrides: Mapping[str, object]) -> dict[str, Setting]:
             section, _, field = name.partition(".")
             raise unknown_key("command line", section, field)
         if isinstance(value, str):
+            # `--socket "$UNSET"` is a mistake, and not the wish for the default.
+            if not value.strip():
+                raise refuse("command line", key, "nothing")
             settings[name] = from_text(key, value, "command line")
         else:
             settings[name] = from_value(key, value, "command line")

@@ -90,6 +90,8 @@ def from_value(key: Key, value: object, source: str, *, written: object = None) 
         raise refuse(source, key, came)
     if isinstance(value, str):
         _check_text(key, value, source, came)
+    if isinstance(value, Path) and value.name in ("", "..") and key.name != "service.state_directory":
+        raise ConfigError(f"{source}: {key.name}: expected the path of a file, got the folder {shown(str(value))}")
     return Setting(cast(Scalar, value), source)
 
 
@@ -108,7 +110,12 @@ def _path(key: Key, text: str, source: str, folder: Path | None) -> Path:
         path = Path(text).expanduser()
     except RuntimeError:
         raise ConfigError(f"{source}: {key.name}: there is no home folder for {shown(text)}") from None
-    return (folder or Path.cwd()) / path
+    try:
+        return path if path.is_absolute() else (folder or Path.cwd()) / path
+    except OSError:
+        raise ConfigError(
+            f"{source}: {key.name}: {shown(text)} is a relative path, but the working directory is gone"
+        ) from None
 
 
 def shown(value: object) -> str:

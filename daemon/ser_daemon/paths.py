@@ -13,6 +13,9 @@ SYSTEM_CONFIG = Path("/etc/ser-daemon/config.yaml")
 
 SOCKET_NAME = "ser.sock"
 
+MAX_PATH = 107
+"""Longest socket path in bytes: `sun_path` holds 108 with its closing zero (unix(7))."""
+
 
 def runtime_directory(environ: Mapping[str, str] = os.environ) -> Path:
     """Folder of the user's sockets: `$XDG_RUNTIME_DIR/ser-daemon`, or `~/.cache/ser-daemon` without one.

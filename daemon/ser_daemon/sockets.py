@@ -16,11 +16,8 @@ from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ser_daemon.paths import runtime_directory
+from ser_daemon.paths import MAX_PATH, runtime_directory
 from ser_model.errors import SerError
-
-MAX_PATH = 107
-"""Longest socket path in bytes: `sun_path` holds 108 with its closing zero."""
 
 BACKLOG = 512
 """Connections that may wait to be accepted: more than may connect, so a burst never sees EAGAIN."""

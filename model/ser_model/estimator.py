@@ -72,6 +72,10 @@ class Model:
             with as_file(files("ser_model").joinpath("weights")) as folder:
                 return cls.load(folder / DEFAULT_MODEL)
         stem = path.name
+        if stem in ("", ".."):
+            raise SerError(
+                f'"{path}" names no model; expected either file of a pair NAME.window.onnx, NAME.stream.onnx'
+            )
         for mode in MODES:
             stem = stem.removesuffix(f".{mode}.onnx")
         sessions, metadata = [], []
@@ -143,7 +147,9 @@ def _open(path: Path) -> InferenceSession:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise SerError(f"{path}: can't read the model file ({error.strerror})") from error
+        raise SerError(
+            f"{path}: can't read the model file ({error.strerror}); expected a pair NAME.window.onnx and NAME.stream.onnx"
+        ) from error
     try:
         return new_session(content)
     # ONNX Runtime raises a dozen unrelated classes for what is, to the user, one thing: not a usable file.
