@@ -147,9 +147,8 @@ def _open(path: Path) -> InferenceSession:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise SerError(
-            f"{path}: can't read the model file ({error.strerror}); expected a pair NAME.window.onnx and NAME.stream.onnx"
-        ) from error
+        expected = "expected a pair NAME.window.onnx and NAME.stream.onnx"
+        raise SerError(f"{path}: can't read the model file ({error.strerror}); {expected}") from error
     try:
         return new_session(content)
     # ONNX Runtime raises a dozen unrelated classes for what is, to the user, one thing: not a usable file.
