@@ -1,4 +1,4 @@
-"""The two ways to listen that the documentation begins with, on a running daemon: `ser-watch --json`, and socat and jq."""
+"""The two ways to listen that the documentation begins with: `ser-watch --json`, and socat with jq."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def printing(command: list[str], output: Path) -> Iterator[subprocess.Popen[byte
 
 
 def lines(output: Path) -> list[Message]:
-    return [json.loads(line) for line in output.read_text().splitlines()]
+    """What a program has printed so far."""
+    found: list[Message] = [json.loads(line) for line in output.read_text().splitlines()]
+    return found
 
 
 def since(hello: Message, events: list[Message]) -> list[Message]:

@@ -1,8 +1,8 @@
 """Nothing leaves the machine and nothing is kept: every system call of a minute of speech, from exec to exit.
 
-strace(1) follows all threads and children of two daemons that hear the same minute, one from a file in real time and one
-through a sound server, and lists every socket they make and every name in the file system that they write to, create,
-rename, remove or try to.
+strace(1) follows all threads and children of two daemons that hear the same minute, one from a file in real time and
+one through a sound server, and lists every socket they make and every name in the file system that they write to,
+create, rename, remove or try to.
 """
 
 from __future__ import annotations
@@ -31,18 +31,8 @@ SOCKETS = ("socket", "socketpair")
 OPENING = ("?open", "openat", "?openat2")
 CHANGING = (
     *("?creat", "truncate", "?mkdir", "mkdirat", "?mknod", "mknodat", "?link", "linkat", "?symlink", "symlinkat"),
-    *(
-        "?rename",
-        "?renameat",
-        "?renameat2",
-        "?unlink",
-        "unlinkat",
-        "?rmdir",
-        "?chmod",
-        "fchmodat",
-        "?chown",
-        "fchownat",
-    ),
+    *("?rename", "?renameat", "?renameat2", "?unlink", "unlinkat", "?rmdir"),
+    *("?chmod", "fchmodat", "?chown", "fchownat"),
 )
 UNTRACEABLE = ("?io_uring_setup",)
 """With it, files could be opened without a system call that is seen here."""
@@ -61,8 +51,9 @@ ALWAYS_ALLOWED = (
 ALLOWED_WITH_A_MICROPHONE = (
     # Sound hardware. A capture device is opened for writing too, since it is controlled through the same file.
     r"/dev/(snd/.*|dsp\d*|mixer\d*)",
-    # PortAudio asks whether a JACK server runs; libjack then makes its database of server names, in memory.
-    r"/dev/shm/jack_db-\d+(/(__db\.\d+|metadata\.db))?",
+    # PortAudio asks whether a JACK server runs; libjack then makes its database of what JACK's clients
+    # say about themselves, in memory.
+    r"/dev/shm/jack_db-\d+(/(__db\..+|metadata\.db))?",
 )
 
 
