@@ -27,6 +27,7 @@ from ser_daemon.server import Server, Status
 from ser_daemon.speech_queue import Mark
 from ser_daemon.supervisor import TICK, Supervisor, Worker
 from ser_daemon.view import View
+from ser_daemon.view_text import describe_state
 from ser_model.errors import SerError
 
 log = logging.getLogger(__name__)
@@ -117,8 +118,10 @@ class Service:
         self._install_signals()
         self._engine.start()
         watching = [asyncio.create_task(self._end.wait()), asyncio.create_task(self._supervise())]
-        self._notifier.ready(f"Serving {path}")
-        log.info("Serving %s with model %s.", path, self._engine.model.name)
+        self._notifier.ready(self._status_line())
+        # Not the paths that were asked for: systemd may have handed other sockets over.
+        served = " and ".join(map(str, self._server.paths))
+        log.info("Serving %s with model %s.", served, self._engine.model.name)
         done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
         await self._shut_down()
         for task in watching:
@@ -163,6 +166,7 @@ class Service:
         match event:
             case AudioState():
                 self._state = event
+                self._notifier.status(self._status_line())
             case VoiceStarted():
                 self._speaking = True
             case VoiceStopped():
@@ -170,6 +174,11 @@ class Service:
         self._screen.show(lambda view: view.event(event))
 
     # Answers.
+
+    def _status_line(self) -> str:
+        """The sentence that `systemctl status` shows."""
+        text = describe_state(self._state.state, self._state.device, self._state.reason)
+        return f"{text[0].upper()}{text[1:]}."
 
     def _status(self) -> Status:
         capture = self._engine.capture
