@@ -82,7 +82,8 @@ def _run(arguments: argparse.Namespace) -> int:
     for module in ("torch", "scipy", "onnx"):
         if find_spec(module) is None:
             raise SerError(f"{module} is not installed: pip install 'ser-daemon[train]'")
-    from ser_model.training import commands
+    with console.uninterrupted():
+        from ser_model.training import commands
 
     try:
         if arguments.command == "train":

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import TextIOWrapper
 
 from ser_model.errors import SerError
@@ -43,6 +44,11 @@ def run(name: str, work: Callable[[], int], interrupted: str | None = None) -> i
         if interrupted is not None:
             say(name, interrupted)
         return INTERRUPTED
+    except ImportError as error:
+        # So it comes out where Ctrl-C hits an extension module that is just being set up.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            return INTERRUPTED
+        raise
     except BrokenPipeError:
         _drop_output()
         return 0
@@ -59,6 +65,16 @@ def say(name: str, sentence: str) -> int:
     with contextlib.suppress(OSError):
         print(f"{name}: {sentence}", file=sys.stderr, flush=True)
     return 2
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Put off a Ctrl-C of the calling thread, where it would leave a C library half set up."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def open_missing_streams() -> None:

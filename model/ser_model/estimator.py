@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ser_model.console import uninterrupted
 from ser_model.errors import SerError
 from ser_model.features import SIZE
 from ser_model.labels import LABELS
@@ -38,7 +39,8 @@ class Estimate(NamedTuple):
 
 def new_session(model: bytes) -> InferenceSession:
     """An ONNX Runtime session on one thread that never spins (a spinning pool eats whole cores)."""
-    import onnxruntime
+    with uninterrupted():
+        import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ser_daemon.sources.base import DeviceError, NoPortAudio, NoSuchDevice
+from ser_model import console
 
 _MISSING = (
     "The PortAudio library is not installed, without which no microphone can be opened; "
@@ -160,8 +161,9 @@ def _rescan(sd: Any) -> None:
     if _open_streams:
         return
     try:
-        sd._terminate()
-        sd._initialize()
+        with console.uninterrupted():
+            sd._terminate()
+            sd._initialize()
     except sd.PortAudioError as error:
         raise DeviceError(f"The PortAudio library does not start: {error}.") from error
 
