@@ -23,6 +23,10 @@ class Announcer:
         self._queue = queue
         self._clock = clock
 
+    def forget(self) -> None:
+        """Take the next state for news, whatever it is."""
+        self.status = AudioStatus("starting", self.status.device)
+
     def tell(self, device: str, state: str, reason: str | None = None, retry_in_ms: int | None = None) -> None:
         """Announce a state, if it is news; a new reason or delay is news, but not for the log."""
         position = None if self._clock.origin is None else self._clock.position

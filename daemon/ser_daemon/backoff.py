@@ -28,6 +28,11 @@ class Backoff:
         self.failures = 0
         self._due = -math.inf
 
+    def hurry(self) -> None:
+        """Something has changed: the next attempt is due now, and the one after it soon."""
+        self.failures = min(self.failures, 1)
+        self._due = -math.inf
+
     def wait(self, now: float) -> float:
         """Seconds until the next attempt is due; not above 0 when it is."""
         return self._due - now

@@ -19,6 +19,9 @@ from ser_daemon.speech_queue import SpeechAnalyzer, SpeechQueue
 IDLE_ROUND = 0.5
 """Longest wait in seconds while the device is closed, so that the watchdog sees the loop come round."""
 
+READ_ALLOWANCE = 5.0
+"""Seconds that a read may take: sound servers do stop for a while, and go on. A longer one hangs in C for good."""
+
 OPEN_ALLOWANCE = 8.0
 """Seconds that opening a device may take: PortAudio asks every sound card for all it can do."""
 
@@ -53,6 +56,7 @@ class Capture:
         on_open: Callable[[Capture], None] | None = None,
         now: Callable[[], float] = time.monotonic,
         inbox: Inbox | None = None,
+        arrived: Callable[[str], bool] = lambda device: False,
     ) -> None:
         """Prepare to capture.
 
@@ -65,6 +69,7 @@ class Capture:
             on_open: called, in the thread of `run`, whenever the source was opened: its name is known then.
             now: a monotonic clock in seconds.
             inbox: how commands arrive.
+            arrived: tells, while the device of that name is missing, whether it may have come since the last call.
         """
         self.source = source
         self.hearing = hearing
@@ -79,6 +84,7 @@ class Capture:
         self._on_open = on_open
         self._now = now
         self._inbox = inbox or Inbox()
+        self._arrived = arrived
         self._announcer = Announcer(queue, hearing.clock, source.name)
         self._held_until = -math.inf
         self._running = True
@@ -133,7 +139,22 @@ class Capture:
             return math.inf
         # Some sound servers take seconds over the first samples of a stream.
         starting = self._opening or (self._open and self._fresh)
-        return OPEN_ALLOWANCE if starting else self._settings.frame_deadline + IDLE_ROUND
+        return OPEN_ALLOWANCE if starting else max(READ_ALLOWANCE, self._settings.frame_deadline + IDLE_ROUND)
+
+    @property
+    def frame_deadline(self) -> float:
+        """Seconds that the present round may take before subscribers are to know of it; infinite where it may."""
+        heard = self.source.live and self._open and not self._fresh
+        return self._settings.frame_deadline if heard else math.inf
+
+    def repeat_state(self) -> Future[None]:
+        """Tell the state again as soon as the loop comes round: somebody else has told another one meanwhile."""
+        return self._inbox.put(self._announcer.forget)
+
+    def abandon(self) -> None:
+        """End the open utterance in place of a thread that hangs in C; the process is about to end."""
+        self.hearing.end_utterance()
+        self._queue.close()
 
     @property
     def held(self) -> bool:
@@ -168,6 +189,8 @@ class Capture:
             self._read()
         elif (wait := self._backoff.wait(self._now())) > 0:
             self._inbox.wait(min(wait, IDLE_ROUND))
+            if self._arrived(self.source.name):
+                self._backoff.hurry()
         else:
             self._try_open()
 
@@ -231,6 +254,8 @@ class Capture:
         self.hearing.end_utterance()
         self._close()
         delay = self._backoff.failed(self._now())
+        # From here on counts what arrives; what is there now was no help.
+        self._arrived(self.source.name)
         self._announce("no-device", str(error), round(delay * 1000))
 
     def _close(self) -> None:

@@ -16,7 +16,7 @@ from ser_model.errors import SerError
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 3.0
+PATIENCE = 1.5
 """Seconds until a command that was not carried out is reported: a sound library can hang in its C code."""
 
 AT_START_ONLY = ("service.start_muted", "service.state_directory")
@@ -104,8 +104,9 @@ class Control:
 
     async def _carried_out(self, command: Future[None]) -> None:
         try:
-            await asyncio.wait_for(asyncio.wrap_future(command), PATIENCE)
-            await asyncio.wait_for(self._settled(), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.wrap_future(command)
+                await self._settled()
         except TimeoutError:
             raise SerError(
                 f"The capture thread did not answer within {PATIENCE:g} s; the sound system may hang "

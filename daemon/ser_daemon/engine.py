@@ -16,6 +16,7 @@ from ser_daemon.hearing import Hearing
 from ser_daemon.inference import Inference, Judged, Outcome
 from ser_daemon.profiles import gate_with_profile, profile_folders
 from ser_daemon.sources import AudioSource, boot_time, make_source
+from ser_daemon.sources.arrival import Arrivals
 from ser_daemon.speech_queue import AudioStatus, Mark, SpeechQueue
 from ser_daemon.supervisor import Worker
 from ser_model.config import GateConfig
@@ -79,6 +80,7 @@ class Engine:
             self._settings(config),
             muted=muted,
             on_open=self._fit_gate,
+            arrived=Arrivals().look,
         )
         self.inference = Inference(
             self.queue,

@@ -24,7 +24,7 @@ from ser_daemon.paths import control_socket, state_directory, user_socket
 from ser_daemon.publisher import Publisher
 from ser_daemon.screen import Screen
 from ser_daemon.server import Server, Status
-from ser_daemon.speech_queue import Mark
+from ser_daemon.speech_queue import AudioStatus, Mark
 from ser_daemon.supervisor import TICK, Supervisor, Worker
 from ser_daemon.view import View
 from ser_daemon.view_text import describe_state
@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 
 FINISH_SECONDS = 0.5
 """Time that the threads get, beyond one read, to finish the open utterance when the daemon is to end."""
+
+ABANDONED_SECONDS = 0.3
+"""Time for the final of an utterance whose capture thread hangs."""
 
 JOIN_SECONDS = 0.2
 """Time that a thread gets between reporting its end and being gone."""
@@ -87,6 +90,10 @@ class Service:
         self._reason: str | None = None
         """Why the daemon ends, where it was not told to."""
         self._told_to_end = False
+        self._abandoned = False
+        """The capture thread hangs, and the daemon ends without it."""
+        self._blocked = False
+        """Subscribers know that the capture thread waits for its device."""
         self._loop = asyncio.get_running_loop()
         # A file is no microphone: a mute neither applies to it at the start nor is changed by it.
         is_file = config.audio.device.startswith("file:")
@@ -215,6 +222,21 @@ class Service:
         while True:
             await asyncio.sleep(TICK)
             supervisor.look(time.monotonic())
+            self._tell_blocked(supervisor.waited)
+
+    def _tell_blocked(self, waited: float) -> None:
+        """A capture thread that hangs in C cannot say so itself."""
+        capture = self._engine.capture
+        if waited < capture.frame_deadline:
+            self._blocked = self._blocked and waited > 0
+        elif not self._blocked:
+            self._blocked = True
+            reason = f"The device has given no audio for {capture.frame_deadline:g} s."
+            log.warning("Audio state: no-device (%s): %s", capture.source.name, reason)
+            self._publish(
+                AudioStatus("no-device", capture.source.name, reason, position=capture.hearing.clock.position)
+            )
+            capture.repeat_state()
 
     def _worker_ended(self, worker: Worker) -> None:
         self._running.discard(worker)
@@ -229,7 +251,7 @@ class Service:
         elif not self._running:
             # The capture thread closes the queue behind it, and the inference thread has emptied it.
             self._end.set()
-        if not self._running:
+        if not self._running or self._abandoned:
             self._finished.set()
 
     def _break_off(self, sentence: str) -> None:
@@ -272,13 +294,20 @@ class Service:
         self._end.set()
         patience = self._config.audio.read_ms / 1000 + FINISH_SECONDS
         drain = DRAIN_SECONDS if self._told_to_end else DRAIN_AT_END_SECONDS
-        last_resort = threading.Timer(patience + drain + 1.0, _exit_hard, ["The end took too long."])
+        last_resort = threading.Timer(
+            patience + ABANDONED_SECONDS + drain + 1.0, _exit_hard, ["The end took too long."]
+        )
         last_resort.daemon = True
         last_resort.start()
         self._notifier.stopping()
         self._engine.capture.stop()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._finished.wait(), patience)
+        if self._engine.workers[0] in self._running:
+            self._abandoned = True
+            self._engine.capture.abandon()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._finished.wait(), ABANDONED_SECONDS)
         state = AudioState(
             state="stopping",
             device=self._engine.capture.source.name,

@@ -67,9 +67,10 @@ class StallDetector:
         """The present round takes longer than it may."""
         self.patient = False
         """The present round may take forever."""
+        self.waited = 0.0
+        """Seconds that the present round has taken so far, as far as they count."""
         self._watched = watched
         self._progress = watched.progress
-        self._waited = 0.0
         self._looked: float | None = None
 
     def look(self, now: float) -> bool:
@@ -81,8 +82,8 @@ class StallDetector:
         progress = self._watched.progress
         came_round, self._progress = progress != self._progress, progress
         self.patient = math.isinf(allowance)
-        self._waited = 0.0 if came_round or self.patient else self._waited + elapsed
-        self.stalled = self._waited > allowance
+        self.waited = 0.0 if came_round or self.patient else self.waited + elapsed
+        self.stalled = self.waited > allowance
         return came_round
 
 
@@ -107,6 +108,11 @@ class Supervisor:
         self._alive = alive
         self._stuck = stuck
         self._told = False
+
+    @property
+    def waited(self) -> float:
+        """Seconds that the capture loop's present round has taken so far."""
+        return self._loops[0][1].waited
 
     def look(self, now: float) -> None:
         """Look once.
