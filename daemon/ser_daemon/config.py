@@ -6,6 +6,7 @@ Each layer overrides single keys of the one below: command line > `SER_*` enviro
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -82,9 +83,11 @@ def config_files(
     named = path or (Path(environ["SER_CONFIG"]) if environ.get("SER_CONFIG") else None)
     if named is not None:
         origin = "--config" if path else "environment SER_CONFIG"
-        if not named.expanduser().is_file():
+        with contextlib.suppress(RuntimeError):
+            named = named.expanduser()
+        if not _exists(named):
             raise ConfigError(f"{origin}: there is no file {named}; check the path, or leave it out")
-        found.append(named.expanduser())
+        found.append(named)
     for file in paths.config_files(environ) if usual is None else usual:
         if file not in found and _exists(file):
             found.append(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -70,4 +71,10 @@ def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
 
 def _home(environ: Mapping[str, str]) -> Path:
     home = environ.get("HOME", "")
-    return Path(home) if os.path.isabs(home) else Path("~").expanduser()
+    if os.path.isabs(home):
+        return Path(home)
+    try:
+        return Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        # What Debian gives users without a home: nothing is found there, and making a folder fails by name.
+        return Path("/nonexistent")

@@ -100,7 +100,9 @@ def holder(path: Path) -> str | None:
         except (BlockingIOError, TimeoutError):
             return "another process, which is too busy to answer"
         except OSError as error:
-            raise SocketError(f"Cannot tell whether {path} is in use: {error.strerror or error}.") from None
+            raise SocketError(
+                f"Cannot tell whether {path} is in use: {error.strerror or error}; choose another --socket."
+            ) from None
         pid = peer_pid(probe)
     if not pid:
         return "another process"
@@ -163,7 +165,9 @@ def _require_folder(folder: Path) -> None:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
-            raise SocketError(f"Cannot create the socket folder {folder}: {error.strerror}.") from None
+            raise SocketError(
+                f"Cannot create the socket folder {folder}: {error.strerror}; choose another place with --socket."
+            ) from None
     if not folder.is_dir():
         raise SocketError(f"The socket folder {folder} does not exist; create it or choose another --socket.")
 
