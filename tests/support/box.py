@@ -1,0 +1,210 @@
+"""A machine to break: the real systemd as PID 1 of namespaces of its own, over a copy of this system's files.
+
+Everything that is written there goes to memory and is gone with the box. Needs root, overlayfs and cgroup v2.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+SYSTEMD = Path("/lib/systemd/systemd")
+
+# $1: the cgroup's mount point; $2: what to run in the new root before systemd takes over; it may use the network.
+_SETUP = """
+set -eu
+mount --make-rprivate /
+mount -t tmpfs -o size=3g box /mnt
+mkdir /mnt/upper /mnt/work /mnt/root
+mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
+root=/mnt/root
+[ -z "$1" ] || { mkdir -p "$root$1"; mount --bind "$1" "$root$1"; }
+mount -t proc proc $root/proc
+mount --rbind /dev $root/dev
+mount -t sysfs -o ro sysfs $root/sys
+mount -t cgroup2 cgroup2 $root/sys/fs/cgroup
+mount -t tmpfs -o mode=755 run $root/run
+mount -t tmpfs -o mode=1777 tmp $root/tmp
+cd $root
+mkdir .outside
+pivot_root . .outside
+umount -l /.outside
+rmdir /.outside
+cd /
+# Nothing of what this machine itself serves is started a second time.
+rm -rf /etc/systemd/system/*.wants /lib/systemd/system/multi-user.target.wants /lib/systemd/system/timers.target.wants
+rm -f /lib/systemd/system/sysinit.target.wants/*udev* /etc/machine-id
+touch /etc/machine-id
+sh -euc "$2" </dev/null >/prepared.log 2>&1 || { echo failed >/prepared; exec sleep infinity; }
+echo done >/prepared
+read -r go
+exec unshare --net /lib/systemd/systemd --system --unit=multi-user.target --log-target=journal --show-status=0
+"""
+
+
+class BoxError(Exception):
+    """The box, or a command in it, did not do what a test relies on."""
+
+
+def unfit() -> str | None:
+    """Say why no box can be made here; None: it can."""
+    if os.geteuid() != 0:
+        return "booting a systemd needs root"
+    for tool in ("unshare", "nsenter", "pivot_root", "runuser"):
+        if shutil.which(tool) is None:
+            return f"there is no {tool} here"
+    if not SYSTEMD.exists():
+        return "there is no systemd here"
+    probe = "mount -t tmpfs t /mnt && mkdir /mnt/u /mnt/w /mnt/r && "
+    probe += "mount -t overlay -o lowerdir=/,upperdir=/mnt/u,workdir=/mnt/w o /mnt/r"
+    command = ["unshare", "--mount", "--pid", "--fork", "--cgroup", "sh", "-c", probe]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    if done.returncode:
+        return f"namespaces or overlays are not permitted here: {done.stderr.strip()}"
+    try:
+        _cgroup().rmdir()
+    except OSError as error:
+        return f"control groups cannot be made here: {error}"
+    return None
+
+
+def _cgroup() -> Path:
+    """Make a control group for a box."""
+    unified = Path("/sys/fs/cgroup/unified")
+    group = (unified if unified.is_dir() else Path("/sys/fs/cgroup")) / f"ser-box-{os.getpid()}"
+    group.mkdir(exist_ok=True)
+    return group
+
+
+class Box:
+    """A booted systemd, and ways to look into it."""
+
+    def __init__(self, prepare: str, share: Path | None = None) -> None:
+        """Lay out the files and run `prepare` in them, without systemd yet.
+
+        Args:
+            prepare: a shell script that is run as root in the box's root folder.
+            share: a folder that is the same inside, even where it lies on another file system.
+        """
+        self._group = _cgroup()
+        enter = f'echo $$ >"{self._group}/cgroup.procs"; exec unshare "$@"'
+        spaces = ["--pid", "--fork", "--mount", "--uts", "--ipc", "--cgroup", "--kill-child=SIGKILL"]
+        inside = ["sh", "-c", _SETUP, "box", str(share or ""), prepare]
+        self._process = subprocess.Popen(
+            ["sh", "-c", enter, "enter", *spaces, *inside], stdin=subprocess.PIPE, start_new_session=True
+        )
+        self._init = 0
+
+    def wait_prepared(self, seconds: float = 300) -> None:
+        """Wait for the end of the preparation.
+
+        Raises:
+            BoxError: it failed; with what it printed
+        """
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self._process.poll() is None:
+            self._init = self._init or self._find_init()
+            # Its root is the new one once it has pivoted; before that there is no such file.
+            root = Path(f"/proc/{self._init}/root")
+            if self._init and (root / "prepared").exists() and not (root / ".outside").exists():
+                if (root / "prepared").read_text() != "done\n":
+                    raise BoxError((root / "prepared.log").read_text())
+                return
+            time.sleep(0.1)
+        raise BoxError("The box was not ready in time.")
+
+    def boot(self, seconds: float = 60) -> None:
+        """Let systemd take over and wait until it has started everything."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"go\n")
+        self._process.stdin.close()
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            done = self.run("systemctl", "is-system-running", check=False)
+            if done.stdout.strip() in ("running", "degraded"):
+                return
+            time.sleep(0.1)
+        raise BoxError("systemd did not start everything in time.")
+
+    def close(self) -> None:
+        """End everything in the box."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        if self._init:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._init, signal.SIGKILL)
+        self._process.kill()
+        self._process.wait()
+        deadline = time.monotonic() + 5
+        while self._group.exists() and time.monotonic() < deadline:
+            for folder, _, _ in os.walk(self._group, topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(folder)
+            time.sleep(0.05)
+
+    def command(self, *words: str, user: str | None = None) -> list[str]:
+        """Return the command that runs `words` in the box."""
+        become = ["runuser", "-u", user, "--"] if user else []
+        return ["nsenter", "--target", str(self._init), "--all", "--", *become, *words]
+
+    def run(
+        self, *words: str, user: str | None = None, check: bool = True, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the box.
+
+        Raises:
+            BoxError: it failed, and `check` is set
+        """
+        command = self.command(*words, user=user)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL
+        )
+        if check and done.returncode:
+            raise BoxError(f"{' '.join(words)}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def show(self, unit: str, *properties: str) -> dict[str, str]:
+        """Return properties of a unit."""
+        done = self.run("systemctl", "show", f"--property={','.join(properties)}", unit)
+        return dict(line.split("=", 1) for line in done.stdout.splitlines())
+
+    def journal(self, unit: str) -> str:
+        """Return what a unit has logged."""
+        return self.run("journalctl", "--no-pager", "--output=cat", f"--unit={unit}").stdout
+
+    def path(self, inside: str) -> Path:
+        """Return a path by which this process reaches a file of the box."""
+        return Path(f"/proc/{self._init}/root") / inside.lstrip("/")
+
+    def _find_init(self) -> int:
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        found = children.read_text().split()
+        return int(found[0]) if found else 0
+
+
+@contextlib.contextmanager
+def box(prepare: str, share: Path | None = None) -> Iterator[Box]:
+    """Make a box whose preparation has ended, not booted yet; end it afterwards."""
+    made = Box(prepare, share)
+    try:
+        made.wait_prepared()
+        yield made
+    finally:
+        made.close()
+
+
+def until(condition: object, seconds: float, words: Sequence[str] = ()) -> float:
+    """Wait until `condition()` is true; return how long that took."""
+    start = time.monotonic()
+    while not condition():  # type: ignore[operator]
+        if time.monotonic() - start > seconds:
+            raise BoxError(f"Not within {seconds:g} s: {' '.join(words)}")
+        time.sleep(0.02)
+    return time.monotonic() - start
