@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import grp
 import json
 import os
 from collections.abc import Iterator, Sequence
@@ -174,13 +175,21 @@ def socket_paths(path: Path | None, request: str | None = None) -> list[Path]:
     return [control if control.exists() else path for path, control in zip(paths, beside, strict=True)]
 
 
+def _group(path: Path) -> str:
+    """Name the group that may connect to a socket: the control socket has one of its own."""
+    try:
+        return grp.getgrgid(path.stat().st_gid).gr_name
+    except (OSError, KeyError):
+        return "ser"
+
+
 def unreachable(problems: Sequence[tuple[Path, OSError]]) -> SerError:
     """Say why no socket could be connected to, and what to do."""
     for path, error in problems:
         if error.errno in (errno.EACCES, errno.EPERM):
-            hint = "join its group: sudo usermod -aG ser $USER, then log in again"
-            if path.parent != SYSTEM_SOCKET.parent:
-                hint = "ask its owner"
+            hint = "ask its owner"
+            if path.parent == SYSTEM_SOCKET.parent:
+                hint = f"join its group: sudo usermod -aG {_group(path)} $USER, then log in again"
             return NotAllowed(f"You may not connect to {path}; {hint}.")
     tried = " or ".join(str(path) for path, _ in problems)
     return NotRunning(
