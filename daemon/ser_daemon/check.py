@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ser_daemon import paths
+from ser_daemon.bounded import bounded
 from ser_daemon.config import Config
 from ser_daemon.profiles import gate_with_profile, profile_folders
 from ser_model.errors import SerError
@@ -85,7 +85,8 @@ def _audio(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("ok", "audio", "stdin is read once the daemon runs")
         return
     try:
-        name, level = _bounded(_listen, config)
+        late = SerError(f"{config.audio.device} was opened, but gave no samples for {LISTEN_SECONDS:g} s.")
+        name, level = bounded(lambda: _listen(config), LISTEN_SECONDS + 1.0, late)
     except SerError as error:
         yield Finding("fail", "audio", str(error))
         if not config.audio.device.startswith("file:"):
@@ -117,27 +118,6 @@ def _listen(config: Config) -> tuple[str, float]:
     finally:
         source.close()
     return source.name, dbfs(samples.astype(np.float32) / 32768.0)
-
-
-def _bounded(work: Callable[[Config], tuple[str, float]], config: Config) -> tuple[str, float]:
-    """Do the work in a thread of its own: a device that hangs inside the library can't be interrupted."""
-    result: list[tuple[str, float]] = []
-    errors: list[SerError] = []
-
-    def run() -> None:
-        try:
-            result.append(work(config))
-        except SerError as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="check-audio", daemon=True)
-    thread.start()
-    thread.join(LISTEN_SECONDS + 1.0)
-    if errors:
-        raise errors[0]
-    if not result:
-        raise SerError(f"{config.audio.device} was opened, but gave no samples for {LISTEN_SECONDS:g} s.")
-    return result[0]
 
 
 def _sockets(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:

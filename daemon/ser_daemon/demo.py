@@ -7,7 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 
 from ser_daemon.audio_config import AudioConfig
-from ser_daemon.sources import DeviceError, make_source
+from ser_daemon.bounded import bounded
+from ser_daemon.sources import ANSWER_SECONDS, DeviceError, NoAnswer, make_source
 from ser_model.errors import SerError
 
 
@@ -33,11 +34,10 @@ def choose(audio: AudioConfig) -> tuple[AudioConfig, str | None]:
     """
     source = make_source(audio)
     try:
-        source.open()
+        bounded(source.open, ANSWER_SECONDS, NoAnswer())
     except DeviceError as error:
         path = recording()
         instead = replace(audio, device=f"file:{path}", channel=None, pace="realtime")
         return instead, f"No microphone can be used ({str(error).rstrip('.')}): playing a recording instead."
-    finally:
-        source.close()
+    source.close()
     return audio, None

@@ -110,9 +110,10 @@ def _load(options: argparse.Namespace) -> Config:
 
 
 def _list_devices() -> int:
-    from ser_daemon.sources import list_devices
+    from ser_daemon.bounded import bounded
+    from ser_daemon.sources import ANSWER_SECONDS, NoAnswer, list_devices
 
-    devices = list_devices()
+    devices = bounded(list_devices, ANSWER_SECONDS, NoAnswer())
     if not devices:
         print("There is no microphone. Plug one in, or start the sound server of your session.")
     for device in devices:

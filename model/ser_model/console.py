@@ -31,7 +31,7 @@ def run(name: str, work: Callable[[], int], interrupted: str | None = None) -> i
         what `work` returns; 0 when whoever read the output has had enough (`| head`); 2 with a sentence for
         a `SerError`, or when the output can't be written; 130 after Ctrl-C
     """
-    open_missing_streams()
+    prepare_streams()
     try:
         try:
             return work()
@@ -77,10 +77,11 @@ def uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def open_missing_streams() -> None:
-    """Put /dev/null where stdin, stdout or stderr is closed, and write what an encoding lacks as an escape.
+def prepare_streams() -> None:
+    """Make stdin, stdout and stderr something that can be relied on.
 
-    Else the next file or socket that is opened gets the number of the closed stream, and is taken for it.
+    Where one is closed it becomes /dev/null: else the next file or socket that is opened gets its number, and is
+    taken for it. What stdout's encoding lacks becomes `?`.
     """
     for descriptor in range(3):
         try:
@@ -94,10 +95,12 @@ def open_missing_streams() -> None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        # Under a test it may be something else.
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    if sys.stderr is sys.__stderr__:
+        # By a number of its own: sounddevice points number 2 to /dev/null while PortAudio starts, which can hang.
+        sys.stderr = open(os.dup(2), "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
+    # Under a test it may be something else. On stderr Python itself writes escapes.
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _drop_output() -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from ser_daemon.audio_config import AudioConfig
 from ser_daemon.sources.base import (
+    ANSWER_SECONDS,
     AudioSource,
     Chunk,
     DeviceBusy,
     DeviceError,
     DeviceLost,
+    NoAnswer,
     NoPortAudio,
     NoSuchDevice,
     boot_time,
@@ -22,12 +24,14 @@ from ser_daemon.sources.stdin import StdinSource
 from ser_model.errors import SerError
 
 __all__ = [
+    "ANSWER_SECONDS",
     "AudioSource",
     "Chunk",
     "Device",
     "DeviceBusy",
     "DeviceError",
     "DeviceLost",
+    "NoAnswer",
     "NoPortAudio",
     "NoSuchDevice",
     "boot_time",

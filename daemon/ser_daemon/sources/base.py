@@ -9,6 +9,9 @@ from typing import Protocol
 from ser_model.errors import SerError
 from ser_model.types import Samples
 
+ANSWER_SECONDS = 10.0
+"""A sound system that has not answered by then will not."""
+
 
 class DeviceError(SerError):
     """A capture device cannot be used."""
@@ -24,6 +27,13 @@ class DeviceBusy(DeviceError):  # noqa: N818
 
 class NoPortAudio(DeviceError):  # noqa: N818
     """The PortAudio library, through which devices are reached, is not installed."""
+
+
+class NoAnswer(DeviceError):  # noqa: N818
+    """A library call does not come back."""
+
+    def __init__(self) -> None:
+        super().__init__(f"The sound system has not answered for {ANSWER_SECONDS:g} s; is its server stuck?")
 
 
 class DeviceLost(DeviceError):  # noqa: N818
