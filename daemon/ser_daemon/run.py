@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from ser_daemon.config import Config
 from ser_daemon.service import Options, Service
-from ser_daemon.view import make_view
+from ser_daemon.view import can_draw, make_view
 
 HELD_LINES = 20
 """Log lines kept while the live view has the terminal."""
@@ -62,7 +62,7 @@ def serve(config: Config, options: argparse.Namespace, load: Callable[[], Config
     """
     faulthandler.enable()
     service = options.service or bool(os.environ.get("NOTIFY_SOCKET"))
-    live = not service and not options.plain and sys.stdout.isatty()
+    live = not service and not options.plain and can_draw(sys.stdout)
     handler = _set_up_log(config, service=service, live=live)
     notice = None
     if options.demo:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Protocol, TextIO
 
 from ser_daemon.events import Event
@@ -29,9 +30,14 @@ class View(Protocol):
         """Give the terminal back as it was. Can be called again."""
 
 
+def can_draw(stream: TextIO) -> bool:
+    """Whether `stream` is a terminal that knows how to place a cursor."""
+    return stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
+
+
 def make_view(plain: bool, stream: TextIO) -> View:
-    """Return the live view where `stream` is a terminal and `plain` is false, else the plain one."""
-    if plain or not stream.isatty():
+    """Return the live view where `stream` is a terminal that can draw and `plain` is false, else the plain one."""
+    if plain or not can_draw(stream):
         return PlainView(stream)
     # Only here: importing rich takes time and memory that a service has no use for.
     from ser_daemon.view_live import LiveView

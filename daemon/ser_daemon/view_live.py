@@ -202,6 +202,8 @@ class LiveView:
 
     def _history(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))
+        for _ in range(4):
+            table.add_column(no_wrap=True, overflow="ellipsis")
         for emotion in reversed(self._utterances):
             duration = f"{(emotion.end - emotion.start) / 1000:.1f} s"
             table.add_row(
