@@ -77,7 +77,7 @@ class Server:
                 listeners["events"] = bind(path)
                 if control_path != path:
                     listeners["control"] = bind(control_path)
-            self._listeners = list(listeners.values())
+            self._listeners = [listeners[name] for name in ("events", "control") if name in listeners]
             for name, listener in listeners.items():
                 await self._serve(name, listener, listeners)
         except BaseException:
