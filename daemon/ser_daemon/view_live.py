@@ -202,15 +202,19 @@ class LiveView:
 
     def _history(self) -> RenderableType:
         table = Table.grid(padding=(0, 2))
-        for _ in range(4):
-            table.add_column(no_wrap=True, overflow="ellipsis")
+        for _ in range(3):
+            table.add_column(no_wrap=True)
+        # The one that gives way in a narrow terminal; what it holds does not wrap all the same.
+        table.add_column(overflow="ellipsis")
         for emotion in reversed(self._utterances):
+            verdict = _verdict(emotion)
+            verdict.no_wrap = True
             duration = f"{(emotion.end - emotion.start) / 1000:.1f} s"
             table.add_row(
                 _local_time(emotion.time),
                 emotion.utterance_id,
                 Text(duration, justify="right"),
-                _verdict(emotion),
+                verdict,
             )
         for _ in range(UTTERANCES - len(self._utterances)):
             table.add_row("", "", "", "")
