@@ -265,6 +265,7 @@ BROKEN = """
             if sys.argv[-1] == "hang":
                 print("hangs now", flush=True)
                 threading.Event().wait()
+            sys.stdin.read()  # till the test has subscribed
             raise RuntimeError("a bug")
 
     engine.make_source = lambda config: Broken()
@@ -275,8 +276,10 @@ BROKEN = """
 @pytest.mark.parametrize("how", ["hang", "raise"])
 def test_a_capture_thread_that_hangs_or_dies_ends_the_process_and_subscribers_are_told(how: str) -> None:
     program = [sys.executable, "-c", textwrap.dedent(BROKEN)]
-    with Daemon("--service", how, program=program) as daemon:
-        last = daemon.subscribe().rest()[-1]
+    with Daemon("--service", how, program=program, feed=True) as daemon:
+        client = daemon.subscribe()
+        daemon.end_of_input()
+        last = client.rest()[-1]
         assert last["data"]["state"] == "stopping"
         assert "capture" in last["data"]["reason"]
         assert daemon.wait() == 1
