@@ -17,6 +17,7 @@ from rich.progress import track
 
 from ser_model.audio_file import read_audio
 from ser_model.config import GateConfig
+from ser_model.errors import SerError
 from ser_model.features import RECIPE, compute_features
 from ser_model.gate import Gate
 from ser_model.training.augment import AugmentConfig, Surroundings, augment
@@ -143,6 +144,6 @@ def _load(path: Path, corpus: Corpus) -> Dataset:
             counts = file["counts"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         path.unlink(missing_ok=True)
-        raise RuntimeError(f"{path} was damaged and is removed; run the command again ({error})") from error
+        raise SerError(f"{path}: was damaged ({error}) and is removed; run the command again") from error
     frames = [pieces[end - count : end] for end, count in zip(starts, counts, strict=True)]
     return Dataset(corpus.recordings, frames, utterances)

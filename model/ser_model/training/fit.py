@@ -29,11 +29,18 @@ class FitConfig:
     l2: float = 2.8e-3
     """Added to the gradient (Adam's classic weight decay), which here does far better than decoupled decay."""
     dropout: float = 0.2
-    label_smoothing: float = 0.0
+    label_smoothing: float = 0.1
     clean_share: float = 0.2
     """Share of the examples taken from the recording itself, not from a variant."""
     level_db: float = 6.0
     """Largest change of level: a microphone's gain is unknown."""
+    tempo: float = 0.15
+    """Largest relative change of tempo at the same pitch."""
+    offset: float = 0.3
+    """Standard deviation, in those of the features, of an offset that lasts for an utterance: another voice, another
+    microphone."""
+    jitter: float = 0.2
+    """The same of noise that is new in every frame."""
     crop_share: float = 0.3
     """Share of the examples cut to a random piece, as a rolling window sees them."""
     crop_seconds: tuple[float, float] = (1.0, 4.0)
@@ -74,7 +81,7 @@ def fit(examples: Sequence[Example], config: FitConfig, seed: int, progress: Pro
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     network.train()
     for _ in range(config.epochs):
-        for inputs, mask, targets in batches(examples, config, rng):
+        for inputs, mask, targets in batches(examples, config, network.std.numpy(), rng):
             loss = functional.cross_entropy(
                 network(inputs, mask).logits, targets, label_smoothing=config.label_smoothing
             )
@@ -88,10 +95,10 @@ def fit(examples: Sequence[Example], config: FitConfig, seed: int, progress: Pro
 
 
 def batches(
-    examples: Sequence[Example], config: FitConfig, rng: np.random.Generator
+    examples: Sequence[Example], config: FitConfig, std: npt.NDArray[np.float32], rng: np.random.Generator
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """One epoch: for each example one version, perhaps cropped; similar lengths together to spare padding."""
-    drawn = [draw(example, config, rng) for example in examples]
+    """One epoch: each example once, varied; similar lengths together to spare padding."""
+    drawn = [draw(example, config, std, rng) for example in examples]
     # Sorted by length within groups of some batches: quick, and still a fresh mixture every epoch.
     order = rng.permutation(len(examples))
     group = config.batch * 8
@@ -104,17 +111,28 @@ def batches(
         yield inputs, mask, torch.tensor([examples[index].emotion for index in piece])
 
 
-def draw(example: Example, config: FitConfig, rng: np.random.Generator) -> Frames:
-    """A version of the recording, at some level, perhaps cropped.
+def draw(example: Example, config: FitConfig, std: npt.NDArray[np.float32], rng: np.random.Generator) -> Frames:
+    """A version of the recording, varied in the space of the features: every epoch hears others, at no cost.
 
-    Another level changes nothing in a feature vector but its log energy, so it is changed here and not in the
-    waveform: every epoch hears other levels at no cost.
+    Another level changes nothing in a feature vector but its log energy.
     """
     clean = rng.random() < config.clean_share
     frames = example.versions[0 if clean else int(rng.integers(len(example.versions)))]
-    frames = crop(frames, config, rng).copy()
-    frames[:, LOG_ENERGY] += rng.uniform(-config.level_db, config.level_db) * math.log(10) / 10
-    return frames
+    frames = change_tempo(crop(frames, config, rng), 1 + rng.uniform(-config.tempo, config.tempo))
+    shift = config.offset * std * rng.standard_normal(frames.shape[1])
+    shift[LOG_ENERGY] = rng.uniform(-config.level_db, config.level_db) * math.log(10) / 10
+    noise = config.jitter * std * rng.standard_normal(frames.shape)
+    return (frames + shift + noise).astype(np.float32)
+
+
+def change_tempo(frames: Frames, factor: float) -> Frames:
+    """Frames of faster (factor above 1) or slower speech, interpolated."""
+    count = max(2, round(len(frames) / factor))
+    position = np.linspace(0, len(frames) - 1, count)
+    below = np.minimum(position.astype(np.int64), len(frames) - 2) if len(frames) > 1 else np.zeros(count, np.int64)
+    weight = (position - below)[:, None]
+    above = np.minimum(below + 1, len(frames) - 1)
+    return (frames[below] * (1 - weight) + frames[above] * weight).astype(np.float32)
 
 
 def crop(frames: Frames, config: FitConfig, rng: np.random.Generator) -> Frames:
