@@ -18,7 +18,11 @@ WINDOW = 1.0
 """Seconds over which the least lateness is taken: a stalled reader catches up within it, a gap stays."""
 
 SURE_LOSS = 1.0
-"""Seconds of lateness that no device's buffer could make up for (suspend, a stopped process)."""
+"""Seconds of lateness that are a loss (suspend, a machine that stood still) as soon as no more audio is waiting.
+Not before: a sound server keeps seconds of it for a reader that was stopped, and gives them out at once."""
+
+CATCH_UP = 0.3
+"""Seconds within which a reader has taken what was kept for it, however much."""
 
 DRIFT = 0.0005
 """Greatest relative drift of a device's clock that is followed instead of counted as a loss (500 ppm)."""
@@ -43,6 +47,8 @@ class SampleClock:
         self._origin: float | None = None
         self._arrivals: deque[tuple[int, float]] = deque(maxlen=REMEMBERED)
         """(position after the last sample, arrival) of the latest blocks."""
+        self._late_since: float | None = None
+        """Arrival of the first of the chunks in a row that were late enough for a sure loss."""
         self._recent: deque[tuple[float, float]] = deque()
         """(arrival, origin as that chunk alone would have it) of the last `WINDOW` seconds."""
 
@@ -101,11 +107,18 @@ class SampleClock:
             self._follow_drift(duration)
             return 0
         self._recent.clear()
+        self._late_since = None
         return round(gap * SAMPLE_RATE)
 
     def _gap(self, late: float, chunk: Chunk, reopened: bool) -> float:
         """Seconds of audio that are missing, given how late this chunk is; 0 where none are."""
-        if reopened or late > SURE_LOSS or (chunk.overflowed and late > FLAGGED_TOLERANCE):
+        if late <= SURE_LOSS:
+            self._late_since = None
+        elif self._late_since is None:
+            self._late_since = chunk.arrival
+        if reopened or (chunk.overflowed and late > FLAGGED_TOLERANCE):
+            return late
+        if self._late_since is not None and chunk.arrival - self._late_since > CATCH_UP:
             return late
         least = self._least_late()
         spans_window = chunk.arrival - self._recent[0][0] > 0.9 * WINDOW

@@ -74,11 +74,24 @@ def test_a_stream_that_stays_late_has_lost_samples_though_it_reports_nothing() -
     assert clock.position == pytest.approx(8.4 * RATE, abs=160)
 
 
-def test_a_suspend_is_inserted_at_once() -> None:
+def test_a_suspend_is_inserted_as_soon_as_no_audio_from_before_can_be_waiting() -> None:
     clock = SampleClock()
     end = play(clock, 5, begin=1000.0)
-    block = clock.place(chunk(end + 3600 + 0.1), live=True)
-    assert block.start == pytest.approx(3605 * RATE, abs=1)
+    blocks = [clock.place(chunk(end + 3600 + (i + 1) * 0.1), live=True) for i in range(5)]
+    assert [block.lost for block in blocks] == [0, 0, 0, 0, pytest.approx(3600 * RATE, abs=10)]
+    assert blocks[-1].start == pytest.approx(3605.4 * RATE, abs=10)
+
+
+@pytest.mark.parametrize("kept", [2.2, 1.0])
+def test_what_a_sound_server_kept_for_a_stopped_reader_is_not_inserted_as_well(kept: float) -> None:
+    clock = SampleClock()
+    end = play(clock, 5, begin=1000.0)
+    for i in range(round(kept * 10)):
+        assert clock.place(chunk(end + 2.2 + i * 0.001), live=True).lost == 0
+    for i in range(30):
+        clock.place(chunk(end + 2.3 + i * 0.1), live=True)
+    assert clock.position == pytest.approx(10.2 * RATE, abs=160)
+    assert clock.lost == pytest.approx((2.2 - kept) * RATE, abs=160)
 
 
 @pytest.mark.parametrize("away", [0.05, 0.5, 30.0])
