@@ -31,7 +31,8 @@ class MuteMemory:
         except FileNotFoundError:
             return default
         except (OSError, UnicodeError) as error:
-            self._warn(f"could not be read: {error}")
+            reason = error.strerror if isinstance(error, OSError) else "it holds no text"
+            self._warn(f"could not be read: {reason}; a mute before this start is forgotten")
             return default
         if text not in ("0", "1"):
             self._warn("is neither 0 nor 1")
