@@ -98,6 +98,11 @@ def test_where_there_is_no_terminal_the_view_is_plain(emotion):
     assert isinstance(make_view(True, Terminal()), PlainView)
 
 
+def test_a_terminal_that_cannot_draw_gets_plain_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(make_view(False, Terminal()), PlainView)
+
+
 def test_the_picture_fits_a_terminal_of_80_by_24(live, hello, emotion, started):
     view, _terminal, _clock, picture = live
     view.event(hello)
