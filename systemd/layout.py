@@ -6,11 +6,15 @@ import os
 import pwd
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 COMMANDS = ("ser-daemon", "ser-watch", "ser-ctl", "ser-calibrate")
 GROUPS = ("ser", "ser-control")
+SETTLE_SECONDS = 3.0
+"""Time in which a service that is ready finds out what the microphone does."""
+
 UNITS = ("ser-daemon.socket", "ser-daemon-control.socket", "ser-daemon.service")
 
 
@@ -106,17 +110,17 @@ def start(place: Place, *, changed_units: bool, changed_program: bool) -> bool:
     if shutil.which("systemctl") is None:
         raise Refused("There is no systemd on this machine: start /opt/ser-daemon/bin/ser-daemon by other means.")
     if not place.managed:
-        if place.user is None:
-            # As in the making of an image: links alone.
-            systemctl(place, "--quiet", "enable", *UNITS)
+        # As in the making of an image: links alone.
+        os.environ["SYSTEMD_OFFLINE"] = "1"
+        systemctl(place, "--quiet", "enable", *UNITS)
         return False
     systemctl(place, "daemon-reload")
     systemctl(place, "--quiet", "enable", *UNITS)
     running = _units(place, "--state=active,activating,reloading")
     services = [name for name in running if name.endswith(".service")]
-    if changed_units:
+    if changed_units and running:
         # A socket takes new settings only while it is closed, and it can't be closed under its service.
-        systemctl(place, "stop", *{*services, *running})
+        systemctl(place, "stop", *running)
         systemctl(place, "start", *UNITS, *running)
     elif changed_program and services:
         systemctl(place, "restart", *services)
@@ -131,7 +135,8 @@ def stop(place: Place) -> None:
     names = [name for name in names if (place.units / _file_of(name)).exists()]
     if names and place.managed:
         systemctl(place, "--quiet", "disable", "--now", *names)
-    elif names and place.user is None:
+    elif names and shutil.which("systemctl"):
+        os.environ["SYSTEMD_OFFLINE"] = "1"
         systemctl(place, "--quiet", "disable", *names)
     for path in place.units.glob("ser-daemon*"):
         if path.suffix in (".service", ".socket"):
@@ -139,10 +144,10 @@ def stop(place: Place) -> None:
     if place.managed:
         systemctl(place, "daemon-reload")
         subprocess.run([*place.systemctl, "reset-failed", "ser-daemon*"], capture_output=True, check=False)
-    if place.user is None:
-        shutil.rmtree("/run/ser-daemon", ignore_errors=True)
-    else:
-        shutil.rmtree(Path(os.environ.get("XDG_RUNTIME_DIR", "/nonexistent")) / "ser-daemon", ignore_errors=True)
+    runtime = Path("/run") if place.user is None else Path(os.environ.get("XDG_RUNTIME_DIR", "/nonexistent"))
+    for path in runtime.glob("ser-daemon*"):
+        # systemd leaves the link to a removed RuntimeDirectory= behind.
+        path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
 
 
 def _file_of(unit: str) -> str:
@@ -170,10 +175,14 @@ def drop_ins(place: Place) -> list[Path]:
 
 def show_state(place: Place) -> None:
     """Print what the service does now."""
-    status = systemctl(place, "show", "--property=StatusText", "--value", "ser-daemon.service").strip()
-    print(f"It runs: {status}")
-    scope = "--user " if place.user else ""
-    print(f"See also:            systemctl {scope}status ser-daemon; ser-watch; ser-daemon --check")
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while True:
+        status = systemctl(place, "show", "--property=StatusText", "--value", "ser-daemon.service").strip()
+        if not status.startswith("Starting") or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    print(f"It runs. {status}")
+    print(f"See also:            {' '.join(place.systemctl)} status ser-daemon; ser-watch; ser-daemon --check")
 
 
 def lingering(place: Place) -> str:

@@ -11,12 +11,12 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 SYSTEMD = Path("/lib/systemd/systemd")
 
-# $1: the cgroup's mount point; $2: what to run in the new root before systemd takes over; it may use the network.
+# $1: a folder to see inside; $2: what to run in the new root before systemd takes over; it may use the network.
 _SETUP = """
 set -eu
 mount --make-rprivate /
@@ -24,7 +24,9 @@ mount -t tmpfs -o size=3g box /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
 mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
 root=/mnt/root
-[ -z "$1" ] || { mkdir -p "$root$1"; mount --bind "$1" "$root$1"; }
+mkdir -p "$root$1"
+mount --bind "$1" "$root$1"
+mount -o remount,bind,ro "$root$1"
 mount -t proc proc $root/proc
 mount --rbind /dev $root/dev
 mount -t sysfs -o ro sysfs $root/sys
@@ -85,17 +87,17 @@ def _cgroup() -> Path:
 class Box:
     """A booted systemd, and ways to look into it."""
 
-    def __init__(self, prepare: str, share: Path | None = None) -> None:
+    def __init__(self, prepare: str, share: Path) -> None:
         """Lay out the files and run `prepare` in them, without systemd yet.
 
         Args:
             prepare: a shell script that is run as root in the box's root folder.
-            share: a folder that is the same inside, even where it lies on another file system.
+            share: a folder that can be read inside, even where it lies on another file system.
         """
         self._group = _cgroup()
         enter = f'echo $$ >"{self._group}/cgroup.procs"; exec unshare "$@"'
         spaces = ["--pid", "--fork", "--mount", "--uts", "--ipc", "--cgroup", "--kill-child=SIGKILL"]
-        inside = ["sh", "-c", _SETUP, "box", str(share or ""), prepare]
+        inside = ["sh", "-c", _SETUP, "box", str(share), prepare]
         self._process = subprocess.Popen(
             ["sh", "-c", enter, "enter", *spaces, *inside], stdin=subprocess.PIPE, start_new_session=True
         )
@@ -190,7 +192,7 @@ class Box:
 
 
 @contextlib.contextmanager
-def box(prepare: str, share: Path | None = None) -> Iterator[Box]:
+def box(prepare: str, share: Path) -> Iterator[Box]:
     """Make a box whose preparation has ended, not booted yet; end it afterwards."""
     made = Box(prepare, share)
     try:
@@ -200,11 +202,15 @@ def box(prepare: str, share: Path | None = None) -> Iterator[Box]:
         made.close()
 
 
-def until(condition: object, seconds: float, words: Sequence[str] = ()) -> float:
-    """Wait until `condition()` is true; return how long that took."""
+def until(condition: Callable[[], bool], seconds: float, what: str) -> float:
+    """Wait until a condition holds; return the seconds that this took.
+
+    Raises:
+        BoxError: it did not come about
+    """
     start = time.monotonic()
-    while not condition():  # type: ignore[operator]
+    while not condition():
         if time.monotonic() - start > seconds:
-            raise BoxError(f"Not within {seconds:g} s: {' '.join(words)}")
+            raise BoxError(f"Not within {seconds:g} s: {what}")
         time.sleep(0.02)
     return time.monotonic() - start

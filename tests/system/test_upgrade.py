@@ -1,0 +1,79 @@
+"""Installing, upgrading and removing the service, of the machine and of a user."""
+
+from __future__ import annotations
+
+from system.conftest import LIST, ROOT, Machine
+
+
+def test_an_upgrade_keeps_what_is_the_users(service: Machine) -> None:
+    files = {
+        "/etc/ser-daemon/config.yaml": "gate: {hangover_ms: 800}\n",
+        "/etc/ser-daemon/profiles/mic.yaml": "format: 1\n",
+    }
+    for name, text in files.items():
+        service.box.path(name).parent.mkdir(exist_ok=True)
+        service.box.path(name).write_text(text)
+    service.ctl("mute", user="controller")
+    before = service.pid()
+    source = service.box.path("/usr/src/ser-daemon/daemon/ser_daemon/__init__.py")
+    source.write_text(source.read_text() + "# newer\n")
+    said = service.make("install-service")
+    assert "the new defaults are in /etc/ser-daemon/config.yaml.new" in said
+    assert "To undo:             sudo make uninstall-service" in said
+    service.wait_for("muted")
+    assert service.pid() != before
+    assert {name: service.box.path(name).read_text() for name in files} == files
+    assert service.box.path("/etc/ser-daemon/config.yaml.new").read_bytes() == (ROOT / "config.yaml").read_bytes()
+    assert len(list(service.box.path("/opt/ser-daemon").glob("env-*"))) == 1
+    # And once more, with nothing new: it is left alone.
+    before = service.pid()
+    assert "is up to date" in service.make("install-service")
+    assert service.pid() == before
+
+
+def test_an_upgrade_that_fails_changes_nothing(service: Machine) -> None:
+    lock = service.box.path("/usr/src/ser-daemon/systemd/requirements.txt")
+    good = lock.read_text()
+    before = service.pid()
+    lock.write_text(good.replace("--hash=sha256:", "--hash=sha256:0123456789abcdef")[: len(good)])
+    done = service.box.run("make", "--directory=/usr/src/ser-daemon", "install-service", check=False)
+    lock.write_text(good)
+    assert done.returncode != 0
+    assert "ser-daemon: Could not install what it needs" in done.stderr
+    assert (service.pid(), service.state()) == (before, "no-device")
+
+
+def test_a_user_installs_for_the_own_session(machine: Machine) -> None:
+    machine.box.run("loginctl", "enable-linger", "desktop")
+    uid = machine.box.run("id", "-u", "desktop").stdout.strip()
+    manager = machine.box.path(f"/run/user/{uid}/systemd/private")
+    assert manager.exists() or machine.box.run("systemctl", "start", f"user@{uid}").returncode == 0
+    said = machine.make("install-user-service", user="desktop")
+    assert "It runs." in said
+    assert "lingering is on" in said
+    socket = machine.box.path(f"/run/user/{uid}/ser-daemon/ser.sock")
+    assert socket.stat().st_mode & 0o777 == 0o600
+    environ = ["env", f"XDG_RUNTIME_DIR=/run/user/{uid}"]
+    done = machine.box.run(*environ, "/home/desktop/.local/bin/ser-ctl", "status", user="desktop")
+    assert "state" in done.stdout
+    machine.box.run(*environ, "systemctl", "--user", "reload", "ser-daemon", user="desktop")
+    assert "Removed" in machine.make("uninstall-user-service", "PURGE=1", user="desktop")
+    find = "find /home/desktop /run/user -name '*ser-daemon*' -o -name 'ser-*'"
+    assert machine.box.run("sh", "-c", find).stdout == ""
+
+
+def test_removal_keeps_settings_and_purging_leaves_nothing(service: Machine) -> None:
+    service.ctl("mute", user="controller")
+    said = service.make("uninstall-service")
+    assert "Kept: /etc/ser-daemon" in said
+    assert "PURGE=1 removes these too" in said
+    assert service.state() == "unreachable"
+    assert service.config.exists()
+    assert service.box.path("/var/lib/private/ser-daemon/muted").exists()
+    assert not service.box.path("/opt/ser-daemon").exists()
+    service.make("uninstall-service", "PURGE=1")
+    before = set(service.box.path("/before").read_text().splitlines())
+    after = service.box.run("sh", "-c", f"{LIST.format(ROOT)}; find /run /tmp -name '*ser-daemon*'").stdout.splitlines()
+    assert [path for path in after if path not in before] == []
+    assert service.box.run("getent", "group", "ser", "ser-control", check=False).stdout == ""
+    assert service.box.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "ser-daemon*").stdout == ""
