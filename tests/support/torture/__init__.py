@@ -1,0 +1,35 @@
+"""What `make torture` and the tests let the daemon live through; every row is a function that measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from support.torture import crowd, endurance, faults, microphone, stalls
+from support.torture.measure import Check, Unavailable
+
+__all__ = ["ROWS", "Check", "Row", "Unavailable"]
+
+Row = Callable[[bool], list[Check]]
+"""Measures; True: in the short form."""
+
+ROWS: dict[str, Row] = {
+    "unplugged": microphone.unplugged_in_silence,
+    "unplugged-speaking": microphone.unplugged_mid_utterance,
+    "unplugged-ten-times": microphone.unplugged_ten_times,
+    "server-killed": microphone.server_killed,
+    "server-late": microphone.server_late,
+    "default-changed": microphone.default_changed,
+    "preferred-returns": microphone.preferred_returns,
+    "daemon-stopped": stalls.daemon_stopped,
+    "server-stopped": stalls.server_stopped,
+    "hangs-in-c": faults.hangs_in_c,
+    "hangs-muted": faults.hangs_and_is_muted,
+    "thread-raises": faults.thread_raises,
+    "muted-restart": faults.muted_over_a_restart,
+    "formats": microphone.formats,
+    "silent": microphone.silent,
+    "clients": crowd.abusive_clients,
+    "state-directory": faults.state_directory,
+    "hours": endurance.hours,
+}
+"""By name, in the order of docs/reliability.md."""

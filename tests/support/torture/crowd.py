@@ -1,0 +1,136 @@
+"""A row about clients that behave badly, all at once: the others must not notice."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ser_daemon.audio_config import AudioConfig
+from support.daemon import WAIT, Daemon
+from support.torture.measure import RATE, Check, Listener, facts, speech, write
+
+READ_SECONDS = AudioConfig().read_ms / 1000
+
+CROWD = """
+import contextlib, json, resource, socket, sys, threading, time
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+path = sys.argv[1]
+
+def connect():
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(path)
+    return s
+
+def flood(read):
+    s = connect()
+    s.settimeout(0.5)
+    lines = json.dumps({"type": "status", "id": "x"}).encode() + b"\\n"
+    while True:
+        with contextlib.suppress(TimeoutError):
+            s.sendall(lines * 16)
+            if read:
+                s.recv(1 << 16)
+
+def drip():
+    s = connect()
+    for byte in b'{"type":"status","data":{}}' * 100:
+        s.send(bytes([byte]))
+        time.sleep(1)
+
+never_read = [connect() for _ in range(8)]
+for work in [lambda: flood(True), lambda: flood(False), drip]:
+    threading.Thread(target=work, daemon=True).start()
+crowd = []
+for _ in range(1000):
+    crowd.append(connect())
+print("all there", flush=True)
+sys.stdin.readline()
+"""
+"""A thousand connections, eight that never read, a byte a second, a flood of requests with and without reading."""
+
+
+@contextlib.contextmanager
+def _crowd(path: Path) -> Iterator[None]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", CROWD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "all there\n"
+        yield
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def abusive_clients(quick: bool) -> list[Check]:
+    """Calm and abuse in turns, with a stream of 10 updates a second."""
+    seconds, turns = (4.0, 2) if quick else (15.0, 4)
+    with tempfile.TemporaryDirectory(prefix="ser-", dir="/tmp") as name:
+        folder = Path(name)
+        spoken = np.tile(speech()[14_000:44_000], 10 + math.ceil((2 * turns + 2) * (seconds + 2) * RATE / 30_000))
+        path = write(folder, spoken)
+        environment = {"SER_DECISION_UPDATE_MS": "100"}
+        with (
+            Daemon("--service", "--mic", f"file:{path}", environment=environment) as daemon,
+            contextlib.closing(Listener(daemon)) as listener,
+        ):
+            control = daemon.controller()
+            listener.wait("emotion")
+            calm, abused = [], []
+            before = None
+            for _ in range(turns):
+                calm += _lines(listener, seconds)
+                with _crowd(daemon.socket):
+                    abused += _lines(listener, seconds)
+                _until_gone(listener, daemon)
+                before = before or facts(daemon)
+            after = facts(daemon)
+            metrics = control.request("metrics")["data"]
+            origin = metrics["origin_boot_seconds"]
+            quiet, loud = _p99(calm, origin), _p99(abused, origin)
+            dropped = sum(line["data"].get("dropped", 0) for _, line in listener.lines)
+    print(f"  {len(calm)} updates in calm, p99 {quiet:.1f} ms; {len(abused)} under abuse, p99 {loud:.1f} ms")
+    return [
+        Check("p99 of delivery under abuse, to calm", loud / quiet, 2.0, "times"),
+        Check("events that a good subscriber lost", dropped, 0, ""),
+        Check("samples dropped", metrics["samples_dropped"], 0, ""),
+        *after.checks_against(before or after, 1.0),
+    ]
+
+
+def _lines(listener: Listener, seconds: float) -> list[tuple[float, dict[str, object]]]:
+    """The updates of so many seconds."""
+    place = listener.mark()
+    time.sleep(seconds)
+    lines = listener.lines[place:]
+    return [(came, line["data"]) for came, line in lines if line["type"] == "emotion" and not line["data"]["final"]]
+
+
+def _p99(lines: list[tuple[float, dict[str, object]]], origin: float) -> float:
+    """p99 in ms of the time from when an update's last block was due until its line was here."""
+    delays = []
+    for came, data in lines:
+        due = math.ceil((float(str(data["end"])) - 0.5) / 1000 / READ_SECONDS) * READ_SECONDS
+        delays.append((came - origin - due) * 1000)
+    return float(np.percentile(delays, 99))
+
+
+def _until_gone(listener: Listener, daemon: Daemon) -> None:
+    """Wait until the daemon has noticed that the crowd is gone."""
+    end = time.monotonic() + WAIT
+    control = daemon.controller()
+    while control.request("metrics")["data"]["clients"] > 5 + 10:
+        assert time.monotonic() < end, "the crowd's connections are still there"
+        time.sleep(0.1)
+    control.close()
+    time.sleep(0.2)

@@ -1,0 +1,120 @@
+"""A row about hours: everything is counted, at its place, and nothing grows."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from ser_daemon.demo import recording
+from support.daemon import Daemon, Message
+from support.torture.measure import RATE, Check, Listener, rss_mb
+
+PAUSE_SECONDS = 4.0
+"""Between two utterances: longer than any hangover, and time for the noise floor to find itself."""
+
+UTTERANCES = ((0.6, 4.4), (4.6, 7.7))
+"""Where in the bundled recording an utterance is, with its quiet before and after, in seconds."""
+
+
+class Programme:
+    """Minutes of speech, noise and silence, made as they are needed; the same for the same number of seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self.onsets: list[float] = []
+        """Where utterances begin, in seconds."""
+        self.length = round(seconds * RATE)
+        self._speech = _utterances()
+        self._generator = np.random.default_rng(7)
+
+    def pieces(self) -> Iterator[npt.NDArray[np.int16]]:
+        """All of it, in order; whole pieces, so that it may be a little longer than was asked for."""
+        position = number = 0
+        while position < self.length:
+            for piece in self._scene(number, position):
+                position += len(piece)
+                yield piece
+            number += 1
+
+    def _scene(self, number: int, position: int) -> Iterator[npt.NDArray[np.int16]]:
+        """A minute or so: quiet with utterances, steady noise with utterances, nothing at all."""
+        kind = ("room", "noise", "room", "silence")[number % 4]
+        if kind == "silence":
+            yield np.zeros(40 * RATE, np.int16)
+            return
+        level = {"room": 10.4, "noise": 100.0}[kind]
+        background = self._generator.normal(0, level, 60 * RATE)
+        if kind == "noise":
+            # Rounded off like a fan's, not like a radio's between two stations.
+            background = np.convolve(background, np.ones(8) / 8, "same") * 2
+        begin = 8 * RATE
+        while begin + 8 * RATE < len(background):
+            speech, onset = self._speech[int(self._generator.integers(len(self._speech)))]
+            background[begin : begin + len(speech)] += speech
+            self.onsets.append((position + begin + onset) / RATE)
+            begin += len(speech) + round((PAUSE_SECONDS + self._generator.random()) * RATE)
+        yield np.asarray(np.clip(background, -32768, 32767).round(), np.int16)
+
+
+def _utterances() -> list[tuple[npt.NDArray[np.float64], int]]:
+    """Utterances faded in and out, and the sample at which each comes within 30 dB of its peak."""
+    whole, _ = soundfile.read(recording(), dtype="float64")
+    found = []
+    for begin, end in UTTERANCES:
+        samples = whole[int(begin * RATE) : int(end * RATE)] * 32768
+        fade = np.minimum(1.0, np.minimum(np.arange(len(samples)), np.arange(len(samples))[::-1]) / 800)
+        samples = samples * fade
+        loud = np.abs(samples) > np.abs(samples).max() * 10 ** (-30 / 20)
+        found.append((samples, int(np.flatnonzero(loud)[0])))
+    return found
+
+
+def hours(quick: bool) -> list[Check]:
+    """Six hours (or half an hour) of speech, noise and silence through the whole process, as fast as it takes it."""
+    seconds = 1800.0 if quick else 6 * 3600.0
+    programme = Programme(seconds)
+    memory: list[tuple[int, float]] = []
+    fed = 0
+    with (
+        Daemon("--service", "--mic", "stdin", "--rate", str(RATE), feed=True) as daemon,
+        contextlib.closing(Listener(daemon)) as listener,
+    ):
+        control = daemon.controller()
+        for piece in programme.pieces():
+            # In small writes the daemon's own reading sets the pace.
+            daemon.write(piece)
+            fed += len(piece)
+            memory.append((fed, rss_mb(daemon)))
+        told = control.request("metrics")["data"]
+        daemon.end_of_input()
+        listener.wait("state:stopping", seconds=120)
+        daemon.wait()
+        lines = [line for _, line in listener.lines]
+    lost = told["samples_dropped"] + told["samples_missing"]
+    return [*_judge(programme, fed, memory, lines), Check("samples dropped or missing", lost, 0, "")]
+
+
+def _judge(programme: Programme, fed: int, memory: list[tuple[int, float]], lines: list[Message]) -> list[Check]:
+    starts = [line["data"]["timestamp"] / 1000 for line in lines if line["type"] == "voice-started"]
+    finals = sum(bool(line["data"].get("final")) for line in lines)
+    stops = sum(line["type"] == "voice-stopped" for line in lines)
+    early = max(rss for at, rss in memory if at <= fed / 10)
+    late = max(rss for at, rss in memory if at > fed / 10)
+    checks = [
+        Check("utterances told of, off by", abs(len(starts) - len(programme.onsets)), 0, ""),
+        Check("finals, off by", abs(finals - len(programme.onsets)), 0, ""),
+        Check("ends of utterances, off by", abs(stops - len(programme.onsets)), 0, ""),
+        Check("memory after the first tenth, more than in it", late - early, 1.0, "MB"),
+    ]
+    if len(starts) == len(programme.onsets):
+        errors = np.array(starts) - np.array(programme.onsets)
+        tenth = max(1, len(errors) // 10)
+        drift = abs(float(np.median(errors[-tenth:]) - np.median(errors[:tenth]))) * 1000
+        # A start is told to one of the detector's frames.
+        checks.append(Check("drift from the first to the last tenth", drift, 32.0, "ms"))
+    hours = fed / RATE / 3600
+    print(f"  {hours:.2f} h, {len(starts)} utterances, memory {early:.1f} MB in the first tenth, {late:.1f} MB after")
+    return checks

@@ -1,0 +1,83 @@
+"""Rows about time that goes by unheard: a stopped daemon, a stopped sound server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import numpy as np
+
+from support.daemon import Subscriber
+from support.torture.measure import HOP, Check, now, room, speech, write
+from support.torture.microphone import Scene, pid_of_server
+
+GAP = 0.050
+"""Seconds by which the sample clock may be wrong after a stall."""
+
+STALL = 2.0
+
+
+def _offset(control: Subscriber, seconds: float) -> float:
+    """How far the sample clock is ahead of the boot clock, but for a constant, as the most punctual block tells it.
+
+    Blocks come every 96 ms, so what one request sees is late by up to that; the best of many is not.
+    """
+    best, end = -np.inf, time.monotonic() + seconds
+    while time.monotonic() < end:
+        before = now()
+        samples = control.request("metrics")["data"]["samples"]
+        best = max(best, samples / 16_000 - before)
+        time.sleep(0.005)
+    return float(best)
+
+
+def _stall(scene: Scene, pid: int) -> list[Check]:
+    before = _offset(scene.control, 1.0)
+    stop_for(pid, STALL)
+    time.sleep(0.5)
+    soon = _offset(scene.control, 0.5)
+    time.sleep(1.0)
+    later = _offset(scene.control, 1.0)
+    return [
+        Check("sample clock off by", abs(later - before) * 1000, GAP * 1000, "ms"),
+        Check("delay more than before, 1 s later", (before - soon) * 1000, HOP * 1000, "ms"),
+    ]
+
+
+def server_stopped(quick: bool) -> list[Check]:
+    """SIGSTOP of the sound server for two seconds."""
+    with Scene() as scene:
+        scene.listener.listening()
+        time.sleep(1.0)
+        checks = _stall(scene, pid_of_server(scene.pulse))
+        scene.say()
+        return checks
+
+
+def daemon_stopped(quick: bool) -> list[Check]:
+    """SIGSTOP of the daemon for two seconds, between two utterances of a recording that goes on meanwhile."""
+    with Scene() as scene:
+        scene.listener.listening()
+        time.sleep(1.0)
+        place = scene.listener.mark()
+        pause = 8.0
+        between = (len(speech()) / 16_000 + pause) * 1000
+        player = scene.pulse.play(write(scene.pulse.folder, speech(), room(pause), speech(), room(1.0)))
+        first = scene.listener.find("voice-started", place)[1]["data"]["timestamp"]
+        scene.listener.wait("voice-stopped", place)
+        checks = _stall(scene, scene.daemon.process.pid)
+        second = scene.listener.find(
+            lambda line: line["type"] == "voice-started" and line["data"]["timestamp"] > first, place
+        )[1]["data"]["timestamp"]
+        player.wait(20)
+        return [*checks, Check("next utterance told off by", abs(second - first - between), GAP * 1000, "ms")]
+
+
+def stop_for(pid: int, seconds: float) -> None:
+    """SIGSTOP a process, and SIGCONT it."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        time.sleep(seconds)
+    finally:
+        os.kill(pid, signal.SIGCONT)
