@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,25 +12,16 @@ import numpy as np
 from ser_daemon import paths
 from ser_daemon.bounded import bounded
 from ser_daemon.config import Config
+from ser_daemon.doctor import Finding, Machine, mixer, service, silent_causes
 from ser_daemon.profiles import gate_with_profile, profile_folders
 from ser_model.errors import SerError
 from ser_model.levels import SILENCE_DBFS, dbfs
 
-LISTEN_SECONDS = 2.0
-"""A device that gives nothing for so long will not serve."""
+LISTEN_SECONDS = 5.0
+"""A device that gives nothing for so long will not serve; sound servers take two over the first samples."""
 
 LEVEL_SAMPLES = 8000
 """Audio behind the level that is shown: half a second."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report."""
-
-    grade: str
-    """`ok`, `warn` or `fail`."""
-    subject: str
-    text: str
 
 
 def run_check(config: Config, environ: Mapping[str, str] = os.environ) -> int:
@@ -57,7 +47,7 @@ def findings(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     yield _model(config)
     yield from _audio(config, environ)
     yield from _sockets(config, environ)
-    yield _service(environ)
+    yield from service(Machine(environ))
 
 
 def _settings(config: Config) -> Iterator[Finding]:
@@ -90,11 +80,11 @@ def _audio(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
     except SerError as error:
         yield Finding("fail", "audio", str(error))
         if not config.audio.device.startswith("file:"):
+            yield from silent_causes(Machine(environ))
             yield Finding("ok", "audio", "to see what there is: ser-daemon --list-devices")
         return
     if level <= SILENCE_DBFS:
-        hint = "is the microphone muted in the mixer, or by a switch?"
-        yield Finding("warn", "audio", f"{name} gives nothing but zeros; {hint}")
+        yield Finding("warn", "audio", f"{name} gives nothing but zeros; {mixer(Machine(environ))}")
     else:
         yield Finding("ok", "audio", f"{name} gives samples, level {level:.0f} dBFS")
     if config.audio.device.startswith("file:"):
@@ -130,26 +120,19 @@ def _sockets(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
 def _socket(path: Path) -> Finding:
     from ser_daemon.sockets import SocketError, bind, holder
 
+    # Nobody else's, for `bind` replaces it only where nobody listens.
+    there = path.is_socket()
     try:
         listener = bind(path)
     except SocketError as error:
         with contextlib.suppress(SocketError):
             if who := holder(path):
+                if who.endswith("(systemd)"):
+                    return Finding("ok", "socket", f"{path} is the installed service's")
                 text = f"{path} is held by {who}; end that first, or choose another with --socket"
                 return Finding("warn", "socket", text)
         return Finding("fail", "socket", str(error))
     listener.sock.close()
     listener.unlink()
-    return Finding("ok", "socket", f"{path} can be used")
-
-
-def _service(environ: Mapping[str, str]) -> Finding:
-    """Say which of the two units fits: a system service cannot reach the sound server of a session."""
-    runtime = Path(environ.get("XDG_RUNTIME_DIR", "/nonexistent"))
-    servers = {"PipeWire": runtime / "pipewire-0", "PulseAudio": runtime / "pulse" / "native"}
-    running = next((name for name, socket in servers.items() if socket.exists()), None)
-    if running:
-        text = f"{running} runs for this user: as a service use the user's unit (systemctl --user)"
-    else:
-        text = "no sound server runs for this user: as a service use the system's unit, which goes to ALSA"
-    return Finding("ok", "service", text)
+    stale = "; one that a killed daemon had left was removed" if there else ""
+    return Finding("ok", "socket", f"{path} can be used{stale}")
