@@ -31,6 +31,9 @@ MAX_ANSWERS = 16
 LINES_AT_ONCE = 32
 """Lines served in one go, so that a flood from one client leaves the loop to the others."""
 
+LINES_PER_SECOND = 250
+"""Lines served in the long run: a client that asks without a pause must not take the interpreter from recognition."""
+
 FAREWELL_SECONDS = 2.0
 """How long a client that is being cut off may take to read why."""
 
@@ -75,6 +78,9 @@ class Connection(asyncio.Protocol):
         self._blocked = False
         self._leaving = False
         self._pump_scheduled = False
+        self._served = 0.0
+        """Lines served lately; what `LINES_PER_SECOND` allows is taken off as time passes."""
+        self._counted = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the client and start the stream."""
@@ -153,7 +159,7 @@ class Connection(asyncio.Protocol):
 
     def _pump(self) -> None:
         """Serve complete lines as long as the client takes the answers."""
-        for _ in range(LINES_AT_ONCE):
+        while self._allowed():
             if self._leaving or self._control_task is not None or len(self._answers) >= MAX_ANSWERS:
                 self._transport.pause_reading()
                 return
@@ -163,11 +169,19 @@ class Connection(asyncio.Protocol):
             if item is None:
                 self._drained()
                 return
+            self._served += 1
             self._serve(item)
         self._transport.pause_reading()
         if not self._pump_scheduled:
             self._pump_scheduled = True
-            asyncio.get_running_loop().call_soon(self._pump_again)
+            asyncio.get_running_loop().call_later(LINES_AT_ONCE / LINES_PER_SECOND / 2, self._pump_again)
+
+    def _allowed(self) -> bool:
+        """Whether another line may be served now."""
+        now = asyncio.get_running_loop().time()
+        self._served = max(0.0, self._served - (now - self._counted) * LINES_PER_SECOND)
+        self._counted = now
+        return self._served < LINES_AT_ONCE
 
     def _pump_again(self) -> None:
         self._pump_scheduled = False
