@@ -30,8 +30,7 @@ def connect():
     s.connect(path)
     return s
 
-def flood(read):
-    s = connect()
+def flood(s, read):
     s.settimeout(0.5)
     lines = json.dumps({"type": "status", "id": "x"}).encode() + b"\\n"
     while True:
@@ -40,15 +39,15 @@ def flood(read):
             if read:
                 s.recv(1 << 16)
 
-def drip():
-    s = connect()
+def drip(s):
     for byte in b'{"type":"status","data":{}}' * 100:
         s.send(bytes([byte]))
         time.sleep(1)
 
 never_read = [connect() for _ in range(8)]
-for work in [lambda: flood(True), lambda: flood(False), drip]:
-    threading.Thread(target=work, daemon=True).start()
+works = [(flood, connect(), True), (flood, connect(), False), (drip, connect())]
+for work, *arguments in works:
+    threading.Thread(target=work, args=arguments, daemon=True).start()
 crowd = []
 for _ in range(1000):
     crowd.append(connect())
@@ -75,6 +74,8 @@ def _crowd(path: Path) -> Iterator[None]:
 def abusive_clients(quick: bool) -> list[Check]:
     """Calm and abuse in turns, with a stream of 10 updates a second."""
     seconds, turns = (4.0, 2) if quick else (15.0, 4)
+    # The short form has too few updates for the 99th percentile to be more than the worst one.
+    share = 90 if quick else 99
     with tempfile.TemporaryDirectory(prefix="ser-", dir="/tmp") as name:
         folder = Path(name)
         spoken = np.tile(speech()[14_000:44_000], 10 + math.ceil((2 * turns + 2) * (seconds + 2) * RATE / 30_000))
@@ -97,11 +98,11 @@ def abusive_clients(quick: bool) -> list[Check]:
             after = facts(daemon)
             metrics = control.request("metrics")["data"]
             origin = metrics["origin_boot_seconds"]
-            quiet, loud = _p99(calm, origin), _p99(abused, origin)
+            quiet, loud = (np.percentile(_delays(lines, origin), share) for lines in (calm, abused))
             dropped = sum(line["data"].get("dropped", 0) for _, line in listener.lines)
-    print(f"  {len(calm)} updates in calm, p99 {quiet:.1f} ms; {len(abused)} under abuse, p99 {loud:.1f} ms")
+    print(f"  {len(calm)} updates in calm, p{share} {quiet:.1f} ms; {len(abused)} under abuse, p{share} {loud:.1f} ms")
     return [
-        Check("p99 of delivery under abuse, to calm", loud / quiet, 2.0, "times"),
+        Check(f"p{share} of delivery under abuse, to calm", float(loud / quiet), 2.0, "times"),
         Check("events that a good subscriber lost", dropped, 0, ""),
         Check("samples dropped", metrics["samples_dropped"], 0, ""),
         *after.checks_against(before or after, 1.0),
@@ -116,13 +117,13 @@ def _lines(listener: Listener, seconds: float) -> list[tuple[float, dict[str, ob
     return [(came, line["data"]) for came, line in lines if line["type"] == "emotion" and not line["data"]["final"]]
 
 
-def _p99(lines: list[tuple[float, dict[str, object]]], origin: float) -> float:
-    """p99 in ms of the time from when an update's last block was due until its line was here."""
+def _delays(lines: list[tuple[float, dict[str, object]]], origin: float) -> list[float]:
+    """Times in ms from when an update's last block was due until its line was here."""
     delays = []
     for came, data in lines:
         due = math.ceil((float(str(data["end"])) - 0.5) / 1000 / READ_SECONDS) * READ_SECONDS
         delays.append((came - origin - due) * 1000)
-    return float(np.percentile(delays, 99))
+    return delays
 
 
 def _until_gone(listener: Listener, daemon: Daemon) -> None:

@@ -47,6 +47,8 @@ class Programme:
             return
         level = {"room": 10.4, "noise": 100.0}[kind]
         background = self._generator.normal(0, level, 60 * RATE)
+        # Sound does not begin at once after nothing at all: a gate may well take such a beginning for a word's.
+        background[: 2 * RATE] *= np.linspace(0, 1, 2 * RATE)
         if kind == "noise":
             # Rounded off like a fan's, not like a radio's between two stations.
             background = np.convolve(background, np.ones(8) / 8, "same") * 2
@@ -82,13 +84,12 @@ def hours(quick: bool) -> list[Check]:
         Daemon("--service", "--mic", "stdin", "--rate", str(RATE), feed=True) as daemon,
         contextlib.closing(Listener(daemon)) as listener,
     ):
-        control = daemon.controller()
         for piece in programme.pieces():
             # In small writes the daemon's own reading sets the pace.
             daemon.write(piece)
             fed += len(piece)
             memory.append((fed, rss_mb(daemon)))
-        told = control.request("metrics")["data"]
+        told = daemon.controller().request("metrics")["data"]
         daemon.end_of_input()
         listener.wait("state:stopping", seconds=120)
         daemon.wait()
