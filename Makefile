@@ -9,7 +9,7 @@ SERVICE_PYTHON ?= /usr/bin/python3
 SERVICE := $(SERVICE_PYTHON) -B systemd/install.py
 PURGE ?=
 
-.PHONY: help deps run test lint bench lock
+.PHONY: help deps run test lint bench torture lock
 .PHONY: install-service uninstall-service install-user-service uninstall-user-service
 .DELETE_ON_ERROR:
 
@@ -18,6 +18,7 @@ help:
 	@echo 'make test   run the tests; ARGS="-k gate" chooses some'
 	@echo 'make lint   check style and types'
 	@echo 'make bench  measure processor time, memory and delay'
+	@echo 'make torture  let it live through faults and measure how; ARGS="--quick" in minutes'
 	@echo 'make deps   install what these need, into .venv and, where permitted, through apt'
 	@echo 'make lock   renew the versions and hashes that the service is installed with'
 	@echo
@@ -47,6 +48,9 @@ lint: $(VENV)/.full
 bench: $(VENV)/.base
 	@PYTHON=$(BIN)/python .ci/system-packages run
 	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+torture: deps
+	$(BIN)/python benchmarks/torture.py $(ARGS)
 
 install-service:
 	@PYTHON=$(SERVICE_PYTHON) .ci/system-packages run
