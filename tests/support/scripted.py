@@ -136,6 +136,8 @@ class Scene:
         self.gate = ScriptedGate()
         self.queue = SpeechQueue(capacity)
         self.hearing = Hearing(self.gate, self.queue)
+        self.arrivals: list[bool] = []
+        """What the next look at what has arrived tells; nothing has when empty."""
         self.settings = CaptureSettings(patient=patient, frame_deadline=1.5, silent_after=60)
         self.capture = Capture(
             self.source,
@@ -145,6 +147,7 @@ class Scene:
             muted=muted,
             now=lambda: self.world.now,
             inbox=VirtualInbox(self.world),
+            arrived=lambda device: self.arrivals.pop() if self.arrivals else False,
         )
 
     def at(self, when: float, action: Callable[[], object]) -> None:

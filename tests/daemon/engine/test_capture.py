@@ -138,6 +138,29 @@ def test_the_wait_for_a_missing_device_grows_to_half_a_minute_and_is_logged_once
     assert len([record for record in caplog.records if "no-device" in record.message]) == 1
 
 
+def test_a_device_that_arrives_is_opened_without_waiting_for_the_next_attempt() -> None:
+    scene = Scene()
+    scene.source.open_error = NoSuchDevice("There is no device 'mic'.")
+
+    def plug_in() -> None:
+        scene.source.open_error = None
+        scene.arrivals.append(True)
+
+    scene.at(100.2, plug_in)
+    assert story(scene.run(110))[-1] == "listening"
+    # The attempts are half a minute apart by then.
+    assert scene.source.opened[-1] == pytest.approx(100.2, abs=0.51)
+
+
+def test_an_arrival_that_does_not_help_starts_the_waits_anew_from_one_second() -> None:
+    scene = Scene()
+    scene.source.open_error = NoSuchDevice("There is no device 'mic'.")
+    scene.at(100.2, lambda: scene.arrivals.append(True))
+    scene.run(110)
+    after = [opened for opened in scene.source.opened if opened > 100]
+    assert [later - earlier for earlier, later in pairwise(after)] == pytest.approx([1, 2, 4])
+
+
 def test_a_device_that_opens_but_fails_at_once_is_not_tried_without_pause() -> None:
     scene = Scene()
     scene.source.read_error = DeviceLost("The device 'mic' is gone.")
