@@ -106,7 +106,7 @@ def hangs_in_c(quick: bool) -> list[Check]:
         stacks = daemon.stderr.count("in read")
         fed_after = sum(fed > last_fed + 1.0 for fed in manager.fed)
     return [
-        Check("no-device told after the last sign of life", told - last_fed, 2.5),
+        Check("no-device told after the last sign of life", told - last_fed, 2.0),
         Check("watchdog fed though it hangs", fed_after, 0, ""),
         Check("process ended after the last sign of life", ended - last_fed, WATCHDOG),
         Check("exit status 0", code == 0, 0, ""),
