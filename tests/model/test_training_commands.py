@@ -13,6 +13,7 @@ import pytest
 from ser_model import Model, read_audio
 from ser_model.cli import main
 from ser_model.training.corpus import NEVER_VALIDATING, TEST_ACTORS, VALIDATION_ACTORS, find_recordings
+from ser_model.training.crossval import FOLDS, Job
 
 for module in ("torch", "scipy", "onnx"):
     pytest.importorskip(module, reason="the train extra is not installed")
@@ -42,6 +43,15 @@ def test_the_folds_are_the_papers() -> None:
         assert not set(test) & set(validation)
 
 
+def test_nobody_answers_for_an_actor_it_has_heard() -> None:
+    for fold in FOLDS:
+        validation, test = (Job(0, fold, split) for split in ("validation", "test"))
+        assert set(validation.may_not_hear) == {*TEST_ACTORS[fold], *VALIDATION_ACTORS[fold]}
+        assert set(test.may_not_hear) == set(test.answers_for) == set(TEST_ACTORS[fold])
+        assert set(validation.answers_for) == set(VALIDATION_ACTORS[fold])
+    assert Job(0, 0, "final").answers_for == Job(0, 0, "final").may_not_hear == ()
+
+
 def test_train_evaluate_export_and_load(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "runs" / "one"
     train = ["train", "--data", str(corpus), "--output", str(run), "--epochs", "3", "--variants", "1"]
@@ -53,11 +63,11 @@ def test_train_evaluate_export_and_load(corpus: Path, tmp_path: Path, capsys: py
     assert "pooled out-of-fold" in capsys.readouterr().out
 
     times = {path: path.stat().st_mtime_ns for path in run.glob("*.npz")}
-    assert len(times) == 5
-    (run / "seed0-fold3.npz").unlink()
+    assert len(times) == 10
+    (run / "seed0-fold3-test.npz").unlink()
     assert main([*train, "--allow-missing"]) == 0
     again = {path: path.stat().st_mtime_ns for path in run.glob("*.npz")}
-    assert [path.name for path in times if again[path] != times[path]] == ["seed0-fold3.npz"]
+    assert [path.name for path in times if again[path] != times[path]] == ["seed0-fold3-test.npz"]
 
     assert main(["export", str(run)]) == 2
     assert "--final" in capsys.readouterr().err

@@ -13,8 +13,8 @@ from rich.table import Table
 
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
-from ser_model.training.corpus import NEVER_VALIDATING, TEST_ACTORS, Corpus, find_recordings
-from ser_model.training.crossval import FINAL, Job, Predictions, open_run, pooled, run
+from ser_model.training.corpus import NEVER_VALIDATING, Corpus, find_recordings
+from ser_model.training.crossval import FINAL, FOLDS, SPLITS, Job, Predictions, open_run, pooled, run
 from ser_model.training.dataset import build
 from ser_model.training.fit import FitConfig
 from ser_model.training.scores import (
@@ -58,9 +58,9 @@ def train(arguments: argparse.Namespace) -> None:
         cache=arguments.output.parent / "cache",
         workers=arguments.workers,
     )
-    jobs = [Job(seed, fold) for seed in range(arguments.seeds) for fold in range(len(TEST_ACTORS))]
+    jobs = [Job(seed, fold, split) for seed in range(arguments.seeds) for split in SPLITS for fold in FOLDS]
     if arguments.final:
-        jobs = [Job(0, FINAL)]
+        jobs = [FINAL]
     _write_json(
         arguments.output / "recordings.json",
         [[recording.name, recording.emotion, recording.actor] for recording in corpus.recordings],
@@ -179,7 +179,7 @@ def export_run(folder: Path, stem: Path | None) -> None:
     _, truth, _ = _recordings(folder)
     settings = json.loads((folder / "settings.json").read_text())
     variant = settings["fit"]["variant"]
-    weights = folder / f"{Job(0, FINAL).name}.pt"
+    weights = folder / f"{FINAL.name}.pt"
     if not weights.exists():
         raise SerError(f"{weights} is missing: run `ser-model train --final` with the same --output first")
     validations = [pooled(folder, seed, "validation") for seed in _seeds(folder)]
@@ -203,10 +203,10 @@ def export_run(folder: Path, stem: Path | None) -> None:
 
 
 def _seeds(folder: Path) -> list[int]:
-    """Seeds whose five folds are all trained."""
-    found = range(len(list(folder.glob("seed*-fold0.npz"))))
-    folds = range(len(TEST_ACTORS))
-    whole = [seed for seed in found if all((folder / f"{Job(seed, f).name}.npz").exists() for f in folds)]
+    """Seeds whose networks are all trained."""
+    found = range(len(list(folder.glob("seed*-fold0-validation.npz"))))
+    jobs = [(fold, split) for fold in FOLDS for split in SPLITS]
+    whole = [seed for seed in found if all((folder / f"{Job(seed, *job).name}.npz").exists() for job in jobs)]
     if not whole:
         raise SerError(f"{folder}: no seed has all five folds; run `ser-model train --output {folder}` first")
     return whole

@@ -1,4 +1,9 @@
-"""Cross-validation over the five folds, resumable: one file per fold and seed."""
+"""Cross-validation over the five folds, resumable: one file per network.
+
+Each fold and seed gets two networks. The one that answers for the *validation* actors has heard neither them nor the
+test actors; settings, temperature and threshold are chosen by its answers. The one that answers for the *test* actors
+has heard all others, the validation actors too: by then everything has been chosen.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +27,8 @@ from ser_model.training.dataset import Dataset
 from ser_model.training.fit import Example, FitConfig, fit, predict
 from ser_model.training.scores import MISSED, Classes, Logits
 
-FINAL = -1
-"""Stands for a fold: trained on every actor, tested on none; what is shipped."""
+FOLDS = range(len(TEST_ACTORS))
+SPLITS = ("validation", "test")
 
 _dataset: Dataset
 _epochs: Synchronized[int]
@@ -35,12 +40,28 @@ class Job:
 
     seed: int
     fold: int
-    """0 to 4, or FINAL."""
+    """0 to 4."""
+    split: str
+    """Whom it answers for: `validation` or `test`; `final`: trained on every actor, to be shipped."""
 
     @property
     def name(self) -> str:
         """Stem of its files."""
-        return f"seed{self.seed}-{'final' if self.fold == FINAL else f'fold{self.fold}'}"
+        return f"seed{self.seed}-final" if self.split == "final" else f"seed{self.seed}-fold{self.fold}-{self.split}"
+
+    @property
+    def answers_for(self) -> tuple[int, ...]:
+        """Actors on whom it is measured."""
+        return {"validation": VALIDATION_ACTORS[self.fold], "test": TEST_ACTORS[self.fold], "final": ()}[self.split]
+
+    @property
+    def may_not_hear(self) -> tuple[int, ...]:
+        """Actors it is not trained on."""
+        return () if self.split == "final" else (*self.answers_for, *TEST_ACTORS[self.fold])
+
+
+FINAL = Job(0, 0, "final")
+"""The network that is shipped."""
 
 
 def open_run(folder: Path, settings: dict[str, Any]) -> None:
@@ -93,23 +114,18 @@ def _train(job: Job, config: FitConfig, folder: Path) -> None:
     import torch
 
     began = time.perf_counter()
-    test = set(TEST_ACTORS[job.fold]) if job.fold != FINAL else set()
-    validation = set(VALIDATION_ACTORS[job.fold]) if job.fold != FINAL else set()
     examples = [
         Example(versions, recording.emotion)
         for recording, versions in zip(_dataset.recordings, _dataset.frames, strict=True)
-        if recording.actor not in test | validation and versions
+        if recording.actor not in job.may_not_hear and versions
     ]
     network = fit(examples, config, job.seed, _count_epoch)
     torch.save(network.state_dict(), folder / f"{job.name}.partial")
     (folder / f"{job.name}.partial").replace(folder / f"{job.name}.pt")
-    arrays: dict[str, np.ndarray] = {}
-    for split, actors in (("test", test), ("validation", validation)):
-        index = [i for i in range(len(_dataset.recordings)) if _heard(i) and _dataset.recordings[i].actor in actors]
-        arrays[f"{split}_index"] = np.array(index, dtype=np.int64)
-        arrays[f"{split}_logits"] = predict(network, [_dataset.frames[i][0] for i in index])
+    index = [i for i, row in enumerate(_dataset.recordings) if _heard(i) and row.actor in job.answers_for]
+    logits = predict(network, [_dataset.frames[i][0] for i in index])
     partial_path = folder / f"{job.name}.partial.npz"
-    np.savez(partial_path, seconds=np.array(time.perf_counter() - began), **arrays)  # type: ignore[arg-type]  # names are not its options
+    np.savez(partial_path, index=np.array(index, dtype=np.int64), logits=logits, seconds=time.perf_counter() - began)
     partial_path.replace(folder / f"{job.name}.npz")
 
 
@@ -139,17 +155,17 @@ class Predictions:
 
 
 def pooled(folder: Path, seed: int, split: str) -> Predictions:
-    """Read one seed's predictions on the `test` or the `validation` actors of all five folds.
+    """Read one seed's answers for the `test` or the `validation` actors of all five folds.
 
     Raises:
         SerError: a fold has not been trained.
     """
     index, logits = [], []
-    for fold in range(len(TEST_ACTORS)):
-        path = folder / f"{Job(seed, fold).name}.npz"
+    for fold in FOLDS:
+        path = folder / f"{Job(seed, fold, split).name}.npz"
         if not path.exists():
             raise SerError(f"{path} is missing: run `ser-model train` with the same --output to finish the run")
         with np.load(path) as file:
-            index.append(file[f"{split}_index"])
-            logits.append(file[f"{split}_logits"])
+            index.append(file["index"])
+            logits.append(file["logits"])
     return Predictions(np.concatenate(index), np.concatenate(logits))

@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.nn.utils.rnn import pad_sequence
 
 from ser_model.features import HOP, LOG_ENERGY
+from ser_model.labels import LABELS
 from ser_model.training.architecture import VARIANTS, ResLstmSa
 from ser_model.types import SAMPLE_RATE, Frames
 
@@ -30,6 +31,8 @@ class FitConfig:
     """Added to the gradient (Adam's classic weight decay), which here does far better than decoupled decay."""
     dropout: float = 0.2
     label_smoothing: float = 0.1
+    balanced: bool = True
+    """Let every class count the same in the loss, as it does in UAR: RAVDESS has half as many neutral recordings."""
     clean_share: float = 0.2
     """Share of the examples taken from the recording itself, not from a variant."""
     level_db: float = 6.0
@@ -79,12 +82,12 @@ def fit(examples: Sequence[Example], config: FitConfig, seed: int, progress: Pro
     optimiser = torch.optim.Adam(network.parameters(), config.learning_rate, weight_decay=config.l2)
     steps = config.epochs * math.ceil(len(examples) / config.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    weight = class_weights(examples) if config.balanced else None
     network.train()
     for _ in range(config.epochs):
         for inputs, mask, targets in batches(examples, config, network.std.numpy(), rng):
-            loss = functional.cross_entropy(
-                network(inputs, mask).logits, targets, label_smoothing=config.label_smoothing
-            )
+            logits = network(inputs, mask).logits
+            loss = functional.cross_entropy(logits, targets, weight, label_smoothing=config.label_smoothing)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm)
@@ -92,6 +95,13 @@ def fit(examples: Sequence[Example], config: FitConfig, seed: int, progress: Pro
             schedule.step()
         progress()
     return network.eval()
+
+
+def class_weights(examples: Sequence[Example]) -> Tensor:
+    """Weights of the eight classes, inverse to how often they occur, 1 on average over the examples."""
+    counts = np.bincount([example.emotion for example in examples], minlength=len(LABELS))
+    weights = len(examples) / np.count_nonzero(counts) / np.maximum(counts, 1)
+    return torch.from_numpy(weights.astype(np.float32))
 
 
 def batches(
@@ -122,7 +132,7 @@ def draw(example: Example, config: FitConfig, std: npt.NDArray[np.float32], rng:
     shift = config.offset * std * rng.standard_normal(frames.shape[1])
     shift[LOG_ENERGY] = rng.uniform(-config.level_db, config.level_db) * math.log(10) / 10
     noise = config.jitter * std * rng.standard_normal(frames.shape)
-    return (frames + shift + noise).astype(np.float32)
+    return np.asarray(frames + shift + noise, dtype=np.float32)
 
 
 def change_tempo(frames: Frames, factor: float) -> Frames:
@@ -132,7 +142,7 @@ def change_tempo(frames: Frames, factor: float) -> Frames:
     below = np.minimum(position.astype(np.int64), len(frames) - 2) if len(frames) > 1 else np.zeros(count, np.int64)
     weight = (position - below)[:, None]
     above = np.minimum(below + 1, len(frames) - 1)
-    return (frames[below] * (1 - weight) + frames[above] * weight).astype(np.float32)
+    return np.asarray(frames[below] * (1 - weight) + frames[above] * weight, dtype=np.float32)
 
 
 def crop(frames: Frames, config: FitConfig, rng: np.random.Generator) -> Frames:
