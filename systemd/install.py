@@ -122,9 +122,8 @@ def link_commands(place: Place) -> None:
 
 def report(place: Place, new_config: Path | None, started: bool) -> None:
     """Say what is where now, and what to type."""
-    print(
-        f"Installed: program {place.program}, units {place.units}, settings {place.config}, commands {place.commands}."
-    )
+    print(f"Installed: program in {place.program}, units in {place.units}, commands in {place.commands}.")
+    print(f"Settings:            {place.config}, then: {' '.join(place.systemctl)} reload ser-daemon")
     if new_config is not None:
         print(f"Your settings stay as they are; the new defaults are in {new_config}.")
     if started:

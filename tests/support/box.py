@@ -1,6 +1,7 @@
 """A machine to break: the real systemd as PID 1 of namespaces of its own, over a copy of this system's files.
 
-Everything that is written there goes to memory and is gone with the box. Needs root, overlayfs and cgroup v2.
+Everything that is written there goes to memory and is gone with the box; `/changed` shows it. Needs root,
+overlayfs and cgroup v2.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ mount -t tmpfs -o size=3g box /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
 mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
 root=/mnt/root
-mkdir -p "$root$1"
+mkdir -p "$root$1" $root/changed
+mount --bind /mnt/upper $root/changed
 mount --bind "$1" "$root$1"
 mount -o remount,bind,ro "$root$1"
 mount -t proc proc $root/proc
@@ -58,7 +60,7 @@ def unfit() -> str | None:
     """Say why no box can be made here; None: it can."""
     if os.geteuid() != 0:
         return "booting a systemd needs root"
-    for tool in ("unshare", "nsenter", "pivot_root", "runuser"):
+    for tool in ("unshare", "nsenter", "pivot_root", "runuser", "setpriv"):
         if shutil.which(tool) is None:
             return f"there is no {tool} here"
     if not SYSTEMD.exists():
@@ -95,7 +97,7 @@ class Box:
             share: a folder that can be read inside, even where it lies on another file system.
         """
         self._group = _cgroup()
-        enter = f'echo $$ >"{self._group}/cgroup.procs"; exec unshare "$@"'
+        enter = f'echo $$ >"{self._group}/cgroup.procs"; exec setpriv --pdeathsig=KILL unshare "$@"'
         spaces = ["--pid", "--fork", "--mount", "--uts", "--ipc", "--cgroup", "--kill-child=SIGKILL"]
         inside = ["sh", "-c", _SETUP, "box", str(share), prepare]
         self._process = subprocess.Popen(
@@ -103,13 +105,14 @@ class Box:
         )
         self._init = 0
 
-    def wait_prepared(self, seconds: float = 300) -> None:
+    def wait_prepared(self, seconds: float = 600) -> None:
         """Wait for the end of the preparation.
 
         Raises:
             BoxError: it failed; with what it printed
         """
         deadline = time.monotonic() + seconds
+        root = Path("/nonexistent")
         while time.monotonic() < deadline and self._process.poll() is None:
             self._init = self._init or self._find_init()
             # Its root is the new one once it has pivoted; before that there is no such file.
@@ -119,7 +122,8 @@ class Box:
                     raise BoxError((root / "prepared.log").read_text())
                 return
             time.sleep(0.1)
-        raise BoxError("The box was not ready in time.")
+        log = root / "prepared.log"
+        raise BoxError(f"The box was not ready in time:\n{log.read_text() if log.exists() else ''}")
 
     def boot(self, seconds: float = 60) -> None:
         """Let systemd take over and wait until it has started everything."""

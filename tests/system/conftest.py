@@ -21,14 +21,7 @@ _FILES = (
     "Makefile .ci systemd model/ser_model daemon/ser_daemon calibration/ser_calibration docs/service.md config.yaml "
     "pyproject.toml README.md LICENSE"
 )
-LIST = (
-    "find / -xdev \\( -path /proc -o -path /usr/src -o -path /var/log -o -path {} \\) -prune -o "
-    "\\( -name 'ser-*' -o -name '*ser-daemon*' \\) -print"
-)
-"""Command that lists what may be the service's, beside its source."""
-
 _PREPARE = f"""
-{LIST.format(ROOT)} | sort >/before
 mkdir -p /usr/src/ser-daemon
 cd {ROOT}
 cp -r --parents {_FILES} /usr/src/ser-daemon
