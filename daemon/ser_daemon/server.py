@@ -19,6 +19,9 @@ __all__ = ["ControlHandler", "Server", "Status"]
 MAX_CLIENTS = 256
 """Clients per socket; each costs a descriptor, and systemd's default allows 1024 of those."""
 
+ACCEPTED_AT_ONCE = 4
+"""Connections accepted in one turn of the loop, so that a crowd which comes at once delays nobody's events."""
+
 
 class Server:
     """Serves a publisher's events, and requests, on Unix sockets."""
@@ -129,4 +132,7 @@ class Server:
         # From 3.13 on asyncio would remove the file itself: also one that belongs to systemd.
         keep_file: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
         loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_unix_server(connect, sock=listener.sock, backlog=BACKLOG, **keep_file))
+        server = await loop.create_unix_server(connect, sock=listener.sock, backlog=ACCEPTED_AT_ONCE, **keep_file)
+        self._servers.append(server)
+        # asyncio takes its argument for both: how many the kernel keeps waiting, and how many it accepts in one go.
+        listener.sock.listen(BACKLOG)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -173,6 +174,12 @@ def sound_server() -> PulseAudio:
     if (reason := missing()) is not None:
         raise Unavailable(reason)
     return PulseAudio()
+
+
+def play_evenly(pulse: PulseAudio, path: Path, sink: str = "mic") -> subprocess.Popen[bytes]:
+    """Play with a buffer that a busy machine does not let run dry: a gap in the playing would make the truth untrue."""
+    command = ["paplay", f"--device={sink}", "--latency-msec=2000", str(path)]
+    return subprocess.Popen(command, env=pulse.environment, stdin=subprocess.DEVNULL)
 
 
 def speech() -> npt.NDArray[np.int16]:

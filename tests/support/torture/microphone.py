@@ -10,7 +10,18 @@ import numpy as np
 
 from support.daemon import Daemon
 from support.pulse import PulseAudio
-from support.torture.measure import Check, Listener, eventually, facts, now, room, sound_server, speech, write
+from support.torture.measure import (
+    Check,
+    Listener,
+    eventually,
+    facts,
+    now,
+    play_evenly,
+    room,
+    sound_server,
+    speech,
+    write,
+)
 
 GONE, BACK = 2.0, 2.0
 """Seconds in which subscribers are to know that the microphone is gone, and in which it is heard again."""
@@ -248,7 +259,7 @@ def formats(quick: bool) -> list[Check]:
                 listener = Listener(daemon)
                 listener.listening()
                 # A room before: what comes straight out of digital silence can be taken for a sound.
-                player = pulse.play(write(pulse.folder, room(2.0), speech(), room(0.3)))
+                player = play_evenly(pulse, write(pulse.folder, room(2.0), speech(), room(0.3)))
                 final = listener.find(lambda line: bool(line["data"].get("final")) and line["data"]["voiced_ms"] > 500)
                 spoken = final[1]["data"]["end"] - final[1]["data"]["start"]
                 player.wait(20)

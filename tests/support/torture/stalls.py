@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import time
 
 import numpy as np
 
 from support.daemon import Subscriber
-from support.torture.measure import HOP, Check, now, room, speech, write
+from support.torture.measure import HOP, Check, now, play_evenly, room, speech, write
 from support.torture.microphone import Scene, pid_of_server
 
 GAP = 0.050
@@ -65,9 +64,7 @@ def daemon_stopped(quick: bool) -> list[Check]:
         pause = 8.0
         between = (len(speech()) / 16_000 + pause) * 1000
         path = write(scene.pulse.folder, speech(), room(pause), speech(), room(1.0))
-        # A buffer that a busy machine does not let run dry: a gap in the playing would make the truth untrue.
-        command = ["paplay", "--device=mic", "--latency-msec=2000", str(path)]
-        player = subprocess.Popen(command, env=scene.pulse.environment, stdin=subprocess.DEVNULL)
+        player = play_evenly(scene.pulse, path)
         first = scene.listener.find("voice-started", place)[1]["data"]["timestamp"]
         scene.listener.wait("voice-stopped", place)
         checks = _stall(scene, scene.daemon.process.pid)
