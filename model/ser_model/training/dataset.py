@@ -8,6 +8,7 @@ import os
 import zipfile
 from dataclasses import asdict, dataclass
 from functools import partial
+from inspect import getsource
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,14 +16,20 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
+from ser_model import features, gate, levels, vad
 from ser_model.audio_file import read_audio
 from ser_model.config import GateConfig
 from ser_model.errors import SerError
 from ser_model.features import RECIPE, compute_features
 from ser_model.gate import Gate
+from ser_model.training import augment as augmentation
+from ser_model.training import noises
 from ser_model.training.augment import AugmentConfig, Surroundings, augment
 from ser_model.training.corpus import Corpus, Recording
 from ser_model.types import SAMPLE_RATE, Block, Frames, Samples, SpeechAudio, SpeechStarted
+
+_MADE_BY = (augmentation, features, gate, levels, noises, vad)
+"""Modules on whose code the frames depend: frames of an older gate are not taken from the cache."""
 
 _SILENCE = SAMPLE_RATE
 """Room before and after a recording, so that the gate opens and closes by itself."""
@@ -48,8 +55,8 @@ def cut(samples: Samples, config: GateConfig) -> tuple[Samples, int]:
     rng = np.random.default_rng(len(samples))
     room = [rng.normal(0, quiet / 1.3, _SILENCE).astype(np.int16) for _ in range(2)]
     whole = np.concatenate((room[0], samples, room[1]))
-    gate = Gate(config)
-    events = gate.push(Block(whole, 0)) + gate.finish()
+    opened = Gate(config)
+    events = opened.push(Block(whole, 0)) + opened.finish()
     audio = [event for event in events if isinstance(event, SpeechAudio)]
     found = sum(isinstance(event, SpeechStarted) for event in events)
     if not audio:
@@ -66,11 +73,11 @@ def versions(
     out = [compute_features(clean)] if found else []
     rng = np.random.default_rng([seed, *recording.name.encode()])
     for _ in range(count):
-        gate = GateConfig(
+        settings = GateConfig(
             pre_roll_ms=int(rng.integers(*config.pre_roll_ms)),
             hangover_ms=int(rng.integers(*config.hangover_ms)),
         )
-        speech, number = cut(augment(samples, config, surroundings, rng), gate)
+        speech, number = cut(augment(samples, config, surroundings, rng), settings)
         if number:
             out.append(compute_features(speech))
     return out, found
@@ -107,6 +114,7 @@ def build(
             asdict(config),
             asdict(GateConfig()),
             RECIPE,
+            [getsource(module) for module in _MADE_BY],
         ]
     )
     path = cache / f"frames-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
