@@ -61,7 +61,7 @@ def daemon_stopped(quick: bool) -> list[Check]:
         scene.listener.listening()
         time.sleep(1.0)
         place = scene.listener.mark()
-        pause = 8.0
+        pause = 6.5
         between = (len(speech()) / 16_000 + pause) * 1000
         path = write(scene.pulse.folder, speech(), room(pause), speech(), room(1.0))
         player = play_evenly(scene.pulse, path)
