@@ -67,6 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         "that the gate misses or splits count as errors. Writes RUN/evaluation.json too.",
     )
     evaluate.add_argument("run", type=Path, metavar="RUN", help="the --output of `ser-model train`")
+    evaluate.add_argument(
+        "--data", type=Path, metavar="DIR", help="cut these recordings with today's gate, and answer anew"
+    )
     export = commands.add_parser(
         "export",
         help="write the final network as ONNX",
@@ -89,6 +92,8 @@ def _run(arguments: argparse.Namespace) -> int:
         if arguments.command == "train":
             commands.train(arguments)
         elif arguments.command == "evaluate":
+            if arguments.data is not None:
+                commands.gate_again(arguments.run, arguments.data)
             commands.evaluate(arguments.run)
         else:
             commands.export_run(arguments.run, arguments.output)

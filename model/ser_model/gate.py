@@ -32,9 +32,10 @@ def to_samples(ms: int) -> int:
     return ms * SAMPLE_RATE // 1000
 
 
-_WARM_UP_FRAMES = 8
-"""Quiet frames that a detector hears again when a sound ends a silence. In silence itself it is not run: what is
-not above the noise floor is not speech, and the detector is most of the gate's cost."""
+_WARM_UP_FRAMES = 64
+"""Quiet frames that a detector hears late, when a sound ends a silence. In silence itself it is not run: what is not
+above the noise floor is not speech, and the detector is most of the gate's cost. Two seconds: with a quarter of
+that, Silero takes every chord of soft music for the beginning of speech."""
 
 _REACH = 6400
 """Samples by which the loud part of an utterance may extend beyond its voiced frames: detectors lag, and

@@ -69,6 +69,10 @@ def test_train_evaluate_export_and_load(corpus: Path, tmp_path: Path, capsys: py
     again = {path: path.stat().st_mtime_ns for path in run.glob("*.npz")}
     assert [path.name for path in times if again[path] != times[path]] == ["seed0-fold3-test.npz"]
 
+    before = json.loads((run / "evaluation.json").read_text())
+    assert main(["evaluate", str(run), "--data", str(corpus)]) == 0
+    assert json.loads((run / "evaluation.json").read_text()) == before
+
     assert main(["export", str(run)]) == 2
     assert "--final" in capsys.readouterr().err
     assert main([*train, "--allow-missing", "--final"]) == 0

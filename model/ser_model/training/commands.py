@@ -14,7 +14,7 @@ from rich.table import Table
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
 from ser_model.training.corpus import NEVER_VALIDATING, Corpus, find_recordings
-from ser_model.training.crossval import FINAL, FOLDS, SPLITS, Job, Predictions, open_run, pooled, run
+from ser_model.training.crossval import FINAL, FOLDS, SPLITS, Job, Predictions, answer_again, open_run, pooled, run
 from ser_model.training.dataset import build
 from ser_model.training.fit import FitConfig
 from ser_model.training.scores import (
@@ -68,6 +68,18 @@ def train(arguments: argparse.Namespace) -> None:
     run(dataset, config, jobs, arguments.output, arguments.workers)
     if not arguments.final:
         evaluate(arguments.output)
+
+
+def gate_again(folder: Path, data: Path) -> None:
+    """Answer anew for the clean recordings as today's gate cuts them, with the networks of the run."""
+    names, _, _ = _recordings(folder)
+    corpus = find_recordings(data)
+    if [recording.name for recording in corpus.recordings] != names:
+        raise SerError(f"{data}: expected the {len(names)} recordings that {folder} was trained on, found others")
+    dataset = build(corpus, variants=0, noise=None, rooms=None, cache=folder.parent / "cache")
+    variant = json.loads((folder / "settings.json").read_text())["fit"]["variant"]
+    jobs = [Job(seed, fold, split) for seed in _seeds(folder) for split in SPLITS for fold in FOLDS]
+    answer_again(dataset, variant, jobs, folder)
 
 
 def _corpus(root: Path, allow_missing: bool) -> Corpus:

@@ -22,6 +22,7 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ser_model.errors import SerError
+from ser_model.training.architecture import VARIANTS, ResLstmSa
 from ser_model.training.corpus import TEST_ACTORS, VALIDATION_ACTORS
 from ser_model.training.dataset import Dataset
 from ser_model.training.fit import Example, FitConfig, fit, predict
@@ -122,15 +123,30 @@ def _train(job: Job, config: FitConfig, folder: Path) -> None:
     network = fit(examples, config, job.seed, _count_epoch)
     torch.save(network.state_dict(), folder / f"{job.name}.partial")
     (folder / f"{job.name}.partial").replace(folder / f"{job.name}.pt")
-    index = [i for i, row in enumerate(_dataset.recordings) if _heard(i) and row.actor in job.answers_for]
-    logits = predict(network, [_dataset.frames[i][0] for i in index])
-    partial_path = folder / f"{job.name}.partial.npz"
-    np.savez(partial_path, index=np.array(index, dtype=np.int64), logits=logits, seconds=time.perf_counter() - began)
-    partial_path.replace(folder / f"{job.name}.npz")
+    _answer(network, job, _dataset, folder, time.perf_counter() - began)
 
 
-def _heard(index: int) -> bool:
-    return int(_dataset.utterances[index]) == 1
+def _answer(network: ResLstmSa, job: Job, dataset: Dataset, folder: Path, seconds: float) -> None:
+    """Write what a network says about the actors it answers for."""
+    heard = dataset.utterances == 1
+    index = [i for i, row in enumerate(dataset.recordings) if heard[i] and row.actor in job.answers_for]
+    logits = predict(network, [dataset.frames[i][0] for i in index])
+    path = folder / f"{job.name}.npz"
+    partial_path = path.with_suffix(".partial.npz")
+    np.savez(partial_path, index=np.array(index, dtype=np.int64), logits=logits, seconds=seconds)
+    partial_path.replace(path)
+
+
+def answer_again(dataset: Dataset, variant: str, jobs: Sequence[Job], folder: Path) -> None:
+    """Let the trained networks answer for the recordings as the gate cuts them now."""
+    import torch
+
+    for job in jobs:
+        network = ResLstmSa(VARIANTS[variant])
+        network.load_state_dict(torch.load(folder / f"{job.name}.pt", weights_only=True))
+        with np.load(folder / f"{job.name}.npz") as file:
+            seconds = float(file["seconds"])
+        _answer(network, job, dataset, folder, seconds)
 
 
 def _count_epoch() -> None:
