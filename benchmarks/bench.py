@@ -90,11 +90,14 @@ class Daemon:
             stdout=subprocess.DEVNULL,
             stderr=self._log,
         )
-        self.events = self._connect(begun + START_LIMIT)
+        connection = self._connect(begun + START_LIMIT)
+        self.events = connection.makefile("rb")
         self.events.readline()
+        # From here on nothing may come for as long as there is silence.
+        connection.settimeout(None)
         self.ready_seconds = time.monotonic() - begun
 
-    def _connect(self, deadline: float) -> BinaryIO:
+    def _connect(self, deadline: float) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(START_LIMIT)
         while True:
@@ -106,7 +109,7 @@ class Daemon:
                     raise SystemExit(f"bench: ser-daemon did not start: {self._log.read().strip()}") from None
                 time.sleep(0.001)
             else:
-                return connection.makefile("rb")
+                return connection
 
     def metrics(self) -> dict[str, float]:
         """What the daemon counts."""

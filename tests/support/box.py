@@ -25,16 +25,18 @@ mount -t tmpfs -o size=3g box /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
 mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
 root=/mnt/root
-mkdir -p "$root$1" $root/changed
+mkdir -p $root/changed
 mount --bind /mnt/upper $root/changed
-mount --bind "$1" "$root$1"
-mount -o remount,bind,ro "$root$1"
 mount -t proc proc $root/proc
 mount --rbind /dev $root/dev
 mount -t sysfs -o ro sysfs $root/sys
 mount -t cgroup2 cgroup2 $root/sys/fs/cgroup
 mount -t tmpfs -o mode=755 run $root/run
 mount -t tmpfs -o mode=1777 tmp $root/tmp
+# After these: it may lie below /tmp.
+mkdir -p "$root$1"
+mount --bind "$1" "$root$1"
+mount -o remount,bind,ro "$root$1"
 cd $root
 mkdir .outside
 pivot_root . .outside

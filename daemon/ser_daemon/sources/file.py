@@ -28,7 +28,6 @@ class FileSource:
         self.name = str(path)
         self._path = path
         self._channel = config.channel
-        self._seconds = config.read_ms / 1000
         self._block = max(1, config.read_ms * SAMPLE_RATE // 1000)
         self._realtime = config.pace == "realtime"
         self._reader: AudioFileReader | None = None
@@ -56,7 +55,7 @@ class FileSource:
         """
         if self._reader is None:
             raise SerError(f"{self.name} is not open.")
-        while len(self._ready) < self._block and (piece := self._reader.read(self._seconds)) is not None:
+        while len(self._ready) < self._block and (piece := self._reader.read()) is not None:
             self._ready.put(piece)
         samples = self._ready.take(self._block)
         if len(samples) == 0:
