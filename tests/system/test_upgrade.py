@@ -72,8 +72,8 @@ def test_removal_keeps_settings_and_purging_leaves_nothing(service: Machine) -> 
     assert service.box.path("/var/lib/private/ser-daemon/muted").exists()
     assert not service.box.path("/opt/ser-daemon").exists()
     service.make("uninstall-service", "PURGE=1")
-    # Of all that was written in the box, but for the source; what is only marked as removed is a device.
-    left = "find /changed /run /tmp -path /changed/usr/src -prune -o ! -type c "
+    # Of all that was written in the box, but for the sources; what is only marked as removed is a device.
+    left = f"find /changed /run /tmp \\( -path /changed/usr/src -o -path {ROOT} \\) -prune -o ! -type c "
     left += "\\( -name 'ser-*' -o -name '*ser-daemon*' \\) ! -name 'user-*' -print"
     assert service.box.run("sh", "-c", left).stdout == ""
     assert service.box.run("getent", "group", "ser", "ser-control", check=False).stdout == ""
