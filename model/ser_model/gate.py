@@ -146,7 +146,9 @@ class Gate:
         self.level_dbfs = dbfs(samples)
         self._floor.push(self.level_dbfs)
         factor = self._gain.push(self.level_dbfs, self._floor.dbfs)
-        heard = np.clip(samples * factor, -1.0, 1.0)
+        heard = samples * np.float32(factor)
+        np.minimum(heard, 1.0, out=heard)
+        np.maximum(heard, -1.0, out=heard)
         begun = self._open or self._onset is not None
         loud = self.level_dbfs > self._quiet_dbfs
         if not loud and not begun:

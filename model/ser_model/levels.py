@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -95,19 +96,46 @@ class LoudExtent:
     def __init__(self, block: int) -> None:
         self._block = block
         self._peak = SILENCE_DBFS
-        self.first: int | None = None
+        self._first: _Loud | None = None
+        self._last: _Loud | None = None
+
+    @property
+    def first(self) -> int | None:
         """Position of the first loud block, None as long as there is none."""
-        self.last = 0
-        """Position after the last loud block."""
+        return None if self._first is None else self._first.start + self._loud_blocks(self._first)[0] * self._block
+
+    @property
+    def last(self) -> int:
+        """Position after the last loud block, 0 as long as there is none."""
+        if self._last is None:
+            return 0
+        return self._last.start + (self._loud_blocks(self._last)[-1] + 1) * self._block
 
     def push(self, samples: Samples, start: int, quiet_dbfs: float) -> None:
-        """Take the samples from position `start`; a level of `quiet_dbfs` or less is never loud."""
-        blocks = samples[: len(samples) - len(samples) % self._block].reshape(-1, self._block)
-        peaks = np.abs(blocks.astype(np.int32)).max(axis=1)
-        levels = 20.0 * np.log10(np.maximum(peaks, 0.5) / 32768.0)
-        self._peak = max(self._peak, float(levels.max(initial=SILENCE_DBFS)))
-        loud = np.flatnonzero(levels > max(self._peak - self._RANGE_DB, quiet_dbfs + self._CREST_DB))
-        if len(loud):
-            if self.first is None:
-                self.first = start + int(loud[0]) * self._block
-            self.last = start + int(loud[-1] + 1) * self._block
+        """Take the samples from position `start`; a level of `quiet_dbfs` or less is never loud.
+
+        Only notes which pieces hold something loud: where exactly is worked out when somebody asks.
+        """
+        samples = samples[: len(samples) - len(samples) % self._block]
+        level = _peak_dbfs(max(int(samples.max(initial=0)), -int(samples.min(initial=0))))
+        self._peak = max(self._peak, level)
+        threshold = max(self._peak - self._RANGE_DB, quiet_dbfs + self._CREST_DB)
+        if level > threshold:
+            self._last = _Loud(samples, start, threshold)
+            self._first = self._first or self._last
+
+    def _loud_blocks(self, loud: _Loud) -> list[int]:
+        peaks = np.abs(loud.samples.astype(np.int32)).reshape(-1, self._block).max(axis=1)
+        return [index for index, peak in enumerate(peaks) if _peak_dbfs(int(peak)) > loud.threshold]
+
+
+class _Loud(NamedTuple):
+    """A piece of an utterance that holds something loud."""
+
+    samples: Samples
+    start: int
+    threshold: float
+
+
+def _peak_dbfs(peak: int) -> float:
+    return 20.0 * math.log10(max(peak, 0.5) / 32768.0)
