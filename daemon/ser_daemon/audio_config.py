@@ -21,9 +21,9 @@ class AudioConfig:
     """Channel to listen to, from 1; None: the mean of all channels."""
     latency_ms: int = 200
     """Buffer that is asked of the sound system: how late a read may come round without losing samples."""
-    read_ms: int = 96
+    read_ms: int = 160
     """Audio that one read gives. A multiple of the detector's 32 ms: else the last samples of a read wait for the next
-    one before they are judged."""
+    one before they are judged. More at once costs less: the detector finds its weights in the cache."""
     pace: str = "realtime"
     """How fast a file is read: `realtime` or `fast` (as fast as it goes)."""
     raw_rate: int | None = None

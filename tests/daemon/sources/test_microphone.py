@@ -149,7 +149,7 @@ def test_what_is_played_is_heard(pulse: PulseAudio, tmp_path: Path, tone: Path, 
     assert hertz == pytest.approx(440, abs=2)
     assert rms == pytest.approx(0.5 / np.sqrt(2) * 32_768, rel=0.02)
     assert closed["overflows"] == 0
-    assert np.mean(closed["steps"]) == pytest.approx(0.1, abs=0.03)
+    assert np.mean(closed["steps"]) == pytest.approx(0.16, abs=0.03)
 
 
 def test_an_unplugged_microphone_is_lost_and_found_again(pulse: PulseAudio, tmp_path: Path, tone: Path) -> None:

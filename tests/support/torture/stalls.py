@@ -21,7 +21,7 @@ STALL = 2.0
 def _offset(control: Subscriber, seconds: float) -> float:
     """How far the sample clock is ahead of the boot clock, but for a constant, as the most punctual block tells it.
 
-    Blocks come every 96 ms, so what one request sees is late by up to that; the best of many is not.
+    Blocks come every 160 ms, so what one request sees is late by up to that; the best of many is not.
     """
     best, end = -np.inf, time.monotonic() + seconds
     while time.monotonic() < end:
