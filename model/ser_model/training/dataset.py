@@ -107,29 +107,36 @@ def build(
         workers: processes; None: one per core.
     """
     config = config or AugmentConfig()
-    key = json.dumps(
-        [
-            [recording.name for recording in corpus.recordings],
-            [variants, str(noise), str(rooms), seed],
-            asdict(config),
-            asdict(GateConfig()),
-            RECIPE,
-            [getsource(module) for module in _MADE_BY],
-        ]
-    )
-    path = cache / f"frames-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+    path = cache_path(cache, corpus, [variants, str(noise), str(rooms), seed], asdict(config))
     if not path.exists():
         surroundings = Surroundings.load(noise, rooms)
         work = partial(versions, seed=seed, count=variants, config=config, surroundings=surroundings)
         with get_context("spawn").Pool(workers or os.cpu_count()) as pool:
             steps = pool.imap(work, corpus.recordings, chunksize=4)
             rows = list(track(steps, "gate and features", len(corpus.recordings)))
-        _save(path, rows)
-    return _load(path, corpus)
+        save(path, rows)
+    return load(path, corpus)
 
 
-def _save(path: Path, rows: list[tuple[list[Frames], int]]) -> None:
-    """Write under another name first: a file that is there is whole."""
+def cache_path(cache: Path, corpus: Corpus, *depends: object) -> Path:
+    """File for the frames of a corpus, named after the gate, the features and whatever else they depend on."""
+    key = json.dumps(
+        [
+            [recording.name for recording in corpus.recordings],
+            *depends,
+            asdict(GateConfig()),
+            RECIPE,
+            [getsource(module) for module in _MADE_BY],
+        ]
+    )
+    return cache / f"frames-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+
+
+def save(path: Path, rows: list[tuple[list[Frames], int]]) -> None:
+    """Keep each recording's versions and its number of utterances.
+
+    Written under another name first: a file that is there is whole.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     flat = [frames for versions, _ in rows for frames in versions]
     partial_path = path.with_suffix(".partial.npz")
@@ -143,7 +150,12 @@ def _save(path: Path, rows: list[tuple[list[Frames], int]]) -> None:
     partial_path.replace(path)
 
 
-def _load(path: Path, corpus: Corpus) -> Dataset:
+def load(path: Path, corpus: Corpus) -> Dataset:
+    """Read what `save` wrote.
+
+    Raises:
+        SerError: the file is damaged; it is removed.
+    """
     try:
         with np.load(path) as file:
             pieces = np.split(file["frames"], np.cumsum(file["lengths"])[:-1])
