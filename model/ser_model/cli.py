@@ -51,6 +51,18 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--workers", type=_count, metavar="N", help="processes (default: one per core)")
 
 
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "report",
+        help="draw a run as a page to read in a browser",
+        description="Write DIR/index.html: figures and pictures of a run, explained, in one file that loads nothing "
+        "from elsewhere; and the pictures as PNG beside it.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="the --output of `ser-model train`")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the recordings it was trained on")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="default: RUN/report")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ser-model",
@@ -78,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.add_argument("run", type=Path, metavar="RUN", help="the --output of `ser-model train --final`")
     export.add_argument("--output", type=Path, metavar="STEM", help="default: RUN/reslstm-sa-VARIANT")
+    _add_report(commands)
     return parser
 
 
@@ -95,6 +108,8 @@ def _run(arguments: argparse.Namespace) -> int:
             if arguments.data is not None:
                 commands.gate_again(arguments.run, arguments.data)
             commands.evaluate(arguments.run)
+        elif arguments.command == "report":
+            _report(arguments)
         else:
             commands.export_run(arguments.run, arguments.output)
     except OSError as error:
@@ -102,6 +117,15 @@ def _run(arguments: argparse.Namespace) -> int:
             raise
         raise SerError(f"{error.filename}: {error.strerror}") from error
     return 0
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    if find_spec("matplotlib") is None:
+        raise SerError("matplotlib is not installed: pip install 'ser-daemon[train]'")
+    with console.uninterrupted():
+        from ser_model.training.report import report
+
+    print(report(arguments.run, arguments.data, arguments.output))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
