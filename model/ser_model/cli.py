@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from ser_model import console
+from ser_model import console, measure_cli
 from ser_model.errors import SerError
 
 _EXAMPLES = """\
 examples:
   ser-model train --data ravdess --output runs/first --seeds 5 --noise noise --rooms rooms
   ser-model evaluate runs/first
+  ser-model robustness runs/first --data ravdess --noise noise --rooms rooms
+  ser-model windows runs/first --data ravdess
   ser-model train --data ravdess --output runs/first --noise noise --rooms rooms --final
   ser-model export runs/first --output runs/first/reslstm-sa-h64
 
@@ -90,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.add_argument("run", type=Path, metavar="RUN", help="the --output of `ser-model train --final`")
     export.add_argument("--output", type=Path, metavar="STEM", help="default: RUN/reslstm-sa-VARIANT")
+    measure_cli.add_parsers(commands, _count)
     _add_report(commands)
     return parser
 
@@ -110,6 +113,8 @@ def _run(arguments: argparse.Namespace) -> int:
             commands.evaluate(arguments.run)
         elif arguments.command == "report":
             _report(arguments)
+        elif arguments.command in measure_cli.ACTIONS:
+            measure_cli.ACTIONS[arguments.command](arguments)
         else:
             commands.export_run(arguments.run, arguments.output)
     except OSError as error:

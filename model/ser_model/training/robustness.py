@@ -1,0 +1,146 @@
+"""How much of the accuracy is left under conditions that training never heard, through the gate."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from inspect import getsource
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from ser_model.audio_file import read_audio
+from ser_model.config import GateConfig
+from ser_model.console import uninterrupted
+from ser_model.features import compute_features
+from ser_model.training import conditions as made_by
+from ser_model.training.augment import Surroundings
+from ser_model.training.conditions import CLEAN, CONDITIONS, Condition, apply, load_held_out
+from ser_model.training.corpus import Corpus, Recording
+from ser_model.training.dataset import Dataset, build, cache_path, cut, load, save
+from ser_model.training.fit import predict
+from ser_model.training.run_folder import Figures, RunFolder, figures, shown, write_json
+from ser_model.training.scores import MISSED, Classes
+from ser_model.types import Frames
+
+_held_out: Surroundings
+
+
+def robustness(
+    folder: Path,
+    data: Path,
+    *,
+    noise: Path | None,
+    rooms: Path | None,
+    seeds: int | None = None,
+    workers: int | None = None,
+) -> None:
+    """Print how a run's test networks fare under every condition, and write RUN/robustness.json.
+
+    Args:
+        folder: the run.
+        data: its recordings.
+        noise: folder of noises, of which those kept from training are used; None: no noise is measured.
+        rooms: the same of room responses.
+        seeds: measure only the first so many; None: all.
+        workers: processes; None: one per core.
+
+    Raises:
+        SerError: a folder isn't what is expected.
+    """
+    run = RunFolder.open(folder, seeds)
+    corpus = run.corpus(data)
+    held_out = load_held_out(noise, rooms)
+    wanted = [
+        condition
+        for condition in CONDITIONS
+        if (held_out.noises or condition.snr_db is None) and (held_out.rooms or not condition.room)
+    ]
+    cache = folder.parent / "cache"
+    heard = {CLEAN: build(corpus, variants=0, noise=None, rooms=None, cache=cache, workers=workers)}
+    for condition in wanted:
+        path = cache_path(cache, corpus, getsource(made_by), asdict(condition), str(noise), str(rooms))
+        if not path.exists():
+            hear(corpus, condition, held_out, path, workers)
+        heard[condition] = load(path, corpus)
+    result = score(run, heard)
+    write_json(folder / "robustness.json", result)
+    _print(result)
+    left_out = [condition.title for condition in CONDITIONS if condition not in wanted]
+    if left_out:
+        Console().print(f"Left out for want of --noise or --rooms: {'; '.join(left_out)}.")
+
+
+def hear(corpus: Corpus, condition: Condition, held_out: Surroundings, path: Path, workers: int | None) -> None:
+    """Put every recording under a condition, through the gate, and keep its frames at `path`."""
+    tasks = [(condition, recording) for recording in corpus.recordings]
+    # Ctrl-C is for the process that shows the bar; it ends the others.
+    with uninterrupted():
+        pool = get_context("spawn").Pool(workers or os.cpu_count(), _start_worker, (held_out,))
+    with pool:
+        save(path, list(track(pool.imap(_hear, tasks, chunksize=4), condition.title, len(tasks))))
+
+
+def _start_worker(held_out: Surroundings) -> None:
+    global _held_out
+    _held_out = held_out
+
+
+def _hear(task: tuple[Condition, Recording]) -> tuple[list[Frames], int]:
+    condition, recording = task
+    samples = apply(condition, read_audio(recording.path), _held_out, recording.name)
+    speech, found = cut(samples, GateConfig())
+    return [compute_features(speech)] if found else [], found
+
+
+def score(run: RunFolder, heard: dict[Condition, Dataset]) -> Figures:
+    """UAR under every condition, its loss against clean, and what the gate missed or split."""
+    predicted: dict[Condition, list[Classes]] = {condition: [] for condition in heard}
+    for seed in track(run.seeds, "networks"):
+        answers = _answer(run, seed, list(heard.values()))
+        for condition, classes in zip(heard, answers, strict=True):
+            predicted[condition].append(classes)
+    rows: Figures = {}
+    for condition, dataset in heard.items():
+        row = figures(run.emotions, run.actors, predicted[condition])
+        clean = rows.get(CLEAN.name, row)["uar"]["mean"]
+        rows[condition.name] = {
+            "title": condition.title,
+            **row,
+            "loss_points": 100 * (clean - row["uar"]["mean"]),
+            "missed": float(np.mean(dataset.utterances == 0)),
+            "split": float(np.mean(dataset.utterances > 1)),
+        }
+    return {"recordings": len(run.names), "seeds": list(run.seeds), "conditions": rows}
+
+
+def _answer(run: RunFolder, seed: int, datasets: Sequence[Dataset]) -> list[Classes]:
+    """Classes of all recordings in every dataset, MISSED where the gate didn't hear exactly one utterance."""
+    out = [np.full(len(run.names), MISSED, dtype=np.int64) for _ in datasets]
+    for network, index in run.judges(seed):
+        for dataset, classes in zip(datasets, out, strict=True):
+            whole = index[dataset.utterances[index] == 1]
+            classes[whole] = predict(network, [dataset.frames[at][0] for at in whole]).argmax(axis=1)
+    return out
+
+
+def _print(result: Figures) -> None:
+    table = Table(title=f"UAR, test actors of five folds, {len(result['seeds'])} seed(s); missed and split are errors")
+    table.add_column("condition")
+    for title in ("24 actors", "loss in points", "14 that never validate", "missed", "split"):
+        table.add_column(title, justify="right")
+    for row in result["conditions"].values():
+        table.add_row(
+            row["title"],
+            shown(row["uar"]),
+            f"{row['loss_points']:.1f}",
+            shown(row["uar_14_actors"]),
+            f"{row['missed']:.1%}",
+            f"{row['split']:.1%}",
+        )
+    Console().print(table)
