@@ -88,9 +88,13 @@ def _parser() -> argparse.ArgumentParser:
         "export",
         help="write the final network as ONNX",
         description="Write STEM.window.onnx and STEM.stream.onnx from the run's final network, with temperature "
-        "and threshold from its validation actors, and check both against PyTorch.",
+        "and threshold from its validation actors, and check both against PyTorch; STEM.sha256 holds their sums.",
     )
-    export.add_argument("run", type=Path, metavar="RUN", help="the --output of `ser-model train --final`")
+    what = export.add_mutually_exclusive_group(required=True)
+    what.add_argument("run", type=Path, nargs="?", metavar="RUN", help="the --output of `ser-model train --final`")
+    what.add_argument(
+        "--check", type=Path, metavar="FILE", help="write nothing: check either file of a pair, or both by their STEM"
+    )
     export.add_argument("--output", type=Path, metavar="STEM", help="default: RUN/reslstm-sa-VARIANT")
     measure_cli.add_parsers(commands, _count)
     _add_report(commands)
@@ -98,6 +102,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.command == "export" and arguments.check is not None:
+        from ser_model.verify import verify
+
+        return verify(arguments.check)
     for module in ("torch", "scipy", "onnx"):
         if find_spec(module) is None:
             raise SerError(f"{module} is not installed: pip install 'ser-daemon[train]'")

@@ -187,6 +187,7 @@ def export_run(folder: Path, stem: Path | None) -> None:
 
     from ser_model.training.architecture import VARIANTS, ResLstmSa
     from ser_model.training.export import export
+    from ser_model.verify import write_sums
 
     _, truth, _ = _recordings(folder)
     settings = json.loads((folder / "settings.json").read_text())
@@ -209,7 +210,9 @@ def export_run(folder: Path, stem: Path | None) -> None:
         training_data=TRAINING_DATA,
         licence=LICENCE,
     )
-    for path in paths:
+    sums = paths[0].with_name(f"{paths[0].name.removesuffix('.window.onnx')}.sha256")
+    write_sums(paths, sums)
+    for path in (*paths, sums):
         print(f"{path}  {path.stat().st_size} bytes")
     print(f"temperature {temperature:.3f}, unknown below {threshold:.3f}")
 
