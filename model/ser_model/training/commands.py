@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
-from ser_model.training.corpus import NEVER_VALIDATING, Corpus, find_recordings
+from ser_model.training.corpus import NEVER_VALIDATING, find_recordings, load_corpus
 from ser_model.training.crossval import FINAL, FOLDS, SPLITS, Job, Predictions, answer_again, open_run, pooled, run
 from ser_model.training.dataset import build
 from ser_model.training.fit import FitConfig
@@ -37,7 +37,7 @@ PRECISION = 0.75
 
 def train(arguments: argparse.Namespace) -> None:
     """Train what the command line asks for and is not there yet."""
-    corpus = _corpus(arguments.data, arguments.allow_missing)
+    corpus = load_corpus(arguments.data, allow_missing=arguments.allow_missing)
     options = {"variant": arguments.variant}
     if arguments.epochs is not None:
         options["epochs"] = arguments.epochs
@@ -80,17 +80,6 @@ def gate_again(folder: Path, data: Path) -> None:
     variant = json.loads((folder / "settings.json").read_text())["fit"]["variant"]
     jobs = [Job(seed, fold, split) for seed in _seeds(folder) for split in SPLITS for fold in FOLDS]
     answer_again(dataset, variant, jobs, folder)
-
-
-def _corpus(root: Path, allow_missing: bool) -> Corpus:
-    corpus = find_recordings(root)
-    if corpus.missing and not allow_missing:
-        actors = ", ".join(f"{actor:02d}" for actor in corpus.missing)
-        raise SerError(
-            f"{root}: {len(corpus.recordings)} of 1440 recordings are there, incomplete are the actors {actors}; "
-            "the five folds need all, --allow-missing goes on without"
-        )
-    return corpus
 
 
 def _folder(path: Path | None) -> Path | None:
