@@ -6,8 +6,6 @@ from pathlib import Path
 
 from rich.progress import track
 
-from ser_model.errors import SerError
-from ser_model.training.corpus import find_recordings
 from ser_model.training.dataset import build
 from ser_model.training.report_network import look
 from ser_model.training.report_page import compose
@@ -30,10 +28,7 @@ def report(folder: Path, data: Path, output: Path | None = None) -> Path:
         SerError: no finished run, or other recordings.
     """
     run = open_finished(folder)
-    corpus = find_recordings(data)
-    if [recording.name for recording in corpus.recordings] != run.names:
-        raise SerError(f"{data}: expected the {len(run.names)} recordings that {folder} was trained on, found others")
-    dataset = build(corpus, variants=0, noise=None, rooms=None, cache=folder.parent / "cache")
+    dataset = build(run.folder.corpus(data), variants=0, noise=None, rooms=None, cache=folder.parent / "cache")
     view = look(run, dataset)
     output = output or folder / "report"
     output.mkdir(parents=True, exist_ok=True)
@@ -45,6 +40,6 @@ def report(folder: Path, data: Path, output: Path | None = None) -> Path:
         else:
             path.write_bytes(picture.png)
     page = output / "index.html"
-    title = f"ResLSTM-SA {run.variant}: what it hears, and what it doesn't"
+    title = f"ResLSTM-SA {run.folder.variant}: what it hears, and what it doesn't"
     page.write_text(compose(title, headline(run, view.parameters), view.notes, pictures), encoding="utf-8")
     return page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -186,26 +186,42 @@ def draw_reliability(before: tuple[Floats, float], after: tuple[Floats, float], 
     return figure
 
 
-def draw_robustness(conditions: Sequence[Mapping[str, Any]]) -> Figure:
-    """UAR (with its deviation over the seeds) and share missed, condition by condition."""
-    figure = Figure(figsize=(8.6, 1.8 + 0.36 * len(conditions)))
+class Bar(NamedTuple):
+    """What is left under one condition."""
+
+    title: str
+    uar: float
+    std: float
+    """Standard deviation of `uar` over seeds."""
+    missed: float
+    """Share of the recordings missed or split."""
+
+
+def draw_robustness(bars: Sequence[Bar]) -> Figure:
+    """UAR and share missed, condition by condition; the first is what the others are compared with."""
+    figure = Figure(figsize=(8.6, 1.8 + 0.36 * len(bars)))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
-    places = np.arange(len(conditions))
-    score = np.array([float(row["uar"]) for row in conditions])
-    std = np.array([float(row.get("std") or 0) for row in conditions])
-    missed = np.array([float(row.get("missed") or 0) for row in conditions])
-    left.barh(places, score, xerr=std, color="#9ecae1", error_kw={"ecolor": "#08519c", "capsize": 3})
-    for place in places:
-        left.text(score[place] + std[place] + 0.012, place, f"{score[place]:.3f}", va="center", fontsize=10)
+    places = range(len(bars))
+    left.barh(
+        places,
+        [bar.uar for bar in bars],
+        xerr=[bar.std for bar in bars],
+        color="#9ecae1",
+        error_kw={"ecolor": "#08519c", "capsize": 3},
+    )
+    right.barh(places, [bar.missed for bar in bars], color="#CC79A7")
+    for place, bar in enumerate(bars):
+        left.text(bar.uar + bar.std + 0.012, place, f"{bar.uar:.3f}", va="center", fontsize=10)
+        right.text(bar.missed, place, f" {100 * bar.missed:.0f} %", va="center", fontsize=10)
+    left.axvline(bars[0].uar, color="#08519c", linestyle=":", label=f"{bars[0].title}")
     left.axvline(CHANCE, color="#D55E00", linestyle="--", label="guessing")
-    right.barh(places, missed, color="#CC79A7")
-    left.set_yticks(places, [str(row["name"]) for row in conditions])
+    left.set_yticks(places, [bar.title for bar in bars])
     left.invert_yaxis()
-    left.set(xlim=(0, max(0.75, float(score.max()) + 0.1)), xlabel="UAR, standard deviation over seeds")
-    left.set_title("Under other conditions")
-    right.set(xlim=(0, max(0.05, 1.15 * float(missed.max()))), xlabel="missed or split")
+    left.set(xlim=(0, max(bar.uar + bar.std for bar in bars) + 0.12), xlabel="UAR, ± standard deviation over seeds")
+    left.set_title("Accuracy under other conditions", pad=30)
+    left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, ncols=2)
+    right.set(xlim=(0, max(0.05, 1.35 * max(bar.missed for bar in bars))), xlabel="missed or split")
     right.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    left.legend(loc="lower center", bbox_to_anchor=(0.85, 1.0), frameon=False)
     return figure
 
 
@@ -231,5 +247,5 @@ def draw_sizes(parameters: int, uar: float, std: float, variant: str) -> Figure:
     axes.set_xscale("log")
     axes.set(xlim=(5e3, 1e9), ylim=(0, 1), xlabel="trainable parameters (logarithmic)", ylabel="UAR on RAVDESS")
     axes.set_title("Accuracy against size: published models and this run")
-    axes.legend(loc="lower right", frameon=False, ncols=2)
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.2), frameon=False)
     return figure

@@ -59,9 +59,10 @@ def draw_signal(samples: Samples, flow: Trace, title: str) -> Figure:
         )
         axes.set_title(name, loc="left", fontsize=11)
         axes.set_ylabel("cell")
-        figure.colorbar(image, ax=axes, label=unit, pad=0.01)
+        # Beside the picture, where the axis of the attention is above.
+        figure.colorbar(image, cax=axes.inset_axes((1.015, 0, 0.015, 1)), label=unit)
     rows[1].axhline(MFCC, color="black", linewidth=0.8)
-    rows[1].set_ylabel("feature")
+    rows[1].set_ylabel("")
     rows[1].set_yticks((MFCC / 2, (MFCC + flow.features.shape[1]) / 2), ("34 MFCC", "12 chroma"))
     rows[-1].set_xlabel("time (s)")
     rows[-1].set_xlim(0, max(end, len(samples) / SAMPLE_RATE))
@@ -100,7 +101,9 @@ def draw_spaces(spaces: Sequence[tuple[str, Floats]], truth: Classes, actors: Cl
                 *flat[chosen].T, s=34, c=colour, marker=marker, edgecolors="#333333", linewidths=0.4, label=label
             )
         agreement = nearest_agree(points, truth, actors)
-        axes.set_title(f"{title}\nnearest other speaker feels the same: {100 * agreement:.0f} %")
+        axes.set_title(
+            f"{title}\nnearest utterance of another speaker: same emotion in {100 * agreement:.0f} %", fontsize=11
+        )
         axes.set(xlabel=f"first axis ({100 * shares[0]:.0f} % of the variance)", xticks=[], yticks=[])
         axes.set_ylabel(f"second axis ({100 * shares[1]:.0f} %)")
     handles, labels = axes.get_legend_handles_labels()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -16,7 +15,7 @@ from ser_model.audio_file import read_audio
 from ser_model.config import GateConfig
 from ser_model.errors import SerError
 from ser_model.features import compute_features
-from ser_model.training.architecture import VARIANTS, ResLstmSa, count_parameters
+from ser_model.training.architecture import ResLstmSa, count_parameters
 from ser_model.training.corpus import Recording
 from ser_model.training.crossval import Job
 from ser_model.training.dataset import Dataset, cut
@@ -32,23 +31,6 @@ _ROUNDING: Final = 0.05
 """Largest difference between the logits of the run and today's."""
 
 Floats = npt.NDArray[np.float64]
-
-
-def load_network(path: Path, variant: str) -> ResLstmSa:
-    """Read a run's network, in evaluation mode.
-
-    Raises:
-        SerError: the file is missing, damaged, or of another size.
-    """
-    if not path.exists():
-        raise SerError(f"{path} is missing: run `ser-model train` with the same --output to finish the run")
-    network = ResLstmSa(VARIANTS[variant])
-    try:
-        network.load_state_dict(torch.load(path, weights_only=True))
-    # torch raises a dozen unrelated classes for a damaged file.
-    except Exception as error:
-        raise SerError(f"{path}: is damaged, or no {variant} network of this version; train the run again") from error
-    return network.eval()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +113,13 @@ def look(run: Run, dataset: Dataset) -> View:
         SerError: there is no such network, or no speech for it.
     """
     job = Job(run.seeds[0], _FOLD, "test")
-    network = load_network(run.folder / f"{job.name}.pt", run.variant)
+    network = run.folder.network(job.seed, job.fold)
     heard = dataset.utterances == 1
     index = [i for i, row in enumerate(dataset.recordings) if heard[i] and row.actor in job.answers_for]
     if not index:
-        raise SerError(f"{run.folder}: the gate finds no utterance of the actors {job.answers_for} in the recordings")
+        raise SerError(
+            f"{run.folder.path}: the gate finds no utterance of the actors {job.answers_for} in the recordings"
+        )
     frames = [dataset.frames[i][0] for i in index]
     logits, embeddings = embed(network, frames)
     probabilities = posterior(logits)
@@ -155,7 +139,7 @@ def look(run: Run, dataset: Dataset) -> View:
         raw=np.array([((one - mean) / std).mean(axis=0) for one in frames], dtype=np.float64),
         embeddings=embeddings,
         truth=truth,
-        actors=run.actors[index],
+        actors=run.folder.actors[index],
         notes=_compare(run, job, index, logits),
     )
 
@@ -170,7 +154,7 @@ def _typical(probabilities: Floats, truth: Classes) -> int:
 
 def _compare(run: Run, job: Job, index: list[int], logits: Floats) -> tuple[str, ...]:
     """A remark where today's gate and features lead to other answers than the run's."""
-    with np.load(run.folder / f"{job.name}.npz") as file:
+    with np.load(run.folder.path / f"{job.name}.npz") as file:
         then = dict(zip(file["index"].tolist(), file["logits"], strict=True))
     same = list(then) == index and bool(np.all(np.abs(np.array([then[i] for i in index]) - logits) < _ROUNDING))
     if same:

@@ -76,7 +76,7 @@ def _curves(run: Run) -> Picture:
     for split in SPLITS:
         for seed in run.seeds:
             for fold in FOLDS:
-                with np.load(run.folder / f"{Job(seed, fold, split).name}.npz") as file:
+                with np.load(run.folder.path / f"{Job(seed, fold, split).name}.npz") as file:
                     if "curve" in file and file["curve"].ndim == 2 and len(file["curve"]):
                         curves[split].append(np.asarray(file["curve"], dtype=np.float64))
     if not any(curves.values()):
@@ -117,8 +117,8 @@ def _spaces(view: View) -> Picture:
         f"{view.fold + 1}, whom this network has never heard; colour and shape tell the emotion. Left: the mean "
         "features that go in, in which emotions lie on top of each other. Right: the network's embedding, in which "
         "it should have moved equal emotions together. Both are flattened to the two directions in which the points "
-        "differ most (principal components), so some that look close may not be; the percentage above is measured "
-        "before flattening.",
+        "differ most (principal components), so some that look close may not be. The percentage above, measured before "
+        "flattening, says how often the most similar utterance of anybody else was acted with the same emotion.",
         partial(
             draw_spaces,
             (("mean raw features", view.raw), ("embeddings of the network", view.embeddings)),
@@ -155,22 +155,28 @@ def _reliability(run: Run) -> Picture:
 
 def _robustness(run: Run) -> Picture:
     name, title = "robustness", "In noise, rooms and on other microphones"
-    path = run.folder / "robustness.json"
+    path = run.folder.path / "robustness.json"
     if not path.exists():
         return _picture(name, title, "Robustness was not measured for this run: it has no robustness.json.", None)
     try:
-        conditions = json.loads(path.read_text())["conditions"]
-        if not conditions or not all(isinstance(row["uar"] + 0.5, float) and "name" in row for row in conditions):
-            raise ValueError("no conditions with a name and a uar")
-    except (ValueError, KeyError, TypeError) as error:
-        raise SerError(f"{path}: is damaged ({error}); measure it again, or remove it") from error
+        conditions = [
+            figures.Bar(
+                str(row["title"]),
+                float(row["uar"]["mean"]),
+                float(row["uar"]["std"]),
+                float(row["missed"]) + float(row["split"]),
+            )
+            for row in json.loads(path.read_text())["conditions"].values()
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SerError(f"{path}: is damaged ({error!r}); measure it again, or remove it") from error
     return _picture(
         name,
         title,
-        "Each bar is the accuracy on the same recordings of unheard speakers, changed as its name says: noise added "
-        "(the fewer decibels, the louder the noise), played in a room, made quieter. The closer a bar is to "
-        "the first one, the less the change matters; on the right, the share of recordings in which no utterance, or "
-        "more than one, was found, which count as errors.",
+        "Each bar is the accuracy on the same recordings of unheard speakers, changed as its name says: with noise "
+        "added (the fewer decibels, the louder the noise), played in a room, made softer. The closer a bar is to the "
+        "first one, the less the change matters. On the right is the share of recordings in which no utterance, or "
+        "more than one, was found; these count as errors on the left.",
         partial(figures.draw_robustness, conditions),
     )
 
@@ -184,5 +190,5 @@ def _sizes(run: Run, view: View) -> Picture:
         "the higher, the more it recognises. The published figures (arXiv 2606.03359) are from whole studio "
         "recordings, with settings chosen on the speakers they are measured on; the star is this run, which hears "
         "what the gate cuts out and chose its settings on other speakers, so it is held to a stricter standard.",
-        partial(figures.draw_sizes, view.parameters, float(np.mean(scores)), float(np.std(scores)), run.variant),
+        partial(figures.draw_sizes, view.parameters, float(np.mean(scores)), float(np.std(scores)), run.folder.variant),
     )
