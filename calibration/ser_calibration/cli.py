@@ -1,29 +1,32 @@
-"""`ser-calibrate`: measure a microphone and write its profile."""
+"""`ser-calibrate`: measure a microphone and write its profile; measure the way from microphone to answer."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 
 from ser_daemon.config import load_config
 from ser_daemon.paths import SYSTEM_CONFIG
 from ser_daemon.profiles import MicrophoneProfile, file_name, profile_folders, write_profile
 from ser_model import console
+from ser_model.errors import SerError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0 done, 2 could not be done, 130 interrupted."""
     return console.run(
-        "ser-calibrate", lambda: _mic(_parser().parse_args(arguments)), "interrupted, nothing was written"
+        "ser-calibrate", lambda: _run(_parser().parse_args(arguments)), "interrupted, nothing was written"
     )
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ser-calibrate", description="Measure a microphone for ser-daemon.")
+    parser = argparse.ArgumentParser(prog="ser-calibrate", description="Measure what ser-daemon hears.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     mic = commands.add_parser(
         "mic",
@@ -46,7 +49,38 @@ def _parser() -> argparse.ArgumentParser:
     place.add_argument(
         "--system", action="store_true", help=f"write it for the system service, below {SYSTEM_CONFIG.parent}"
     )
+    path = commands.add_parser(
+        "path",
+        help="measure what the way through sound server and daemon costs in accuracy",
+        description="Plays recordings in real time to daemons on virtual microphones (a PulseAudio of its own), and "
+        "compares their answers with those of the same networks on the files. Writes RUN/path.json too.",
+    )
+    path.add_argument("run", type=Path, metavar="RUN", help="the --output of ser-model train")
+    path.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of Actor_NN/*.{wav,flac}")
+    path.add_argument("--recordings", type=_count, default=120, metavar="N", help="how many to play (default: 120)")
     return parser
+
+
+def _count(text: str) -> int:
+    with contextlib.suppress(ValueError):
+        if (number := int(text)) >= 1:
+            return number
+    raise argparse.ArgumentTypeError(f"expected an integer from 1, got {text!r}")
+
+
+def _run(options: argparse.Namespace) -> int:
+    return _path(options) if options.command == "path" else _mic(options)
+
+
+def _path(options: argparse.Namespace) -> int:
+    for module in ("torch", "scipy", "onnx"):
+        if find_spec(module) is None:
+            raise SerError(f"{module} is not installed: pip install 'ser-daemon[train]'")
+    with console.uninterrupted():
+        from ser_calibration.path import measure_path
+
+    measure_path(options.run, options.data, options.recordings)
+    return 0
 
 
 def _mic(options: argparse.Namespace) -> int:

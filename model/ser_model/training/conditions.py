@@ -52,8 +52,8 @@ CONDITIONS: Final = (
     Condition(name="snr-5", title="noise, 5 dB SNR", snr_db=5),
     Condition(name="room", title="in a kitchen", room=True),
     Condition(name="quiet", title="20 dB softer", level_db=-20),
-    Condition(name="loud", title="10 dB louder, clipped", level_db=10),
-    Condition(name="telephone", title="telephone, 300-3400 Hz", telephone=True),
+    Condition(name="loud", title="10 dB louder", level_db=10),
+    Condition(name="telephone", title="telephone band", telephone=True),
 )
 
 

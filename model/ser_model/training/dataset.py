@@ -20,7 +20,7 @@ from ser_model import features, gate, levels, vad
 from ser_model.audio_file import read_audio
 from ser_model.config import GateConfig
 from ser_model.errors import SerError
-from ser_model.features import RECIPE, compute_features
+from ser_model.features import RECIPE, SIZE, compute_features
 from ser_model.gate import Gate
 from ser_model.training import augment as augmentation
 from ser_model.training import noises
@@ -142,7 +142,7 @@ def save(path: Path, rows: list[tuple[list[Frames], int]]) -> None:
     partial_path = path.with_suffix(".partial.npz")
     np.savez(
         partial_path,
-        frames=np.concatenate(flat),
+        frames=np.concatenate([np.zeros((0, SIZE), dtype=np.float32), *flat]),
         lengths=np.array([len(frames) for frames in flat]),
         counts=np.array([len(versions) for versions, _ in rows]),
         utterances=np.array([found for _, found in rows]),

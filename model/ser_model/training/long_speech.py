@@ -24,8 +24,8 @@ from ser_model.types import SAMPLE_RATE, Frames
 
 SECONDS: Final = (5, 10, 20, 30)
 WINDOWS_MS: Final = (2_000, 4_000)
-LAST_SECONDS: Final = 4
-"""Whose windows the answer by the last ones takes."""
+LAST_SECONDS: Final = 5
+"""Within which the windows lie that the answer by the last ones takes."""
 SAME_PER_EMOTION: Final = 2
 """Tracks of one emotion for each actor and emotion."""
 CHANGING_PER_ACTOR: Final = 16
@@ -150,7 +150,8 @@ def answer(network: ResLstmSa, one: Track) -> dict[str, Classes]:
         ends = np.array([end for end in update_ends(len(one.frames) + 1) if end >= length])
         probabilities = posterior(predict(network, cut_windows(one.frames, window_ms, ends.tolist())))
         for name, heard in (("mean", None), ("last", LAST_SECONDS * SAMPLE_RATE / HOP)):
-            chosen = [(ends <= stop) & (ends > (0 if heard is None else stop - heard)) for stop in stops]
+            begins = ends - length
+            chosen = [(ends <= stop) & (begins >= (0 if heard is None else stop - heard)) for stop in stops]
             out[f"{name}-{window_ms // 1000}s"] = np.array(
                 [probabilities[which].mean(axis=0).argmax() for which in chosen], dtype=np.int64
             )

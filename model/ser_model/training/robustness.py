@@ -63,11 +63,12 @@ def robustness(
     ]
     cache = folder.parent / "cache"
     heard = {CLEAN: build(corpus, variants=0, noise=None, rooms=None, cache=cache, workers=workers)}
-    for condition in wanted:
-        path = cache_path(cache, corpus, getsource(made_by), asdict(condition), str(noise), str(rooms))
-        if not path.exists():
-            hear(corpus, condition, held_out, path, workers)
-        heard[condition] = load(path, corpus)
+    paths = {
+        condition: cache_path(cache, corpus, getsource(made_by), asdict(condition), str(noise), str(rooms))
+        for condition in wanted
+    }
+    hear(corpus, {condition: path for condition, path in paths.items() if not path.exists()}, held_out, workers)
+    heard |= {condition: load(path, corpus) for condition, path in paths.items()}
     result = score(run, heard)
     write_json(folder / "robustness.json", result)
     _print(result)
@@ -76,14 +77,17 @@ def robustness(
         Console().print(f"Left out for want of --noise or --rooms: {'; '.join(left_out)}.")
 
 
-def hear(corpus: Corpus, condition: Condition, held_out: Surroundings, path: Path, workers: int | None) -> None:
-    """Put every recording under a condition, through the gate, and keep its frames at `path`."""
-    tasks = [(condition, recording) for recording in corpus.recordings]
+def hear(corpus: Corpus, todo: dict[Condition, Path], held_out: Surroundings, workers: int | None) -> None:
+    """Put every recording under each condition, through the gate, and keep its frames at the condition's path."""
+    if not todo:
+        return
     # Ctrl-C is for the process that shows the bar; it ends the others.
     with uninterrupted():
         pool = get_context("spawn").Pool(workers or os.cpu_count(), _start_worker, (held_out,))
     with pool:
-        save(path, list(track(pool.imap(_hear, tasks, chunksize=4), condition.title, len(tasks))))
+        for condition, path in todo.items():
+            tasks = [(condition, recording) for recording in corpus.recordings]
+            save(path, list(track(pool.imap(_hear, tasks, chunksize=4), condition.title, len(tasks))))
 
 
 def _start_worker(held_out: Surroundings) -> None:

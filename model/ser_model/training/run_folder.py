@@ -126,7 +126,7 @@ def spread(values: Sequence[float]) -> Figures:
 
 def shown(figure: Figures) -> str:
     """A figure for a table: mean, and the deviation where there is more than one seed."""
-    return f"{figure['mean']:.4f}" + (f" ± {figure['std']:.4f}" if len(figure["seeds"]) > 1 else "")
+    return f"{figure['mean']:.3f}" + (f" ± {figure['std']:.3f}" if len(figure["seeds"]) > 1 else "")
 
 
 def write_json(path: Path, value: object) -> None:

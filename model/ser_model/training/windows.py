@@ -145,12 +145,18 @@ def _print(result: Figures) -> None:
         title=f"UAR of rolling windows every {result['update_ms']} ms, test actors, {len(result['seeds'])} seed(s)"
     )
     table.add_column("judged")
-    for title in ("windows", "each, 24 actors", "each, 14 actors", "those of full length", "utterance, by their mean"):
+    for title in (
+        "windows (full)",
+        "each, 24 actors",
+        "each, 14 actors",
+        "those of full length",
+        "utterance, by their mean",
+    ):
         table.add_column(title, justify="right")
     for row in result["windows"]:
         table.add_row(
             f"{row['window_ms'] / 1000:g} s",
-            str(row["windows"]),
+            f"{row['windows']} ({row['full_windows']})",
             shown(row["every_window"]["uar"]),
             shown(row["every_window"]["uar_14_actors"]),
             shown(row["full_length"]["uar"]),
