@@ -14,6 +14,7 @@ from rich.table import Table
 from ser_model.config import DecisionConfig
 from ser_model.features import FRAME, HOP
 from ser_model.gate import to_samples
+from ser_model.training.corpus import NEVER_VALIDATING
 from ser_model.training.dataset import Dataset
 from ser_model.training.fit import predict
 from ser_model.training.run_folder import Figures, RunFolder, figures, shown, write_json
@@ -106,12 +107,14 @@ def measure(run: RunFolder, items: Items, window_ms: int) -> Figures:
         single.append(classes)
         averaged.append(mean)
     full = items.full
+    # Where hardly any utterance is so long there may be nothing to take a mean of.
+    some = bool(np.isin(actors[full], list(NEVER_VALIDATING)).any())
     return {
         "window_ms": window_ms,
         "windows": len(truth),
         "full_windows": int(full.sum()),
         "every_window": figures(truth, actors, single),
-        "full_length": figures(truth[full], actors[full], [one[full] for one in single]),
+        "full_length": figures(truth[full], actors[full], [one[full] for one in single]) if some else None,
         "mean_of_utterance": figures(run.emotions, run.actors, averaged),
     }
 
@@ -159,7 +162,7 @@ def _print(result: Figures) -> None:
             f"{row['windows']} ({row['full_windows']})",
             shown(row["every_window"]["uar"]),
             shown(row["every_window"]["uar_14_actors"]),
-            shown(row["full_length"]["uar"]),
+            shown(row["full_length"]["uar"]) if row["full_length"] else "none",
             shown(row["mean_of_utterance"]["uar"]),
         )
     whole = result["whole_utterance"]
