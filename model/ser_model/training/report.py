@@ -30,9 +30,9 @@ def report(folder: Path, data: Path, output: Path | None = None) -> Path:
     run = open_finished(folder)
     dataset = build(run.folder.corpus(data), variants=0, noise=None, rooms=None, cache=folder.parent / "cache")
     view = look(run, dataset)
+    pictures = [make() for make in track(makers(run, view), "drawing")]
     output = output or folder / "report"
     output.mkdir(parents=True, exist_ok=True)
-    pictures = [make() for make in track(makers(run, view), "drawing")]
     for picture in pictures:
         path = output / f"{picture.name}.png"
         if picture.png is None:

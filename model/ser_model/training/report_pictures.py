@@ -15,6 +15,7 @@ from ser_model.errors import SerError
 from ser_model.labels import LABELS
 from ser_model.training import report_figures as figures
 from ser_model.training.crossval import FOLDS, SPLITS, Job
+from ser_model.training.report_comparisons import Bar, draw_robustness, draw_sizes
 from ser_model.training.report_figures import Floats
 from ser_model.training.report_inside import draw_signal, draw_spaces
 from ser_model.training.report_network import View
@@ -154,13 +155,13 @@ def _reliability(run: Run) -> Picture:
 
 
 def _robustness(run: Run) -> Picture:
-    name, title = "robustness", "In noise, rooms and on other microphones"
+    name, title = "robustness", "In noise, in a room, over the telephone"
     path = run.folder.path / "robustness.json"
     if not path.exists():
         return _picture(name, title, "Robustness was not measured for this run: it has no robustness.json.", None)
     try:
         conditions = [
-            figures.Bar(
+            Bar(
                 str(row["title"]),
                 float(row["uar"]["mean"]),
                 float(row["uar"]["std"]),
@@ -168,8 +169,10 @@ def _robustness(run: Run) -> Picture:
             )
             for row in json.loads(path.read_text())["conditions"].values()
         ]
+        if not conditions:
+            raise ValueError("it holds no conditions")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise SerError(f"{path}: is damaged ({error!r}); measure it again, or remove it") from error
+        raise SerError(f"{path}: is damaged ({error}); measure it again, or remove it") from error
     return _picture(
         name,
         title,
@@ -177,7 +180,7 @@ def _robustness(run: Run) -> Picture:
         "added (the fewer decibels, the louder the noise), played in a room, made softer. The closer a bar is to the "
         "first one, the less the change matters. On the right is the share of recordings in which no utterance, or "
         "more than one, was found; these count as errors on the left.",
-        partial(figures.draw_robustness, conditions),
+        partial(draw_robustness, conditions),
     )
 
 
@@ -189,6 +192,7 @@ def _sizes(run: Run, view: View) -> Picture:
         "Each point is a model: the further right, the larger it is (each step of the axis is ten times as large), "
         "the higher, the more it recognises. The published figures (arXiv 2606.03359) are from whole studio "
         "recordings, with settings chosen on the speakers they are measured on; the star is this run, which hears "
-        "what the gate cuts out and chose its settings on other speakers, so it is held to a stricter standard.",
-        partial(figures.draw_sizes, view.parameters, float(np.mean(scores)), float(np.std(scores)), run.folder.variant),
+        "only what the gate cuts out and was set up on ten validation speakers. So the two do not measure quite the "
+        "same, and a little of the distance between them is due to that.",
+        partial(draw_sizes, view.parameters, float(np.mean(scores)), float(np.std(scores)), run.folder.variant),
     )
