@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import zipfile
 from dataclasses import asdict, dataclass
 from functools import partial
 from inspect import getsource
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +24,7 @@ from ser_model.training import augment as augmentation
 from ser_model.training import noises
 from ser_model.training.augment import AugmentConfig, Surroundings, augment
 from ser_model.training.corpus import Corpus, Recording
+from ser_model.training.processes import new_pool
 from ser_model.types import SAMPLE_RATE, Block, Frames, Samples, SpeechAudio, SpeechStarted
 
 _MADE_BY = (augmentation, features, gate, levels, noises, vad)
@@ -111,7 +110,7 @@ def build(
     if not path.exists():
         surroundings = Surroundings.load(noise, rooms)
         work = partial(versions, seed=seed, count=variants, config=config, surroundings=surroundings)
-        with get_context("spawn").Pool(workers or os.cpu_count()) as pool:
+        with new_pool(workers) as pool:
             steps = pool.imap(work, corpus.recordings, chunksize=4)
             rows = list(track(steps, "gate and features", len(corpus.recordings)))
         save(path, rows)

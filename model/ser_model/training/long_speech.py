@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 from rich.table import Table
 
 from ser_model.features import HOP
@@ -118,7 +118,9 @@ def long_speech(run: RunFolder, dataset: Dataset) -> None:
         dataset: clean frames of the run's recordings.
     """
     tracks = make_tracks(run, dataset)
-    answers = [_answers(run, tracks, seed) for seed in track(run.seeds, "long speech")]
+    with Progress() as bar:
+        task = bar.add_task("long speech", total=len(run.seeds) * len(tracks))
+        answers = [_answers(run, tracks, seed, lambda: bar.advance(task)) for seed in run.seeds]
     rows = []
     for changing in (False, True):
         chosen = [at for at, one in enumerate(tracks) if one.changing == changing]
@@ -128,7 +130,7 @@ def long_speech(run: RunFolder, dataset: Dataset) -> None:
     _print(result)
 
 
-def _answers(run: RunFolder, tracks: list[Track], seed: int) -> dict[str, Classes]:
+def _answers(run: RunFolder, tracks: list[Track], seed: int, done: Callable[[], None]) -> dict[str, Classes]:
     """For each method the classes of all tracks at all durations, shape (tracks, durations)."""
     out = {method: np.zeros((len(tracks), len(SECONDS)), dtype=np.int64) for method in METHODS}
     for network, index in run.judges(seed):
@@ -137,6 +139,7 @@ def _answers(run: RunFolder, tracks: list[Track], seed: int) -> dict[str, Classe
             if one.actor in actors:
                 for method, classes in answer(network, one).items():
                     out[method][at] = classes
+                done()
     return out
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from inspect import getsource
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +14,6 @@ from rich.table import Table
 
 from ser_model.audio_file import read_audio
 from ser_model.config import GateConfig
-from ser_model.console import uninterrupted
 from ser_model.features import compute_features
 from ser_model.training import conditions as made_by
 from ser_model.training.augment import Surroundings
@@ -24,6 +21,7 @@ from ser_model.training.conditions import CLEAN, CONDITIONS, Condition, apply, l
 from ser_model.training.corpus import Corpus, Recording
 from ser_model.training.dataset import Dataset, build, cache_path, cut, load, save
 from ser_model.training.fit import predict
+from ser_model.training.processes import new_pool
 from ser_model.training.run_folder import Figures, RunFolder, figures, shown, write_json
 from ser_model.training.scores import MISSED, Classes
 from ser_model.types import Frames
@@ -81,10 +79,7 @@ def hear(corpus: Corpus, todo: dict[Condition, Path], held_out: Surroundings, wo
     """Put every recording under each condition, through the gate, and keep its frames at the condition's path."""
     if not todo:
         return
-    # Ctrl-C is for the process that shows the bar; it ends the others.
-    with uninterrupted():
-        pool = get_context("spawn").Pool(workers or os.cpu_count(), _start_worker, (held_out,))
-    with pool:
+    with new_pool(workers, _start_worker, (held_out,)) as pool:
         for condition, path in todo.items():
             tasks = [(condition, recording) for recording in corpus.recordings]
             save(path, list(track(pool.imap(_hear, tasks, chunksize=4), condition.title, len(tasks))))
