@@ -1,4 +1,4 @@
-"""Features: 34 MFCC and 12 chroma a frame at 16 kHz, computed as the samples come in."""
+"""Features: 46 numbers a frame at 16 kHz, cepstral and prosodic, computed as the samples come in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from ser_model import prosody
+from ser_model.prosody import Prosody
 from ser_model.types import SAMPLE_RATE, Frames, Samples
 
 FRAME: Final = 1365
@@ -15,14 +17,20 @@ HOP: Final = 683
 """Samples from one frame to the next: 43 ms."""
 NFFT: Final = 2048
 FILTERS: Final = 40
-MFCC: Final = 34
-CHROMA: Final = 12
-SIZE: Final = MFCC + CHROMA
-"""Numbers in a feature vector."""
+MFCC: Final = 13
 LOG_ENERGY: Final = 0
-"""Column of the log energy, which stands for the first cepstral coefficient."""
+"""Column of the log energy, the only one that moves with the level of the sound."""
 PRE_EMPHASIS: Final = 0.97
 LIFTER: Final = 22
+
+COLUMNS: Final = (
+    "log-energy",
+    *(f"mfcc{order}-relative" for order in range(1, MFCC)),
+    *(f"mfcc{order}-delta" for order in range(MFCC)),
+    *prosody.COLUMNS,
+)
+"""Names of the numbers in a feature vector; *relative*: to the mean over the utterance so far."""
+SIZE: Final = len(COLUMNS)
 
 RECIPE: Final[dict[str, Any]] = {
     "sample_rate": SAMPLE_RATE,
@@ -31,12 +39,9 @@ RECIPE: Final[dict[str, Any]] = {
     "nfft": NFFT,
     "window": "hamming",
     "pre_emphasis": PRE_EMPHASIS,
-    "mfcc": MFCC,
     "mel_filters": FILTERS,
     "lifter": LIFTER,
-    "first_mfcc": "log-energy",
-    "chroma": CHROMA,
-    "chroma_tuning": 0,
+    "columns": list(COLUMNS),
 }
 """What a model file must have been trained on; part of its metadata."""
 
@@ -56,51 +61,38 @@ def mel_filters() -> _Matrix:
 
 
 def cepstrum_matrix() -> _Matrix:
-    """Orthonormal DCT-II of the log filter energies, liftered (HTK book, section 5.6), shape (34, 40)."""
+    """Orthonormal DCT-II of the log filter energies, liftered (HTK book, section 5.6), shape (13, 40)."""
     order = np.arange(MFCC)[:, None]
     dct = np.cos(np.pi * order * (2 * np.arange(FILTERS) + 1) / (2 * FILTERS)) * np.sqrt(2 / FILTERS)
     dct[0] /= np.sqrt(2)
     return np.asarray(dct * (1 + LIFTER / 2 * np.sin(np.pi * order / LIFTER)))
 
 
-def chroma_filters() -> _Matrix:
-    """Weight of every FFT bin in the twelve pitch classes from C, shape (12, 1025).
-
-    The map of D. Ellis' chroma features as librosa.filters.chroma computes it, with tuning fixed at 0: Gaussian
-    bumps a semitone wide, each bin's weights of unit length, and octaves faded out around the fifth above 27.5 Hz.
-    """
-    semitones = CHROMA * np.log2(np.arange(1, NFFT) * SAMPLE_RATE / NFFT / (440 / 16))
-    # Bin 0 has no pitch: it is placed an octave and a half below bin 1.
-    semitones = np.concatenate(([semitones[0] - 1.5 * CHROMA], semitones))
-    width = np.append(np.maximum(np.diff(semitones), 1.0), 1.0)
-    half = CHROMA // 2
-    distance = np.remainder(semitones - np.arange(CHROMA)[:, None] + half, CHROMA) - half
-    weights = np.exp(-0.5 * (2 * distance / width) ** 2)
-    weights /= np.linalg.norm(weights, axis=0)
-    weights *= np.exp(-0.5 * ((semitones / CHROMA - 5.0) / 2.0) ** 2)
-    from_a_to_c = 3
-    return np.asarray(np.roll(weights, -from_a_to_c, axis=0)[:, : NFFT // 2 + 1])
-
-
 class Features:
     """Turns the samples of one utterance into feature vectors, in pieces of any size.
 
-    The MFCC equal `python_speech_features.mfcc` over the whole utterance (frame 1365, hop 683, Hamming window):
-    pre-emphasis runs on across pieces, and `flush` gives the last frame, filled up with zeros.
+    The MFCC behind them equal `python_speech_features.mfcc` over the whole utterance (frame 1365, hop 683, Hamming
+    window): pre-emphasis runs on across pieces, and `flush` gives the last frame, filled up with zeros.
     """
 
     def __init__(self, dtype: type[np.floating[Any]] = np.float32) -> None:
         self._dtype = dtype
-        self._window = np.hamming(FRAME).astype(dtype)
-        self._filters = np.concatenate((mel_filters(), chroma_filters())).T.astype(dtype)
+        window = np.hamming(FRAME)
+        self._window = window.astype(dtype)
+        self._filters = mel_filters().T.astype(dtype)
         self._cepstrum = cepstrum_matrix().T.astype(dtype)
+        self._prosody = Prosody(NFFT, window, PRE_EMPHASIS)
         self.reset()
 
     def reset(self) -> None:
         """Begin another utterance."""
-        self._buffer = np.zeros(0, dtype=self._dtype)
+        self._emphasised = np.zeros(0, dtype=self._dtype)
+        self._raw = np.zeros(0, dtype=np.int16)
         self._last: np.floating[Any] | None = None
-        self._emitted = False
+        self._mfcc: _Matrix | None = None
+        self._sum = np.zeros(MFCC)
+        self._count = 0
+        self._prosody.reset()
 
     def push(self, samples: Samples) -> Frames:
         """Take samples, int16, shape (n,); return the frames that they complete, shape (frames, 46)."""
@@ -112,37 +104,46 @@ class Features:
         previous[1:] = signal[:-1]
         self._last = signal[-1]
         emphasised = signal - self._dtype(PRE_EMPHASIS) * previous
-        self._buffer = np.concatenate((self._buffer, emphasised))
-        count = max(0, (len(self._buffer) - FRAME) // HOP + 1)
-        self._emitted = self._emitted or count > 0
-        return self._compute(count)
+        self._emphasised = np.concatenate((self._emphasised, emphasised))
+        self._raw = np.concatenate((self._raw, samples))
+        return self._compute(max(0, (len(self._raw) - FRAME) // HOP + 1))
 
     def flush(self) -> Frames:
         """Return the frame of the samples that fill no whole one, if any, shape (0 or 1, 46), and reset."""
         frames = self._compute(0)
-        covered = FRAME - HOP if self._emitted else 0
-        if len(self._buffer) > covered:
-            self._buffer = np.concatenate((self._buffer, np.zeros(FRAME, dtype=self._dtype)))[:FRAME]
+        covered = FRAME - HOP if self._count else 0
+        if len(self._raw) > covered:
+            self._emphasised = np.concatenate((self._emphasised, np.zeros(FRAME, dtype=self._dtype)))[:FRAME]
+            self._raw = np.concatenate((self._raw, np.zeros(FRAME, dtype=np.int16)))[:FRAME]
             frames = self._compute(1)
         self.reset()
         return frames
 
     def _compute(self, count: int) -> Frames:
-        """Features of the first `count` frames of the buffer, which loses `count` hops."""
+        """Features of the first `count` frames of the buffers, which lose `count` hops."""
         if count == 0:
             return np.zeros((0, SIZE), dtype=self._dtype)
-        strided = np.lib.stride_tricks.sliding_window_view(self._buffer, FRAME)[: count * HOP : HOP]
-        spectrum = np.fft.rfft(strided * self._window, NFFT)
+        spectrum = np.fft.rfft(_frames(self._emphasised, count) * self._window, NFFT)
         power = (spectrum.real**2 + spectrum.imag**2) / self._dtype(NFFT)
-        energies = power.astype(self._dtype, copy=False) @ self._filters
-        out = np.empty((count, SIZE), dtype=self._dtype)
-        out[:, :MFCC] = np.log(_positive(energies[:, :FILTERS])) @ self._cepstrum
-        out[:, LOG_ENERGY] = np.log(_positive(power.sum(axis=1)))
-        chroma = energies[:, FILTERS:]
-        peak = chroma.max(axis=1, keepdims=True)
-        out[:, MFCC:] = chroma / np.where(peak > np.finfo(self._dtype).tiny, peak, 1)
-        self._buffer = self._buffer[count * HOP :]
-        return out
+        mel = np.log(_positive(power.astype(self._dtype, copy=False) @ self._filters))
+        energy = np.log(_positive(power.sum(axis=1)))
+        relative, delta = self._follow(mel @ self._cepstrum)
+        tune = self._prosody.compute(power, mel, energy, _frames(self._raw, count))
+        self._emphasised, self._raw = self._emphasised[count * HOP :], self._raw[count * HOP :]
+        return np.concatenate((energy[:, None], relative[:, 1:], delta, tune), axis=1).astype(self._dtype)
+
+    def _follow(self, mfcc: _Matrix) -> tuple[_Matrix, _Matrix]:
+        """MFCC less their mean over the utterance so far, and less those of the frame before."""
+        total = self._sum + np.cumsum(mfcc, axis=0, dtype=np.float64)
+        mean = total / (self._count + np.arange(1, len(mfcc) + 1))[:, None]
+        delta = np.diff(mfcc, axis=0, prepend=mfcc[:1] if self._mfcc is None else self._mfcc)
+        self._mfcc, self._sum, self._count = mfcc[-1:], total[-1], self._count + len(mfcc)
+        return mfcc - mean, delta
+
+
+def _frames(buffer: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    """The first `count` frames of a buffer, a view of shape (count, 1365)."""
+    return np.lib.stride_tricks.sliding_window_view(buffer, FRAME)[: count * HOP : HOP]
 
 
 def _positive(energy: npt.NDArray[Any]) -> npt.NDArray[Any]:

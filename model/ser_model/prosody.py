@@ -1,0 +1,194 @@
+"""Prosody: twenty numbers a frame about pitch, voice quality, spectral balance and loudness.
+
+Every number depends only on this frame and on the utterance so far, so that the live path computes the same as the
+training. The quantities are those of openSMILE's GeMAPS (Eyben et al. 2016, doi 10.1109/TAFFC.2015.2457417) as far as
+one spectrum every 43 ms gives them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_model.types import SAMPLE_RATE
+
+COLUMNS: Final = (
+    "f0",
+    "voicing",
+    "f0-delta",
+    "zero-crossings",
+    "centroid",
+    "rolloff",
+    "flux",
+    "flatness",
+    "alpha-ratio",
+    "hammarberg",
+    "slope-250",
+    "slope-1000",
+    "slope-4000",
+    "roughness",
+    "energy-delta",
+    "energy-relative",
+    "f0-relative",
+    "harmonicity",
+    "h1-h2",
+    "spread",
+)
+"""Names of the numbers; pitches in octaves above 100 Hz, levels and ratios in natural logarithms of powers."""
+
+_Array = npt.NDArray[Any]
+
+_SHORTEST, _LONGEST = 20, 266
+"""Lags of the autocorrelation searched for a pitch period, in samples: 800 to 60 Hz."""
+_OCTAVE_COST = 0.02
+"""A period of twice the length must fit this much better (Boersma 1993, octave cost)."""
+_VOICED = 0.5
+"""Autocorrelation at the period from which a frame counts as voiced."""
+_START_F0 = 0.8
+"""Pitch held before the first voiced frame: 174 Hz, between men's and women's."""
+_FLOOR = 1e-3
+"""Power added to every bin, far below one step of 16-bit audio: silence has logarithms too."""
+_BANDS = ((60, 250), (250, 500), (500, 1000), (1000, 1500), (50, 1000), (1000, 5000), (4000, 8000), (1000, 4000))
+"""Edges in Hz of the bands that slopes and ratios compare."""
+
+
+class Prosody:
+    """Turns spectra and samples of successive frames into prosodic numbers; remembers the utterance so far."""
+
+    def __init__(self, nfft: int, window: _Array, pre_emphasis: float) -> None:
+        bins = np.arange(nfft // 2 + 1)
+        hertz = bins * SAMPLE_RATE / nfft
+        self._hertz = hertz
+        # The spectra come with pre-emphasis; pitch and balance are those of the sound itself.
+        emphasis = np.abs(1 - pre_emphasis * np.exp(-2j * np.pi * bins / nfft)) ** 2
+        self._deemphasis = 1 / emphasis
+        bands = [(hertz >= low) & (hertz < high) for low, high in _BANDS]
+        self._sums = np.stack((np.ones_like(hertz), hertz, hertz**2, *bands), axis=1)
+        self._low, self._middle = hertz < 2000, (hertz >= 2000) & (hertz < 5000)
+        self._speech = slice(8, 640)
+        self._lowpass = 1 / (1 + (hertz / 1200) ** 4)
+        correlation = np.fft.irfft(np.abs(np.fft.rfft(window, 2 * nfft)) ** 2)[: _LONGEST + 2]
+        self._window_correlation = correlation / correlation[0]
+        self._nfft = nfft
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin another utterance."""
+        self._f0 = _START_F0
+        self._mel: _Array | None = None
+        self._energy: float | None = None
+        self._sum_energy = self._sum_f0 = 0.0
+        self._frames = self._voiced = 0
+
+    def compute(self, power: _Array, mel: _Array, energy: _Array, raw: _Array) -> _Array:
+        """Numbers of the next frames.
+
+        Args:
+            power: pre-emphasised power spectra, shape (frames, nfft / 2 + 1).
+            mel: log mel energies, shape (frames, filters).
+            energy: log energies, shape (frames,).
+            raw: the samples themselves, shape (frames, frame length).
+
+        Returns:
+            shape (frames, 20), in the order of `COLUMNS`, in float64
+        """
+        power = power * self._deemphasis + _FLOOR
+        f0, voicing = self._pitch(power)
+        held, f0_delta, f0_relative, is_voiced = self._follow_pitch(f0, voicing)
+        energy_delta, energy_relative, flux = self._follow_energy(energy.astype(np.float64), mel)
+        total, first, second, *bands = (power @ self._sums).T
+        centroid = first / total
+        spread = np.sqrt(np.maximum(second / total - centroid**2, 1))
+        below = np.cumsum(power, axis=1) < 0.85 * total[:, None]
+        rolloff = self._hertz[np.minimum(below.sum(axis=1), len(self._hertz) - 1)]
+        speech = power[:, self._speech]
+        flatness = np.log(speech).mean(axis=1) - np.log(speech.mean(axis=1))
+        log = np.log(np.maximum(bands, _FLOOR))
+        hammarberg = np.log(power[:, self._low].max(axis=1) / power[:, self._middle].max(axis=1))
+        columns = (
+            held,
+            voicing,
+            f0_delta,
+            _zero_crossings(raw),
+            np.log(centroid),
+            np.log(rolloff + 50),
+            flux,
+            flatness,
+            log[5] - log[4],
+            hammarberg,
+            log[1] - log[0],
+            log[3] - log[2],
+            log[6] - log[7],
+            _roughness(raw),
+            energy_delta,
+            energy_relative,
+            f0_relative,
+            np.log(voicing + 1e-3) - np.log(1 - voicing),
+            self._first_harmonics(power, held, is_voiced),
+            np.log(spread),
+        )
+        return np.stack(columns, axis=1)
+
+    def _pitch(self, power: _Array) -> tuple[_Array, _Array]:
+        """Pitch in octaves above 100 Hz and autocorrelation at its period (Boersma 1993), each of shape (frames,)."""
+        correlation = np.fft.irfft(power * self._lowpass, self._nfft)[:, : _LONGEST + 2]
+        correlation = correlation / np.maximum(correlation[:, :1], 1e-9) / self._window_correlation
+        here = correlation[:, _SHORTEST : _LONGEST + 1]
+        peak = (here >= correlation[:, _SHORTEST - 1 : _LONGEST]) & (here >= correlation[:, _SHORTEST + 1 :])
+        lags = np.arange(_SHORTEST, _LONGEST + 1)
+        best = np.where(peak, here - _OCTAVE_COST * np.log2(lags / _SHORTEST), -1).argmax(axis=1) + _SHORTEST
+        rows = np.arange(len(power))
+        before, at, after = (correlation[rows, best + step] for step in (-1, 0, 1))
+        curvature = before - 2 * at + after
+        steep = np.abs(curvature) > 1e-9
+        shift = np.where(steep, (before - after) / 2 / np.where(steep, curvature, 1), 0)
+        return np.log2(SAMPLE_RATE / (best + np.clip(shift, -0.5, 0.5)) / 100), np.clip(at, 0, 0.999)
+
+    def _follow_pitch(self, f0: _Array, voicing: _Array) -> tuple[_Array, _Array, _Array, _Array]:
+        """Pitch held through unvoiced frames, its change, its distance from the mean so far, and what is voiced."""
+        is_voiced = voicing > _VOICED
+        last = np.maximum.accumulate(np.where(is_voiced, np.arange(len(f0)), -1))
+        held = np.where(last >= 0, f0[last], self._f0)
+        delta = np.diff(held, prepend=held[0] if self._frames == 0 else self._f0)
+        total = self._sum_f0 + np.cumsum(np.where(is_voiced, f0, 0))
+        count = self._voiced + np.cumsum(is_voiced)
+        relative = np.where(is_voiced, held - total / np.maximum(count, 1), 0)
+        self._f0, self._sum_f0, self._voiced = float(held[-1]), float(total[-1]), int(count[-1])
+        return held, delta, relative, is_voiced
+
+    def _follow_energy(self, energy: _Array, mel: _Array) -> tuple[_Array, _Array, _Array]:
+        """Change of the log energy, its distance from the mean so far, and the log spectral flux."""
+        first = self._mel is None
+        delta = np.diff(energy, prepend=energy[0] if self._energy is None else self._energy)
+        total = self._sum_energy + np.cumsum(energy)
+        relative = energy - total / (self._frames + np.arange(1, len(energy) + 1))
+        change = np.diff(mel, axis=0, prepend=mel[:1] if first else self._mel)  # type: ignore[arg-type]
+        flux = np.log(np.sqrt(np.square(change, dtype=np.float64).mean(axis=1)) + 1e-2)
+        self._mel, self._energy = mel[-1:], float(energy[-1])
+        self._sum_energy = float(total[-1])
+        self._frames += len(energy)
+        return delta, relative, flux
+
+    def _first_harmonics(self, power: _Array, f0: _Array, is_voiced: _Array) -> _Array:
+        """Log ratio of the first two harmonics' powers: breathy voices have a strong first one."""
+        rows = np.arange(len(power))
+
+        def strength(harmonic: int) -> _Array:
+            at = np.rint(harmonic * 100 * 2**f0 * self._nfft / SAMPLE_RATE).astype(np.int64)
+            return np.log(np.max([power[rows, at + step] for step in (-1, 0, 1)], axis=0))
+
+        return np.where(is_voiced, strength(1) - strength(2), 0)
+
+
+def _zero_crossings(raw: _Array) -> _Array:
+    """Logarithm of the share of samples at which the sign changes."""
+    negative = np.signbit(raw)
+    return np.log(np.mean(negative[:, 1:] != negative[:, :-1], axis=1) + 1e-3)
+
+
+def _roughness(raw: _Array) -> _Array:
+    """Standard deviation of the log energies of four parts of a frame."""
+    parts = raw[:, : raw.shape[1] // 4 * 4].reshape(len(raw), 4, -1)
+    return np.log(np.square(parts, dtype=np.float64).sum(axis=2) + 1).std(axis=1)
