@@ -177,18 +177,18 @@ class Prosody:
 
         def strength(harmonic: int) -> _Array:
             at = np.rint(harmonic * 100 * 2**f0 * self._nfft / SAMPLE_RATE).astype(np.int64)
-            return np.log(np.max([power[rows, at + step] for step in (-1, 0, 1)], axis=0))
+            return np.asarray(np.log(np.max([power[rows, at + step] for step in (-1, 0, 1)], axis=0)))
 
-        return np.where(is_voiced, strength(1) - strength(2), 0)
+        return np.asarray(np.where(is_voiced, strength(1) - strength(2), 0))
 
 
 def _zero_crossings(raw: _Array) -> _Array:
     """Logarithm of the share of samples at which the sign changes."""
     negative = np.signbit(raw)
-    return np.log(np.mean(negative[:, 1:] != negative[:, :-1], axis=1) + 1e-3)
+    return np.asarray(np.log(np.mean(negative[:, 1:] != negative[:, :-1], axis=1) + 1e-3))
 
 
 def _roughness(raw: _Array) -> _Array:
     """Standard deviation of the log energies of four parts of a frame."""
     parts = raw[:, : raw.shape[1] // 4 * 4].reshape(len(raw), 4, -1)
-    return np.log(np.square(parts, dtype=np.float64).sum(axis=2) + 1).std(axis=1)
+    return np.asarray(np.log(np.square(parts, dtype=np.float64).sum(axis=2) + 1).std(axis=1))

@@ -26,7 +26,7 @@ HELD_OUT_ROOMS = ("kitchen",)
 class AugmentConfig:
     """How far a variant may be from the recording."""
 
-    speed: float = 0.1
+    speed: float = 0.12
     """Largest relative change of speed, and with it of pitch."""
     noise_share: float = 0.6
     """Share of variants with noise."""

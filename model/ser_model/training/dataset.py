@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
-from ser_model import features, gate, levels, vad
+from ser_model import features, gate, levels, prosody, vad
 from ser_model.audio_file import read_audio
 from ser_model.config import GateConfig
 from ser_model.errors import SerError
@@ -27,7 +27,7 @@ from ser_model.training.corpus import Corpus, Recording
 from ser_model.training.processes import new_pool
 from ser_model.types import SAMPLE_RATE, Block, Frames, Samples, SpeechAudio, SpeechStarted
 
-_MADE_BY = (augmentation, features, gate, levels, noises, vad)
+_MADE_BY = (augmentation, features, gate, levels, noises, prosody, vad)
 """Modules on whose code the frames depend: frames of an older gate are not taken from the cache."""
 
 _SILENCE = SAMPLE_RATE
@@ -134,14 +134,15 @@ def cache_path(cache: Path, corpus: Corpus, *depends: object) -> Path:
 def save(path: Path, rows: list[tuple[list[Frames], int]]) -> None:
     """Keep each recording's versions and its number of utterances.
 
-    Written under another name first: a file that is there is whole.
+    Half precision is far finer than the noise that training adds. Written under another name first: a file that is
+    there is whole.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     flat = [frames for versions, _ in rows for frames in versions]
     partial_path = path.with_suffix(".partial.npz")
     np.savez(
         partial_path,
-        frames=np.concatenate([np.zeros((0, SIZE), dtype=np.float32), *flat]),
+        frames=np.concatenate([np.zeros((0, SIZE), dtype=np.float16), *flat], dtype=np.float16, casting="same_kind"),
         lengths=np.array([len(frames) for frames in flat]),
         counts=np.array([len(versions) for versions, _ in rows]),
         utterances=np.array([found for _, found in rows]),
@@ -157,7 +158,7 @@ def load(path: Path, corpus: Corpus) -> Dataset:
     """
     try:
         with np.load(path) as file:
-            pieces = np.split(file["frames"], np.cumsum(file["lengths"])[:-1])
+            pieces = np.split(file["frames"].astype(np.float32), np.cumsum(file["lengths"])[:-1])
             starts = np.cumsum(file["counts"])
             utterances = file["utterances"]
             counts = file["counts"]
