@@ -14,7 +14,7 @@ from ser_model.labels import LABELS
 VARIANTS: Final[dict[str, int]] = {"h32": 32, "h64": 64, "h128": 128}
 """Hidden size of the second LSTM by variant; 27,988, 46,772 and 108,916 trainable parameters."""
 
-_CLIP = 5.0
+CLIP = 5.0
 """Normalised features beyond this many standard deviations say no more: digital silence is a log of almost 0."""
 
 _NOTHING_YET = -1e30
@@ -65,18 +65,23 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
 
 class ResLstmSa(nn.Module):
-    """Frames of 46 raw features to eight logits; normalisation is inside."""
+    """Frames of 46 raw features to eight logits; normalisation is inside.
+
+    Without the residual part, the first LSTM and its sum and norm, it is the paper's baseline LSTM-SA.
+    """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, hidden: int = 64, dropout: float = 0.2) -> None:
+    def __init__(self, hidden: int = 64, dropout: float = 0.2, *, residual: bool = True) -> None:
         super().__init__()
         self.hidden = hidden
+        self.residual = residual
         self.register_buffer("mean", torch.zeros(SIZE))
         self.register_buffer("std", torch.ones(SIZE))
-        self.lstm1 = nn.LSTM(SIZE, SIZE, batch_first=True)
-        self.norm1 = MaskedBatchNorm(SIZE)
+        if residual:
+            self.lstm1 = nn.LSTM(SIZE, SIZE, batch_first=True)
+            self.norm1 = MaskedBatchNorm(SIZE)
         self.lstm2 = nn.LSTM(SIZE, hidden, batch_first=True)
         self.query = nn.Parameter(torch.empty(hidden))
         self.norm2 = nn.BatchNorm1d(hidden)
@@ -86,7 +91,7 @@ class ResLstmSa(nn.Module):
 
     def _initialise(self) -> None:
         """Xavier normal input weights, orthogonal recurrent ones, forget gates open, as in the paper's code."""
-        for lstm in (self.lstm1, self.lstm2):
+        for lstm in (self.lstm1, self.lstm2) if self.residual else (self.lstm2,):
             for name, weight in lstm.named_parameters():
                 if name.startswith("weight_ih"):
                     nn.init.xavier_normal_(weight)
@@ -105,9 +110,9 @@ class ResLstmSa(nn.Module):
             frames: shape (batch, time, 46), padded at the end.
             mask: shape (batch, time), True where a frame is real; None: all are.
         """
-        x = self._normalise(frames)
-        h, _ = self.lstm1(x)
-        h = self.norm1(h + x, mask)
+        h = self._normalise(frames)
+        if self.residual:
+            h = self.norm1(self.lstm1(h)[0] + h, mask)
         h, _ = self.lstm2(h)
         scores = (h * self.query).sum(dim=2)
         if mask is not None:
@@ -142,7 +147,7 @@ class ResLstmSa(nn.Module):
         return State(one, one, two, two, none, torch.zeros(batch, 1), torch.zeros(batch, self.hidden))
 
     def _normalise(self, frames: Tensor) -> Tensor:
-        return torch.clamp((frames - self.mean) / self.std, -_CLIP, _CLIP)
+        return torch.clamp((frames - self.mean) / self.std, -CLIP, CLIP)
 
     def _classify(self, context: Tensor) -> tuple[Tensor, Tensor]:
         embedding = self.norm2(context)

@@ -17,8 +17,8 @@ from ser_model.types import SAMPLE_RATE, Frames
 
 _Numbers = npt.NDArray[Any]
 
-LONGEST = 112
-"""Frames of the longest example in training, 4.8 s; longer utterances are cut."""
+LONGEST = 128
+"""Frames of the longest example in training, 5.5 s; longer utterances are cut."""
 
 
 class Variation(Protocol):
@@ -137,9 +137,7 @@ class FrameBank:
             [at + np.argsort(count[at : at + group], kind="stable") for at in range(0, number, group)]
         )
         columns = (recording, first, length - 1, offset, rate, count, level)
-        return tuple(
-            column[order].astype(np.float32 if column.dtype.kind == "f" else np.int64) for column in columns
-        )
+        return tuple(column[order].astype(np.float32 if column.dtype.kind == "f" else np.int64) for column in columns)
 
     def examples(self, draw: Draw, time: int) -> tuple[Tensor, Tensor]:
         """Frames of a draw, shape (time, K, batch, 46), interpolated where the tempo asks for it, and their mask."""

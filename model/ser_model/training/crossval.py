@@ -1,15 +1,8 @@
-"""Cross-validation over the five folds, resumable: one file per network.
-
-Each fold and seed gets two networks. The one that answers for the *validation* actors has heard neither them nor the
-test actors; settings, temperature and threshold are chosen by its answers. The one that answers for the *test* actors
-has heard all others, the validation actors too: by then everything has been chosen.
-"""
+"""Cross-validation over the five folds, resumable: one file per network."""
 
 from __future__ import annotations
 
 import json
-import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,46 +16,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ser_model.errors import SerError
 from ser_model.training.architecture import VARIANTS, ResLstmSa
-from ser_model.training.corpus import TEST_ACTORS, VALIDATION_ACTORS
 from ser_model.training.dataset import Dataset
-from ser_model.training.fit import Example, FitConfig, fit, predict
+from ser_model.training.fit import FitConfig, predict
+from ser_model.training.jobs import FOLDS, Job
+from ser_model.training.processes import new_pool
 from ser_model.training.scores import MISSED, Classes, Logits
+from ser_model.training.trainer import Trainer, check_device, heard_by, write_answers
 
-FOLDS = range(len(TEST_ACTORS))
-SPLITS = ("validation", "test")
+_STACK = 128
+"""Networks that a GPU trains side by side."""
 
-_dataset: Dataset
+_trainer: Trainer
 _epochs: Synchronized[int]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One network to train."""
-
-    seed: int
-    fold: int
-    """0 to 4."""
-    split: str
-    """Whom it answers for: `validation` or `test`; `final`: trained on every actor, to be shipped."""
-
-    @property
-    def name(self) -> str:
-        """Stem of its files."""
-        return f"seed{self.seed}-final" if self.split == "final" else f"seed{self.seed}-fold{self.fold}-{self.split}"
-
-    @property
-    def answers_for(self) -> tuple[int, ...]:
-        """Actors on whom it is measured."""
-        return {"validation": VALIDATION_ACTORS[self.fold], "test": TEST_ACTORS[self.fold], "final": ()}[self.split]
-
-    @property
-    def may_not_hear(self) -> tuple[int, ...]:
-        """Actors it is not trained on."""
-        return () if self.split == "final" else (*self.answers_for, *TEST_ACTORS[self.fold])
-
-
-FINAL = Job(0, 0, "final")
-"""The network that is shipped."""
 
 
 def open_run(folder: Path, settings: dict[str, Any]) -> None:
@@ -76,65 +41,88 @@ def open_run(folder: Path, settings: dict[str, Any]) -> None:
     text = json.dumps(settings, indent=2)
     if path.exists() and path.read_text() != text:
         raise SerError(f"{folder} holds a run with other settings (see {path}); name another --output, or remove it")
-    path.write_text(text)
+    partial_path = path.with_suffix(".partial")
+    partial_path.write_text(text)
+    partial_path.replace(path)
 
 
-def run(dataset: Dataset, config: FitConfig, jobs: Sequence[Job], folder: Path, workers: int | None = None) -> None:
-    """Train what is not there yet, a process per core, with a bar that counts epochs."""
-    todo = [job for job in jobs if not (folder / f"{job.name}.npz").exists()]
-    context = get_context("spawn")
-    epochs = context.Value("l", 0)
-    columns = (
-        TextColumn("training"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("epochs"),
-        TimeRemainingColumn(),
-    )
+def run(
+    dataset: Dataset,
+    config: FitConfig,
+    jobs: Sequence[Job],
+    folder: Path,
+    workers: int | None = None,
+    device: str = "cpu",
+) -> None:
+    """Train what is not there yet, teachers first, with a bar that counts epochs.
+
+    Args:
+        dataset: the frames.
+        config: the recipe.
+        jobs: the networks wanted.
+        folder: the run's.
+        workers: processes, each training one network at a time; None: one per core.
+        device: `cuda`: one process that trains many networks side by side.
+
+    Raises:
+        SerError: there is no such device.
+    """
+    check_device(device)
+    teachers = list(dict.fromkeys(teacher for job in jobs for teacher in job.teachers)) if config.hard_share < 1 else []
+    for stage in (teachers, jobs):
+        todo = [job for job in stage if not (folder / f"{job.name}.npz").exists()]
+        if todo and device == "cpu":
+            _run_processes(Trainer(dataset, config, folder), todo, workers)
+        elif todo:
+            _run_side_by_side(Trainer(dataset, config, folder, device), todo)
+
+
+def _bar(title: str) -> Progress:
+    return Progress(TextColumn(title), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"), TimeRemainingColumn())
+
+
+def _title(todo: Sequence[Job]) -> str:
+    return f"training {len(todo)} {'teachers' if todo[0].part is not None else 'networks'}"
+
+
+def _run_processes(trainer: Trainer, todo: Sequence[Job], workers: int | None) -> None:
+    epochs = get_context("spawn").Value("l", 0)
     with (
-        Progress(*columns) as bar,
-        context.Pool(workers or os.cpu_count(), _start_worker, (dataset, epochs)) as pool,
+        _bar(_title(todo)) as bar,
+        new_pool(workers, _start_worker, (trainer, epochs)) as pool,
     ):
-        task = bar.add_task("training", total=len(todo) * config.epochs)
-        result = pool.map_async(partial(_train, config=config, folder=folder), todo, chunksize=1)
+        task = bar.add_task("", total=len(todo) * trainer.config.epochs)
+        result = pool.map_async(_train, [[job] for job in todo], chunksize=1)
         while not result.ready():
             result.wait(0.5)
             bar.update(task, completed=epochs.value)
         result.get()
+        bar.update(task, completed=epochs.value)
 
 
-def _start_worker(dataset: Dataset, epochs: Synchronized[int]) -> None:
+def _run_side_by_side(trainer: Trainer, todo: Sequence[Job]) -> None:
+    with _bar(_title(todo)) as bar:
+        task = bar.add_task("", total=len(todo) * trainer.config.epochs)
+        for at in range(0, len(todo), _STACK):
+            some = todo[at : at + _STACK]
+            trainer.train(some, partial(bar.advance, task, len(some)))
+
+
+def _start_worker(trainer: Trainer, epochs: Synchronized[int]) -> None:
     import torch
 
-    global _dataset, _epochs
-    _dataset, _epochs = dataset, epochs
+    global _trainer, _epochs
+    _trainer, _epochs = trainer, epochs
     torch.set_num_threads(1)
 
 
-def _train(job: Job, config: FitConfig, folder: Path) -> None:
-    import torch
-
-    began = time.perf_counter()
-    examples = [
-        Example(versions, recording.emotion)
-        for recording, versions in zip(_dataset.recordings, _dataset.frames, strict=True)
-        if recording.actor not in job.may_not_hear and versions
-    ]
-    network = fit(examples, config, job.seed, _count_epoch)
-    torch.save(network.state_dict(), folder / f"{job.name}.partial")
-    (folder / f"{job.name}.partial").replace(folder / f"{job.name}.pt")
-    _answer(network, job, _dataset, folder, time.perf_counter() - began)
+def _train(jobs: Sequence[Job]) -> None:
+    _trainer.train(jobs, _count_epoch)
 
 
-def _answer(network: ResLstmSa, job: Job, dataset: Dataset, folder: Path, seconds: float) -> None:
-    """Write what a network says about the actors it answers for."""
-    heard = dataset.utterances == 1
-    index = [i for i, row in enumerate(dataset.recordings) if heard[i] and row.actor in job.answers_for]
-    logits = predict(network, [dataset.frames[i][0] for i in index])
-    path = folder / f"{job.name}.npz"
-    partial_path = path.with_suffix(".partial.npz")
-    np.savez(partial_path, index=np.array(index, dtype=np.int64), logits=logits, seconds=seconds)
-    partial_path.replace(path)
+def _count_epoch() -> None:
+    with _epochs.get_lock():
+        _epochs.value += 1
 
 
 def answer_again(dataset: Dataset, variant: str, jobs: Sequence[Job], folder: Path) -> None:
@@ -144,14 +132,11 @@ def answer_again(dataset: Dataset, variant: str, jobs: Sequence[Job], folder: Pa
     for job in jobs:
         network = ResLstmSa(VARIANTS[variant])
         network.load_state_dict(torch.load(folder / f"{job.name}.pt", weights_only=True))
-        with np.load(folder / f"{job.name}.npz") as file:
-            seconds = float(file["seconds"])
-        _answer(network, job, dataset, folder, seconds)
-
-
-def _count_epoch() -> None:
-    with _epochs.get_lock():
-        _epochs.value += 1
+        path = folder / f"{job.name}.npz"
+        with np.load(path) as file:
+            kept = {name: file[name] for name in file.files if name not in ("index", "logits")}
+        index = heard_by(dataset, job)
+        write_answers(path, index=index, logits=predict(network, [dataset.frames[at][0] for at in index]), **kept)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,7 +149,9 @@ class _Step:
         if any(task.soft is not None for task in tasks):
             nothing = torch.zeros(len(emotions), len(LABELS))
             self._soft = torch.stack([nothing if task.soft is None else task.soft for task in tasks]).to(bank.device)
-        self._hard = self._vector("hard_share", [1.0 if task.soft is None else task.config.hard_share for task in tasks])
+        self._hard = self._vector(
+            "hard_share", [1.0 if task.soft is None else task.config.hard_share for task in tasks]
+        )
         self._dropout, self._smoothing = self._vector("dropout"), self._vector("label_smoothing")
         self._offset, self._jitter, self._l2 = (self._vector(name) for name in ("offset", "jitter", "l2"))
         self._moments = {name: [torch.zeros_like(row), torch.zeros_like(row)] for name, row in stack.parameters.items()}
@@ -241,7 +243,7 @@ class _Replayed:
         time = min(LONGEST, math.ceil(time / 16) * 16)
         if time not in self._graphs:
             self._graphs[time] = self._record(time)
-        self._graphs[time].replay()  # type: ignore[no-untyped-call]
+        self._graphs[time].replay()
 
     def _record(self, time: int) -> torch.cuda.CUDAGraph:
         """Warm up beside the main stream, take back what that changed, and record (PyTorch notes, "CUDA Graphs")."""
@@ -255,7 +257,7 @@ class _Replayed:
             for row, value in zip(self._step.state(), before, strict=True):
                 row.copy_(value)
         graph = torch.cuda.CUDAGraph()
-        pool = next(iter(self._graphs.values())).pool() if self._graphs else None  # type: ignore[no-untyped-call]
+        pool = next(iter(self._graphs.values())).pool() if self._graphs else None
         with torch.cuda.graph(graph, pool=pool):
             self._step(time)
         return graph
