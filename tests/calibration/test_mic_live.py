@@ -37,7 +37,7 @@ def test_a_microphone_is_measured_as_its_recordings_are(tmp_path: Path) -> None:
             assert calibrate.stderr is not None
             # Ends at the end of the program's output at the latest; its own waits are bounded.
             for line in calibrate.stderr:
-                if line.startswith("Now say"):
+                if line.startswith("Now read"):
                     speaking = pulse.play(DEMO)
             out, _ = calibrate.communicate(timeout=60)
         finally:
