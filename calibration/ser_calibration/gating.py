@@ -66,7 +66,7 @@ def choose_margin(room_dbfs: npt.NDArray[np.float64], speech: Samples, floor_dbf
 
     In a steady room that is the gate's default. Where the room itself often rises further above its floor (a fan
     that comes and goes, rain, traffic), it is what 95 % of the room's levels stay below, in whole dB; but never more
-    than leaves 97 % of this speech in.
+    than leaves in 97 % of the speech that the default would hear.
 
     Args:
         room_dbfs: levels of the silence's frames.

@@ -104,11 +104,11 @@ def _gate(title: str, samples: Samples, heard: Heard, measured: Measurement) -> 
     """The level over time, with what the gate lets through; below 0 dBFS the waveform would hide soft sounds."""
     seconds = len(samples) / SAMPLE_RATE
     step = next(step for step in (1, 2, 5, 10, 30, 60, 600, 1e9) if seconds / step <= 16)
-    peak = max(float(np.abs(samples.astype(np.int32)).max(initial=0)) / 32768.0, 1e-4)
+    peak = _round_up(float(np.abs(samples.astype(np.int32)).max(initial=0)) / 32768.0)
     plot = Plot(
         f"{title}: waveform and decisions",
         Axis(low=0, high=seconds, ticks=np.arange(0, seconds + 1e-9, step).tolist(), label="seconds"),
-        Axis(low=-peak, high=peak, ticks=(-round(peak, 3), 0, round(peak, 3)), label="of full scale"),
+        Axis(low=-peak, high=peak, ticks=(-peak, 0, peak), label="of full scale"),
         height=210,
     )
     for start, end in heard.spans:
@@ -131,6 +131,12 @@ def _envelope(samples: Samples) -> tuple[list[float], list[float], list[float]]:
     lows = np.minimum.reduceat(samples, edges[:-1]) / 32768.0
     highs = np.maximum.reduceat(samples, edges[:-1]) / 32768.0
     return (edges[:-1] / SAMPLE_RATE).tolist(), lows.tolist(), highs.tolist()
+
+
+def _round_up(peak: float) -> float:
+    """Return the next of 1, 2 and 5 with its power of ten, at least 0.0001 and at most 1."""
+    steps = [factor * 10.0**power for power in range(-4, 1) for factor in (1, 2, 5)]
+    return next((step for step in steps if peak <= step <= 1.0), 1.0)
 
 
 def _shown(samples: Samples) -> npt.NDArray[np.float64]:
