@@ -1,17 +1,24 @@
-"""Record silence and speech from the microphone, in memory only."""
+"""Record silence and speech from the microphone, in memory only, and guide whoever speaks."""
 
 from __future__ import annotations
 
-import time
+import os
+import select
+import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from ser_calibration.microphone import MIN_VOICED_SECONDS
+from ser_calibration.capture import Capture
+from ser_calibration.microphone import MIN_VOICED_SECONDS, noise_floor
+from ser_calibration.timing import Timing
 from ser_daemon.audio_config import AudioConfig
-from ser_daemon.sources import AudioSource, make_source
+from ser_daemon.doctor import Machine, mixer
+from ser_daemon.sources import make_source
 from ser_model.errors import SerError
 from ser_model.gate import Gate
+from ser_model.levels import SILENCE_DBFS
 from ser_model.types import SAMPLE_RATE, Block, Samples, SpeechAudio, SpeechEnded
 
 SILENCE_SECONDS = 10.0
@@ -20,54 +27,107 @@ SILENCE_SECONDS = 10.0
 SPEECH_SECONDS = 30.0
 """Longest wait for somebody to say something."""
 
-_ENOUGH_VOICED_SECONDS = 2.0 * MIN_VOICED_SECONDS
-_STALL_SECONDS = 5.0
+UNATTENDED_SECONDS = 15.0
+"""Length of the speech recording where nobody is guided."""
+
+SENTENCES = (
+    "The birch canoe slid on the smooth planks.",
+    "Glue the sheet to the dark blue background.",
+    "It's easy to tell the depth of a well.",
+    "These days a chicken leg is a rare dish.",
+)
+"""To read aloud: the first of the phonetically balanced Harvard sentences (IEEE 297-1969, doi
+10.1109/IEEESTD.1969.7405210)."""
+
+_ENOUGH_VOICED_SECONDS = 4.0 * MIN_VOICED_SECONDS
+_METER_DBFS = (-72.0, 0.0)
+_METER_WIDTH = 36
 
 Tell = Callable[[str, bool], None]
 """Shows a line: its text, and whether the next one may replace it."""
 
 
-def record(config: AudioConfig, tell: Tell) -> tuple[str, Samples, Samples]:
-    """Return the device's name, the silence and the speech (int16, 16 kHz).
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was heard, and how it came."""
+
+    device: str
+    """Name of the device that was opened."""
+    silence: Samples
+    speech: Samples
+    timing: Timing
+
+
+def record(config: AudioConfig, tell: Tell, *, unattended: bool = False) -> Recorded:
+    """Record from the microphone.
+
+    Args:
+        config: which microphone, and how it is read.
+        tell: shows what to do and how it goes.
+        unattended: fixed lengths; nobody is asked, and no key is waited for.
 
     Raises:
-        SerError: The device can't be used, gives nothing, or nobody spoke.
+        SerError: The device can't be used, gives nothing or only zeros, or the silence is none.
     """
     source = make_source(config)
     if not source.live:
         raise SerError(f"{source.name} is no microphone: measure recordings with --from instead.")
-    source.open()
-    try:
+    with Capture(source) as capture:
         tell(f"Microphone: {source.name}", False)
-        silence = _silence(source, tell)
-        speech = _speech(source, tell)
-    finally:
-        source.close()
-    return source.name, silence, speech
+        if not unattended:
+            _wait_for_key(capture, tell)
+        silence = _silence(capture, tell)
+        # Said now, before somebody reads aloud in vain.
+        noise_floor(silence)
+        speech = _speech(capture, tell, None if unattended else _ENOUGH_VOICED_SECONDS)
+        return Recorded(source.name, silence, speech, capture.timing())
 
 
-def _silence(source: AudioSource, tell: Tell) -> Samples:
+def meter(level_dbfs: float) -> str:
+    """Return a level as a bar and a number, for a terminal."""
+    low, high = _METER_DBFS
+    filled = round(min(max((level_dbfs - low) / (high - low), 0.0), 1.0) * _METER_WIDTH)
+    return f"[{'#' * filled:<{_METER_WIDTH}}] {level_dbfs:4.0f} dBFS"
+
+
+def _wait_for_key(capture: Capture, tell: Tell) -> None:
+    """Show the level until Enter is pressed, where there is a keyboard."""
+    if not sys.stdin.isatty():
+        return
+    tell("Ten seconds of silence, then a few sentences: about a minute in all. Nothing is kept.", False)
+    descriptor = sys.stdin.fileno()
+    while not select.select([descriptor], [], [], 0)[0]:
+        tell(f"{meter(_level(capture.read().samples))}  Press Enter when the room is quiet.", True)
+    os.read(descriptor, 4096)
+
+
+def _silence(capture: Capture, tell: Tell) -> Samples:
     tell(f"Be quiet for {SILENCE_SECONDS:.0f} seconds, please.", False)
-    gate = Gate()
     taken: list[Samples] = []
     heard = 0
     while heard < SILENCE_SECONDS * SAMPLE_RATE:
-        samples = _next(source)
-        gate.push(Block(samples, heard))
+        samples = capture.read().samples
         taken.append(samples)
         heard += len(samples)
         left = max(0.0, SILENCE_SECONDS - heard / SAMPLE_RATE)
-        tell(f"{left:4.0f} s left, level {gate.level_dbfs:4.0f} dBFS", True)
-    return np.concatenate(taken)
+        tell(f"{meter(_level(samples))}  {left:2.0f} s left{_alarm(samples)}", True)
+    silence = np.concatenate(taken)
+    if not silence.any():
+        raise SerError(f"{capture.source.name} gives nothing but zeros; {mixer(Machine(os.environ))}.")
+    return silence
 
 
-def _speech(source: AudioSource, tell: Tell) -> Samples:
-    tell("Now say a long sentence or two, as you would speak to the assistant.", False)
+def _speech(capture: Capture, tell: Tell, enough_seconds: float | None) -> Samples:
+    """Record until enough was said, None: for a fixed time."""
+    tell("Now read this aloud, as you would speak to the assistant and from where you would:", False)
+    for sentence in SENTENCES:
+        tell(f"    {sentence}", False)
+    longest = UNATTENDED_SECONDS if enough_seconds is None else SPEECH_SECONDS
     gate = Gate()
     taken: list[Samples] = []
     heard, voiced, total = 0, 0, 0
-    while heard < SPEECH_SECONDS * SAMPLE_RATE:
-        samples = _next(source)
+    while heard < longest * SAMPLE_RATE:
+        samples = capture.read().samples
         taken.append(samples)
         events = gate.push(Block(samples, heard))
         heard += len(samples)
@@ -76,19 +136,21 @@ def _speech(source: AudioSource, tell: Tell) -> Samples:
                 voiced = event.voiced
             elif isinstance(event, SpeechEnded):
                 total, voiced = total + event.voiced, 0
-        tell(f"{(total + voiced) / SAMPLE_RATE:4.1f} s of speech, level {gate.level_dbfs:4.0f} dBFS", True)
-        if total >= _ENOUGH_VOICED_SECONDS * SAMPLE_RATE:
+        progress = f"{(total + voiced) / SAMPLE_RATE:4.1f} s of speech"
+        tell(f"{meter(_level(samples))}  {progress}{_alarm(samples)}", True)
+        if enough_seconds is not None and total >= enough_seconds * SAMPLE_RATE:
             break
+    tell("Thank you; measuring ...", True)
     return np.concatenate(taken)
 
 
-def _next(source: AudioSource) -> Samples:
-    """Return the next samples that are not empty."""
-    give_up = time.monotonic() + _STALL_SECONDS
-    while time.monotonic() < give_up:
-        chunk = source.read()
-        if chunk is None:
-            break
-        if len(chunk.samples):
-            return chunk.samples
-    raise SerError(f"{source.name} gives no audio: check that it is connected and not muted.")
+def _level(samples: Samples) -> float:
+    power = float(np.mean(np.square(samples.astype(np.float64)))) / 32768.0**2
+    return max(10.0 * float(np.log10(power + 1e-12)), SILENCE_DBFS)
+
+
+def _alarm(samples: Samples) -> str:
+    """Say what can be put right at once."""
+    if not samples.any():
+        return "  nothing but zeros: muted?"
+    return "  TOO LOUD" if int(np.abs(samples.astype(np.int32)).max()) >= 32767 else ""

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ser_model.config import GateConfig
+from ser_calibration.faults import Holes, clipped_share, find_holes, full_scale_share, longest_flat
+from ser_calibration.gating import Heard, choose_margin, hear, pairs
+from ser_calibration.spectrum import band_level, low_share
 from ser_model.errors import SerError
-from ser_model.gate import Gate
 from ser_model.levels import SILENCE_DBFS, DetectorGain, dbfs
-from ser_model.types import SAMPLE_RATE, Block, Samples, SpeechEnded, SpeechStarted
+from ser_model.types import SAMPLE_RATE, Samples
 
 FRAME = 512
 """Samples behind one level, 32 ms: the gate's own frame with its default detector."""
@@ -27,6 +28,7 @@ _SLOT_FRAMES = 16
 _CLIPPED_SHARE = 0.002
 _SPEECH_IN_SILENCE_SECONDS = 0.3
 _MARGIN_DB = 6.0
+_STANDS_OUT_DB = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +43,26 @@ class Measurement:
     """Speech level above the noise floor."""
     gain_db: float
     """Gain that the gate's detector needs for this voice in this room."""
+    noise_margin_db: float
+    """How far above the noise floor a sound must be for the gate to take it for speech."""
     peak_dbfs: float
     """Highest sample of the speech."""
     clipped_share: float
     """Share of the speech's samples that lie on a flat top, 0 to 1."""
+    longest_flat: int
+    """Samples of the longest flat top."""
+    full_scale_share: float
+    """Share of the speech's samples that have the highest or lowest value there is, 0 to 1."""
     dc_offset: float
     """Mean of the silence as a share of full scale, -1 to 1."""
     pause_dbfs: float
     """Lowest level between the words."""
+    holes: Holes
+    """Zeros within sound, in both recordings."""
+    low_share: float
+    """Share of the room's power below 150 Hz, 0 to 1."""
+    treble_db: float
+    """Level of the speech from 4.5 to 7 kHz, against that from 300 Hz to 3.4 kHz."""
 
 
 def measure(silence: Samples, speech: Samples) -> Measurement:
@@ -61,14 +75,11 @@ def measure(silence: Samples, speech: Samples) -> Measurement:
     Raises:
         SerError: A recording can't be used; the text says why and what to record instead.
     """
-    floor = _noise_floor(silence)
-    spans, voiced = _utterances(speech, floor)
-    if voiced < MIN_VOICED_SECONDS:
-        raise SerError(
-            f"The speech recording holds {voiced:.1f} s of speech, expected at least "
-            f"{MIN_VOICED_SECONDS:g} s: say a sentence or two at the place where you usually speak."
-        )
-    spoken = np.concatenate([speech[start:end] for start, end in spans])
+    _refuse_swapped(silence, speech)
+    floor = noise_floor(silence)
+    heard = hear(speech, noise_floor_dbfs=floor)
+    _check_speech(speech, heard, floor)
+    spoken = np.concatenate([speech[start:end] for start, end in heard.spans])
     clipped = clipped_share(spoken)
     if clipped > _CLIPPED_SHARE:
         raise SerError(
@@ -76,15 +87,23 @@ def measure(silence: Samples, speech: Samples) -> Measurement:
             "lower the microphone's gain in the mixer and record again."
         )
     level = _active_level(spoken, floor)
+    gain = _detector_gain(level, floor)
+    in_silence, in_speech = find_holes(silence), find_holes(speech)
     return Measurement(
         noise_floor_dbfs=floor,
         speech_level_dbfs=level,
         snr_db=max(level - floor, 0.0),
-        gain_db=_detector_gain(level, floor),
+        gain_db=gain,
+        noise_margin_db=choose_margin(frame_levels(silence), speech, floor, gain),
         peak_dbfs=_peak_dbfs(spoken),
         clipped_share=clipped,
+        longest_flat=longest_flat(spoken),
+        full_scale_share=full_scale_share(spoken),
         dc_offset=float(np.mean(silence)) / 32768.0,
-        pause_dbfs=float(np.min(_pairs(frame_levels(speech)))),
+        pause_dbfs=float(np.min(pairs(frame_levels(speech)))),
+        holes=Holes(in_silence.count + in_speech.count, max(in_silence.longest_ms, in_speech.longest_ms)),
+        low_share=low_share(silence),
+        treble_db=band_level(spoken, 4500, 7000) - band_level(spoken, 300, 3400),
     )
 
 
@@ -94,21 +113,65 @@ def frame_levels(samples: Samples) -> npt.NDArray[np.float64]:
     return np.array([dbfs(frame) for frame in whole.reshape(-1, FRAME)])
 
 
-def clipped_share(samples: Samples) -> float:
-    """Return the share of samples on flat tops: three or more in a row within 1 % of the recording's peak.
+def noise_floor(silence: Samples) -> float:
+    """Check the silence and return its level in dBFS.
 
-    Relative to the peak, since an amplifier before the converter clips below full scale, too. The few highest
-    waves of a sound recording touch that band for a sample or three; a clipped one does so all the time.
+    The lowest level of each half second (minimum statistics, as the gate tracks it), and of those the median:
+    a chair or a cough lifts some of them, a device that starts with zeros lowers some.
+
+    Raises:
+        SerError: It is too short, holds nothing but zeros, is clipped, or somebody speaks in it.
     """
-    magnitude = np.abs(samples.astype(np.int32))
-    peak = int(magnitude.max(initial=0))
-    # 1 % of a small number is less than one step of the converter.
-    if peak < 1000:
-        return 0.0
-    top = np.concatenate(([False], magnitude >= 0.99 * peak, [False])).astype(np.int8)
-    edges = np.flatnonzero(np.diff(top))
-    runs = edges[1::2] - edges[::2]
-    return float(runs[runs >= 3].sum()) / len(samples)
+    seconds = len(silence) / SAMPLE_RATE
+    if seconds < MIN_SILENCE_SECONDS:
+        raise SerError(
+            f"The silence recording lasts {seconds:.1f} s, expected at least {MIN_SILENCE_SECONDS:g} s: "
+            "record the room for ten seconds while nobody speaks."
+        )
+    if not silence.any():
+        raise SerError(
+            "The silence recording holds nothing but zeros: unmute the microphone, or switch its noise suppression off."
+        )
+    clipped = full_scale_share(silence)
+    if clipped > _CLIPPED_SHARE:
+        raise SerError(
+            f"The silence recording is clipped ({clipped:.1%} of its samples are cut off): "
+            "lower the microphone's gain in the mixer, or check its cable, and record again."
+        )
+    heard = hear(silence)
+    if heard.voiced_seconds > _SPEECH_IN_SILENCE_SECONDS:
+        raise SerError(
+            f"Somebody speaks in the silence recording (at {heard.spans[0][0] / SAMPLE_RATE:.1f} s): "
+            "record the room while nobody speaks, without radio or television."
+        )
+    means = pairs(frame_levels(silence))
+    slots = means[: len(means) - len(means) % _SLOT_FRAMES].reshape(-1, _SLOT_FRAMES).min(axis=1)
+    return max(float(np.median(slots)), SILENCE_DBFS)
+
+
+def _refuse_swapped(silence: Samples, speech: Samples) -> None:
+    if hear(silence).voiced_seconds >= MIN_VOICED_SECONDS and hear(speech).voiced_seconds < _SPEECH_IN_SILENCE_SECONDS:
+        raise SerError(
+            "The two recordings are swapped: somebody speaks in the first, which is to be the silence, and nobody in "
+            "the second; give the silence first."
+        )
+
+
+def _check_speech(speech: Samples, heard: Heard, floor: float) -> None:
+    """Refuse what holds too little speech, with the likeliest reason."""
+    if heard.voiced_seconds >= MIN_VOICED_SECONDS:
+        return
+    said = (
+        f"The speech recording holds {heard.voiced_seconds:.1f} s of speech, expected at least {MIN_VOICED_SECONDS:g} s"
+    )
+    if not speech.any():
+        raise SerError(f"{said}; it is nothing but zeros: unmute the microphone in the mixer or at its switch.")
+    if float(np.quantile(pairs(frame_levels(speech)), 0.99)) < floor + _STANDS_OUT_DB:
+        raise SerError(
+            f"{said}; nothing in it stands out from the room ({floor:.0f} dBFS): say a sentence or two, and if you "
+            "did, choose another microphone (ser-daemon --list-devices) or raise its gain in the mixer."
+        )
+    raise SerError(f"{said}: say a sentence or two at the place where you usually speak.")
 
 
 def _active_level(spoken: Samples, floor: float) -> float:
@@ -121,58 +184,6 @@ def _active_level(spoken: Samples, floor: float) -> float:
             "were the two recordings swapped, or made with different gain?"
         )
     return 10.0 * math.log10(float(np.mean(10.0 ** (active / 10.0))))
-
-
-def _noise_floor(silence: Samples) -> float:
-    """Check the silence and return its level.
-
-    The lowest level of each half second (minimum statistics, as the gate tracks it), and of those the median:
-    a chair or a cough lifts some of them, a device that starts with zeros lowers some.
-    """
-    seconds = len(silence) / SAMPLE_RATE
-    if seconds < MIN_SILENCE_SECONDS:
-        raise SerError(
-            f"The silence recording lasts {seconds:.1f} s, expected at least {MIN_SILENCE_SECONDS:g} s: "
-            "record the room for ten seconds while nobody speaks."
-        )
-    if not silence.any():
-        raise SerError(
-            "The silence recording holds nothing but zeros: unmute the microphone, or switch its noise suppression off."
-        )
-    clipped = float(np.mean(np.abs(silence.astype(np.int32)) >= 32767))
-    if clipped > _CLIPPED_SHARE:
-        raise SerError(
-            f"The silence recording is clipped ({clipped:.1%} of its samples are cut off): "
-            "lower the microphone's gain in the mixer, or check its cable, and record again."
-        )
-    spans, voiced = _utterances(silence, None)
-    if voiced > _SPEECH_IN_SILENCE_SECONDS:
-        raise SerError(
-            f"Somebody speaks in the silence recording (at {spans[0][0] / SAMPLE_RATE:.1f} s): "
-            "record the room while nobody speaks, without radio or television."
-        )
-    pairs = _pairs(frame_levels(silence))
-    slots = pairs[: len(pairs) - len(pairs) % _SLOT_FRAMES].reshape(-1, _SLOT_FRAMES).min(axis=1)
-    return max(float(np.median(slots)), SILENCE_DBFS)
-
-
-def _pairs(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the means of neighbours: one frame that happens to be quiet is not the room."""
-    return (levels[1:] + levels[:-1]) / 2
-
-
-def _utterances(samples: Samples, floor: float | None) -> tuple[list[tuple[int, int]], float]:
-    """Return the (first sample, sample after the last) of each utterance, and the voiced seconds."""
-    gate = Gate(GateConfig(noise_floor_dbfs=floor))
-    spans: list[tuple[int, int]] = []
-    onset, voiced = 0, 0
-    for event in gate.push(Block(samples, 0)) + gate.finish():
-        if isinstance(event, SpeechStarted):
-            onset = event.onset
-        elif isinstance(event, SpeechEnded):
-            spans.append((onset, event.offset))
-            voiced += event.voiced
-    return spans, voiced / SAMPLE_RATE
 
 
 def _detector_gain(level_dbfs: float, floor_dbfs: float) -> float:

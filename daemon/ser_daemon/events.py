@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ser_model.affect import project
 from ser_model.errors import SerError
 from ser_model.labels import UNKNOWN
 
@@ -74,13 +75,19 @@ class Emotion(Event):
     label: str
     """One of the eight labels, or `unknown`."""
     reason: str | None = None
-    """Why the label is `unknown`: `low-confidence` or `too-short`; absent otherwise."""
+    """Why the label is `unknown`: `low-confidence`, `too-short` or `unlike-speech`; absent otherwise."""
     top: str | None = None
     """The label with the highest score where the label is `unknown`; absent otherwise."""
     confidence: float
     """Score of the highest label, 0 to 1."""
     scores: Mapping[str, float]
     """Posterior by label, in the fixed order of the labels."""
+    calibrated: bool = False
+    """Whether `confidence` and `scores` went through a temperature fitted on speakers unknown to the model."""
+    arousal: float | None = None
+    """-1 drowsy to 1 excited: a fixed projection of `scores` (`ser_model.affect`), not measured by itself."""
+    valence: float | None = None
+    """-1 unpleasant to 1 pleasant: the same projection."""
     start: int
     """First moment judged, in ms."""
     end: int
@@ -93,6 +100,12 @@ class Emotion(Event):
     """From the arrival of the last sample used to this event's publication."""
     voiced_ms: int
     """Voiced audio of the utterance so far."""
+    snr_db: float | None = None
+    """Level of the voiced audio so far over the gate's noise floor; absent where nothing was voiced."""
+    clipping: bool = False
+    """Whether a sample of the utterance so far was at full scale: the microphone is too loud."""
+    adaptation: str = "none"
+    """What moved the model: `none`, `running` (what was heard before) or `profile` (a speaker's)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +227,7 @@ def from_result(result: Result, *, origin: float, latency_ms: float = 0.0) -> Ev
             return VoiceStarted(utterance_id=utterance_id, timestamp=timestamp, time=time)
         case types.VoiceStopped():
             return VoiceStopped(utterance_id=utterance_id, timestamp=timestamp, time=time)
+    affect = project(result.scores)
     return Emotion(
         utterance_id=utterance_id,
         final=result.final,
@@ -222,10 +236,16 @@ def from_result(result: Result, *, origin: float, latency_ms: float = 0.0) -> Ev
         top=result.top if result.label == UNKNOWN else None,
         confidence=round(float(result.confidence), 4),
         scores={label: round(float(score), 4) for label, score in result.scores.items()},
+        calibrated=result.calibrated,
+        arousal=round(affect.arousal, 2),
+        valence=round(affect.valence, 2),
         start=to_ms(result.start),
         end=to_ms(result.end),
         timestamp=timestamp,
         time=time,
         latency_ms=round(latency_ms, 1),
         voiced_ms=to_ms(result.voiced),
+        snr_db=None if result.snr_db is None else round(result.snr_db, 1),
+        clipping=result.clipping,
+        adaptation=result.adaptation,
     )

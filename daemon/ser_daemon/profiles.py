@@ -46,6 +46,9 @@ class MicrophoneProfile:
     """Level while somebody speaks."""
     snr_db: float
     """How far speech stands above the room."""
+    noise_margin_db: float | None = None
+    """How far above the noise floor the gate takes a sound for speech; None (a profile that was written before there
+    was this key): as the configuration says."""
 
 
 _KEYS: dict[str, Key] = {
@@ -56,6 +59,7 @@ _KEYS: dict[str, Key] = {
     "gain_db": Key("gain_db", float, False, None, RULES["gate.gain_db"]),
     "speech_level_dbfs": Key("speech_level_dbfs", float, False, None, Rule("decibels full scale", -120, 0)),
     "snr_db": Key("snr_db", float, False, None, Rule("decibels", 0, 120)),
+    "noise_margin_db": Key("noise_margin_db", float, True, None, RULES["gate.noise_margin_db"]),
 }
 
 
@@ -71,7 +75,7 @@ def read_profile(path: Path) -> MicrophoneProfile:
         if key is None:
             raise ConfigError(f"{where}: {name[:60]}: unknown key{did_you_mean(name, list(_KEYS))}")
         settings[name] = read_scalar(key, node, path)
-    missing = [name for name in _KEYS if name not in settings]
+    missing = [name for name, key in _KEYS.items() if name not in settings and not key.optional]
     if missing:
         raise ConfigError(f"{path}: {missing[0]}: missing; make the profile anew with ser-calibrate mic")
     values: dict[str, Any] = {name: setting.value for name, setting in settings.items()}
@@ -90,27 +94,37 @@ def write_profile(profile: MicrophoneProfile, path: Path) -> None:
     lines.append(f"format: {FORMAT}")
     for item in dataclasses.fields(profile):
         value = getattr(profile, item.name)
-        text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else f"{value:.1f}"
-        lines.append(f"{item.name}: {text}")
+        if value is not None:
+            text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else f"{value:.1f}"
+            lines.append(f"{item.name}: {text}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".profile-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write("\n".join(lines) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            # mkstemp makes the file private; the system service runs as a user of its own.
-            os.chmod(name, 0o644)
-            os.replace(name, path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-            raise
+        replace_file(path, "\n".join(lines) + "\n")
     except OSError as error:
         raise ConfigError(
             f"{path}: cannot write this profile: {error.strerror}; choose another with --output"
         ) from None
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file, and the folders above it, in one step: a reader finds the old file or the new one.
+
+    Raises:
+        OSError: There is no place or no permission for it; the old file is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=".profile-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp makes the file private; the system service runs as a user of its own.
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
 
 
 def profile_folders(environ: Mapping[str, str]) -> list[Path]:
@@ -142,7 +156,7 @@ def gate_with_profile(config: Config, device: str, folders: list[Path]) -> tuple
     others: list[str] = []
     for folder in folders:
         found: list[tuple[str, MicrophoneProfile, Path]] = []
-        for path in sorted(folder.glob("*.yaml"))[:MAX_FILES] if folder.is_dir() else []:
+        for path in _files(folder, remarks):
             try:
                 profile = read_profile(path)
             except ConfigError as error:
@@ -154,13 +168,30 @@ def gate_with_profile(config: Config, device: str, folders: list[Path]) -> tuple
                 others.append(f"{path} (for {profile.device!r})")
         if found:
             _, profile, path = max(found, key=lambda item: item[0])
-            return _applied(config.gate, profile), [*remarks, f"profile used: {path}"]
+            return _applied(config, profile), [*remarks, f"profile used: {path}"]
     if others:
         remarks.append(f"no profile for {device!r}; ignored: {', '.join(others[:5])}")
     return config.gate, remarks
 
 
-def _applied(gate: GateConfig, profile: MicrophoneProfile) -> GateConfig:
+def _files(folder: Path, remarks: list[str]) -> list[Path]:
+    """Return what may be profiles; what stands in the way of looking is remarked upon."""
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".yaml") and not name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        remarks.append(f"profiles ignored: {folder}: cannot read this folder: {error.strerror}")
+        return []
+    # Opening a pipe that nobody writes to would wait without end.
+    return [path for name in names[:MAX_FILES] if (path := folder / name).is_file()]
+
+
+def _applied(config: Config, profile: MicrophoneProfile) -> GateConfig:
+    gate = config.gate
     floor = profile.noise_floor_dbfs if gate.noise_floor_dbfs is None else gate.noise_floor_dbfs
     gain = profile.gain_db if gate.gain_db is None else gate.gain_db
-    return dataclasses.replace(gate, noise_floor_dbfs=floor, gain_db=gain)
+    margin = profile.noise_margin_db
+    if margin is None or "gate.noise_margin_db" in config.sources:
+        margin = gate.noise_margin_db
+    return dataclasses.replace(gate, noise_floor_dbfs=floor, gain_db=gain, noise_margin_db=margin)

@@ -45,5 +45,7 @@ class DecisionConfig:
     """Confidence under which the answer is `unknown`, 0 to 1; None: as the model file says."""
     temperature: float | None = None
     """Divisor of the logits, above 0; None: as the model file says."""
+    unlike_speech: bool = True
+    """Whether the answer is `unknown` for what sounds unlike the speech that the model knows."""
     smoothing: float = 0.5
     """Weight of the previous partial answer in the next, 0 (none) to below 1."""

@@ -11,8 +11,11 @@ from ser_model.config import DecisionConfig
 from ser_model.gate import to_samples
 from ser_model.labels import LABELS, UNKNOWN
 from ser_model.metadata import ModelMetadata
+from ser_model.smoothing import Smoother
+from ser_model.unlike import UnlikeScorer
 
 Scores = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +24,12 @@ class Answer:
 
     label: str
     reason: str | None
+    """`too-short`, `unlike-speech` or `low-confidence`, the first that holds; None where there is a label."""
     top: str
     confidence: float
     scores: dict[str, float]
+    calibrated: bool
+    """Whether the scores went through temperatures fitted for the model."""
 
 
 class Decision:
@@ -31,40 +37,57 @@ class Decision:
 
     def __init__(self, config: DecisionConfig, metadata: ModelMetadata) -> None:
         self._temperature = metadata.temperature if config.temperature is None else config.temperature
+        own = metadata.window_temperature if config.temperature is None else None
+        self._window_temperature = self._temperature if own is None else own
+        self._calibrated = metadata.calibrated and config.temperature is None
         self._threshold = metadata.unknown_below if config.unknown_below is None else config.unknown_below
         self._min_voiced = to_samples(config.min_voiced_ms)
-        self._weight = config.smoothing
-        self._smoothed: Scores | None = None
+        known = metadata.unlike_speech if config.unlike_speech else None
+        self._unlike = None if known is None else UnlikeScorer(known)
+        self._smoother = Smoother(config.smoothing)
 
     def reset(self) -> None:
         """Begin another utterance."""
-        self._smoothed = None
+        self._smoother.reset()
 
-    def partial(self, logits: npt.NDArray[np.float32], voiced: int) -> Answer:
-        """Answer for a window: exponentially smoothed with the windows before it."""
-        scores = self._posterior(logits)
-        if self._smoothed is not None:
-            scores = self._weight * self._smoothed + (1 - self._weight) * scores
-        self._smoothed = scores
-        return self._answer(scores, voiced)
+    def partial(self, logits: Numbers, voiced: int, embedding: Numbers | None = None) -> Answer:
+        """Answer for a window, smoothed with the windows before it.
 
-    def final(self, logits: npt.NDArray[np.float32] | None, voiced: int) -> Answer:
+        Args:
+            logits: shape (8,).
+            voiced: samples of the utterance so far that were voiced.
+            embedding: shape (hidden,); without it nothing is found unlike speech.
+        """
+        scores, shown = self._smoother.push(self._posterior(logits, self._window_temperature))
+        return self._answer(scores, shown, voiced, self._is_unlike(logits, embedding, window=True))
+
+    def final(self, logits: Numbers | None, voiced: int, embedding: Numbers | None = None) -> Answer:
         """Answer for the utterance, from its own logits alone; None: nothing was computed."""
-        scores = np.full(len(LABELS), 1 / len(LABELS)) if logits is None else self._posterior(logits)
-        return self._answer(scores, voiced)
+        if logits is None:
+            scores = np.full(len(LABELS), 1 / len(LABELS))
+            return self._answer(scores, 0, voiced, unlike=False)
+        scores = self._posterior(logits, self._temperature)
+        return self._answer(scores, int(scores.argmax()), voiced, self._is_unlike(logits, embedding, window=False))
 
-    def _posterior(self, logits: npt.NDArray[np.float32]) -> Scores:
+    def _is_unlike(self, logits: Numbers, embedding: Numbers | None, *, window: bool) -> bool:
+        if self._unlike is None or embedding is None:
+            return False
+        return self._unlike.is_unlike(logits, embedding, window=window)
+
+    @staticmethod
+    def _posterior(logits: Numbers, temperature: float) -> Scores:
         """Softmax of the logits divided by the temperature (Guo et al. 2017, arXiv 1706.04599)."""
-        scaled = logits.astype(np.float64) / self._temperature
+        scaled = logits.astype(np.float64) / temperature
         exponential = np.exp(scaled - scaled.max())
         return np.asarray(exponential / exponential.sum())
 
-    def _answer(self, scores: Scores, voiced: int) -> Answer:
-        best = int(scores.argmax())
+    def _answer(self, scores: Scores, best: int, voiced: int, unlike: bool) -> Answer:
         confidence = float(scores[best])
         reason = None
         if voiced < self._min_voiced:
             reason = "too-short"
+        elif unlike:
+            reason = "unlike-speech"
         elif confidence < self._threshold:
             reason = "low-confidence"
         return Answer(
@@ -73,4 +96,5 @@ class Decision:
             top=LABELS[best],
             confidence=confidence,
             scores=dict(zip(LABELS, scores.tolist(), strict=True)),
+            calibrated=self._calibrated,
         )

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_model.config import GateConfig
-from ser_model.levels import SILENCE_DBFS, DetectorGain, LoudExtent, NoiseFloor, dbfs
+from ser_model.levels import SILENCE_DBFS, DetectorGain, LoudExtent, NoiseFloor, SpeechLevel, dbfs, is_clipped
 from ser_model.types import (
     SAMPLE_RATE,
     Block,
@@ -105,7 +105,7 @@ class Gate:
         events: list[GateEvent] = []
         if self._open:
             if len(self._rest):
-                events.append(SpeechAudio(self._count, self._rest, self._end, self._voiced))
+                events.append(self._audio(self._rest, self._end))
             self._close(cause, events)
         self._position = None
         return events
@@ -123,6 +123,7 @@ class Gate:
         self._onset: int | None = None
         self._last_voiced = start
         self._new_extent()
+        self._speech = SpeechLevel()
 
     def _step(self, frame: Samples, events: list[GateEvent]) -> None:
         """Judge one frame and move between closed and open."""
@@ -131,10 +132,11 @@ class Gate:
         if voiced:
             self._last_voiced = self._end
             self._voiced += len(frame)
+        self._speech.push(frame, self.level_dbfs, voiced)
         if self._open:
             if start - self._last_voiced < _REACH:
                 self._extent.push(frame, start, self._quiet_dbfs)
-            events.append(SpeechAudio(self._count, frame, start, self._voiced))
+            events.append(self._audio(frame, start))
             self._maybe_close(events)
         else:
             self._ring.append(frame)
@@ -171,6 +173,7 @@ class Gate:
             self._onset = start
         elif self._end - self._last_voiced > _BRIDGE_FRAMES * self._frame:
             self._onset, self._voiced = None, 0
+            self._speech = SpeechLevel()
         if self._onset is not None and self._voiced >= self._min_voiced:
             self._open_at(self._onset, events)
         else:
@@ -188,13 +191,18 @@ class Gate:
         onset = onset if self._extent.first is None else self._extent.first
         self._begin(onset, events)
         self._first = max(onset - self._pre_roll, begin)
-        events.append(SpeechAudio(self._count, held[self._first - begin :], self._first, self._voiced))
+        self._speech.clipping = is_clipped(held[self._first - begin :])
+        events.append(self._audio(held[self._first - begin :], self._first))
 
     def _begin(self, onset: int, events: list[GateEvent]) -> None:
         self._open = True
         self._count += 1
         self._first = onset
         events.append(SpeechStarted(self._count, onset))
+
+    def _audio(self, samples: Samples, start: int) -> SpeechAudio:
+        snr_db = self._speech.snr_db(self._floor.dbfs)
+        return SpeechAudio(self._count, samples, start, self._voiced, snr_db, self._speech.clipping)
 
     def _new_extent(self) -> None:
         self._extent = LoudExtent(self._frame // 4)
@@ -215,8 +223,11 @@ class Gate:
 
     def _close(self, cause: str, events: list[GateEvent]) -> None:
         offset = self._end if cause == "max-length" else self._extent.last
-        events.append(SpeechEnded(self._count, max(offset, self._first), self._voiced, cause))
+        snr_db = self._speech.snr_db(self._floor.dbfs)
+        end = max(offset, self._first)
+        events.append(SpeechEnded(self._count, end, self._voiced, cause, snr_db, self._speech.clipping))
         self._open, self._onset, self._voiced = False, None, 0
+        self._speech = SpeechLevel()
 
     def _trim_ring(self) -> None:
         """Keep what an onset in this frame, or the pending one, would reach back to."""

@@ -83,6 +83,38 @@ class DetectorGain:
         return float(10.0 ** (self.db / 20.0))
 
 
+class SpeechLevel:
+    """Level of an utterance's voiced frames over the noise floor, and whether anything in it was clipped."""
+
+    # One sample of 512 at full scale alone gives a frame this level; quieter frames need no look at their samples.
+    _CLIP_FROM_DBFS = -28.0
+
+    def __init__(self) -> None:
+        self._power = 0.0
+        self._frames = 0
+        self.clipping = False
+        """Whether a sample was at either end of int16."""
+
+    def push(self, frame: Samples, level_dbfs: float, voiced: bool) -> None:
+        """Take the next frame, its level, and whether it was voiced."""
+        if voiced:
+            self._power += 10.0 ** (level_dbfs / 10.0)
+            self._frames += 1
+        if level_dbfs > self._CLIP_FROM_DBFS and not self.clipping:
+            self.clipping = is_clipped(frame)
+
+    def snr_db(self, floor_dbfs: float) -> float | None:
+        """Mean power of the voiced frames over the noise floor; None where there are none."""
+        if not self._frames:
+            return None
+        return 10.0 * math.log10(self._power / self._frames) - floor_dbfs
+
+
+def is_clipped(samples: Samples) -> bool:
+    """Whether a sample is at either end of int16."""
+    return bool(samples.max(initial=0) == 32767 or samples.min(initial=0) == -32768)
+
+
 class LoudExtent:
     """First and last loud moment of an utterance, finer than a detector's frames and without its lag.
 

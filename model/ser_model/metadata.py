@@ -11,6 +11,7 @@ from typing import Any, Final
 from ser_model.errors import SerError
 from ser_model.features import RECIPE
 from ser_model.labels import LABELS
+from ser_model.unlike import UnlikeSpeech
 
 FORMAT_VERSION: Final = 1
 """Grows when older programs would misread a newer file."""
@@ -32,9 +33,15 @@ class ModelMetadata:
     """Of the 46 raw features over the training data; the graph itself normalises with it."""
     std: tuple[float, ...]
     temperature: float
-    """Divisor of the logits that makes the confidence honest."""
+    """Divisor of a whole utterance's logits that makes the confidence honest."""
+    window_temperature: float | None = None
+    """The same for the windows behind partial answers; None, as in older files: `temperature`."""
+    calibrated: bool = False
+    """Whether both were fitted on speakers that the networks had not heard; older files don't say."""
     unknown_below: float
     """Confidence under which the answer is `unknown`."""
+    unlike_speech: UnlikeSpeech | None = None
+    """What sounds like nothing that the network was trained on; None, as in older files: not known."""
     training_data: str
     licence: str
     labels: tuple[str, ...] = LABELS
@@ -49,7 +56,10 @@ class ModelMetadata:
 
     def to_properties(self) -> dict[str, str]:
         """Names and JSON texts, as they stand in the file."""
-        return {name: json.dumps(getattr(self, name)) for name in self.__slots__}
+        values = {name: getattr(self, name) for name in self.__slots__}
+        if self.unlike_speech is not None:
+            values["unlike_speech"] = self.unlike_speech.to_mapping()
+        return {name: json.dumps(value) for name, value in values.items()}
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, str], path: Path | str, mode: str) -> ModelMetadata:
@@ -69,8 +79,13 @@ class ModelMetadata:
                 )
             for name in ("mean", "std", "labels"):
                 values[name] = tuple(values[name])
+            for name in ("temperature", "window_temperature", "unknown_below"):
+                if values.get(name) is not None:
+                    values[name] = float(values[name])
+            if values.get("unlike_speech") is not None:
+                values["unlike_speech"] = UnlikeSpeech.from_mapping(values["unlike_speech"])
             metadata = cls(**values)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise SerError(f"{path}: its description is damaged ({error}); export the model again") from error
         metadata._check(path, mode)
         return metadata
@@ -85,5 +100,13 @@ class ModelMetadata:
             raise SerError(f"{path}: was trained on other features ({found}); this program computes {wanted}")
         if self.mode != mode:
             raise SerError(f"{path}: is the {self.mode} graph, expected the {mode} graph; are the two files swapped?")
-        if not self.temperature > 0 or not 0 <= self.unknown_below <= 1:
-            raise SerError(f"{path}: temperature {self.temperature} or threshold {self.unknown_below} is impossible")
+        temperatures = [one for one in (self.temperature, self.window_temperature) if one is not None]
+        if not all(one > 0 for one in temperatures) or not 0 <= self.unknown_below <= 1:
+            shown = " and ".join(map(str, temperatures))
+            raise SerError(f"{path}: temperature {shown} or threshold {self.unknown_below} is impossible")
+        unlike = self.unlike_speech
+        if unlike is not None and unlike.method == "mahalanobis" and len(unlike.whitening) != self.hidden:
+            raise SerError(
+                f"{path}: knows speech by embeddings of {len(unlike.whitening)} numbers, "
+                f"but its network makes {self.hidden}; export the model again"
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ser_model.adaptation import IDENTITY, Adaptation
 from ser_model.config import DecisionConfig, GateConfig
 from ser_model.decision import Answer, Decision
 from ser_model.estimator import Estimate, Model
@@ -23,17 +24,24 @@ from ser_model.types import (
     VoiceStopped,
 )
 
+_NOT_LEARNT = ("too-short", "unlike-speech")
+"""Reasons for `unknown` that say as well that this was no speech to adapt to."""
+
 
 class Analyzer:
     """Turns the gate's events into results: a partial answer every `update_ms` of speech, a final one at the end.
 
     Updates fall on fixed counts of samples since the beginning of the utterance, so that the size of the pieces
-    has no influence. Partial answers judge the last `window_ms`, the final one the whole utterance.
+    has no influence. Partial answers judge the last `window_ms`, the final one the whole utterance. What adapts to the
+    speaker moves between utterances only: each is judged by one map from its first frame to its last.
     """
 
-    def __init__(self, model: Model, config: DecisionConfig | None = None) -> None:
+    def __init__(
+        self, model: Model, config: DecisionConfig | None = None, adaptation: Adaptation | None = None
+    ) -> None:
         config = config or DecisionConfig()
         self._model = model
+        self._adaptation = adaptation
         self._decision = Decision(config, model.metadata)
         self._features = Features()
         self._update = to_samples(config.update_ms)
@@ -56,6 +64,9 @@ class Analyzer:
         self._stream = self._model.stream()
         self._estimate: Estimate | None = None
         self._recent = np.zeros((0, SIZE), dtype=np.float32)
+        self._map = IDENTITY if self._adaptation is None else self._adaptation.map
+        self._total = np.zeros(SIZE)
+        self._frames = 0
         self._waiting: list[Samples] = []
         self._features.reset()
         self._decision.reset()
@@ -87,30 +98,39 @@ class Analyzer:
 
     def _take(self, frames: Frames) -> None:
         if len(frames):
+            self._total += frames.sum(axis=0, dtype=np.float64)
+            self._frames += len(frames)
+            frames = self._map.frames(frames)
             self._estimate = self._stream.push(frames)
             self._recent = np.concatenate((self._recent, frames))[-self._window :]
 
     def _partial(self, event: SpeechAudio) -> Emotion:
-        answer = self._decision.partial(self._model.window(self._recent).logits, event.voiced)
+        estimate = self._model.window(self._recent)
+        answer = self._decision.partial(self._map.judged(estimate.logits), event.voiced, estimate.embedding)
         end = (self._first or 0) + self._heard
         start = max(self._onset, end - (FRAME + (len(self._recent) - 1) * HOP))
-        return _emotion(event.utterance, answer, final=False, start=start, end=end, now=end, voiced=event.voiced)
+        return _emotion(event, answer, self._map.name, final=False, start=start, end=end, now=end)
 
     def _end(self, event: SpeechEnded) -> list[Result]:
         self._take(np.concatenate((self._features.push(self._gather()), self._features.flush())))
-        logits = None if self._estimate is None else self._estimate.logits
-        answer = self._decision.final(logits, event.voiced)
+        logits, embedding = (None, None) if self._estimate is None else self._estimate
+        judged = None if logits is None else self._map.judged(logits)
+        answer = self._decision.final(judged, event.voiced, embedding)
+        if self._adaptation is not None and logits is not None and answer.reason not in _NOT_LEARNT:
+            self._adaptation.learn(self._total, self._frames, logits)
         now = max((self._first or 0) + self._heard, event.offset)
         start, end = self._onset, event.offset
         return [
-            _emotion(event.utterance, answer, final=True, start=start, end=end, now=now, voiced=event.voiced),
+            _emotion(event, answer, self._map.name, final=True, start=start, end=end, now=now),
             VoiceStopped(event.utterance, event.offset),
         ]
 
 
-def _emotion(utterance: int, answer: Answer, *, final: bool, start: int, end: int, now: int, voiced: int) -> Emotion:
+def _emotion(
+    event: SpeechAudio | SpeechEnded, answer: Answer, adaptation: str, *, final: bool, start: int, end: int, now: int
+) -> Emotion:
     return Emotion(
-        utterance=utterance,
+        utterance=event.utterance,
         final=final,
         label=answer.label,
         reason=answer.reason,
@@ -120,7 +140,11 @@ def _emotion(utterance: int, answer: Answer, *, final: bool, start: int, end: in
         start=start,
         end=end,
         timestamp=now,
-        voiced=voiced,
+        voiced=event.voiced,
+        calibrated=answer.calibrated,
+        snr_db=event.snr_db,
+        clipping=event.clipping,
+        adaptation=adaptation,
     )
 
 
@@ -138,9 +162,10 @@ class Recognizer:
         model: Model | None = None,
         gate: GateConfig | None = None,
         decision: DecisionConfig | None = None,
+        adaptation: Adaptation | None = None,
     ) -> None:
         self._gate = Gate(gate)
-        self._analyzer = Analyzer(model or Model.load(), decision)
+        self._analyzer = Analyzer(model or Model.load(), decision, adaptation)
         self._position = 0
 
     def push(self, block: Block | np.ndarray) -> list[Result]:

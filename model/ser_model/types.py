@@ -60,6 +60,10 @@ class SpeechAudio:
     """Position of the first of `samples`."""
     voiced: int
     """Samples of the utterance so far in which the voice activity detector heard speech."""
+    snr_db: float | None = None
+    """Level of the voiced frames so far over the noise floor; None: not known."""
+    clipping: bool = False
+    """Whether a sample of the utterance so far was at full scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,10 @@ class SpeechEnded:
     """Samples of the utterance in which the voice activity detector heard speech."""
     cause: str
     """`silence`, `max-length` (speech goes on as the next utterance), `gap` (samples were lost) or `closed`."""
+    snr_db: float | None = None
+    """Level of the voiced frames over the noise floor; None: not known."""
+    clipping: bool = False
+    """Whether a sample of the utterance was at full scale."""
 
 
 GateEvent = SpeechStarted | SpeechAudio | SpeechEnded
@@ -96,7 +104,7 @@ class Emotion:
     label: str
     """One of `LABELS`, or `unknown`."""
     reason: str | None
-    """Why the label is `unknown`: `low-confidence` or `too-short`; None otherwise."""
+    """Why the label is `unknown`: `low-confidence`, `too-short` or `unlike-speech`; None otherwise."""
     top: str
     """The label with the highest score, also where the decision is `unknown`."""
     confidence: float
@@ -111,6 +119,14 @@ class Emotion:
     """Position up to which audio had been heard when this was decided."""
     voiced: int
     """Samples of the utterance so far that were voiced."""
+    calibrated: bool = False
+    """Whether the scores went through a temperature fitted on speakers that the networks had not heard."""
+    snr_db: float | None = None
+    """Level of the voiced frames so far over the gate's noise floor; None: not known."""
+    clipping: bool = False
+    """Whether a sample of the utterance so far was at full scale."""
+    adaptation: str = "none"
+    """What the features were moved by: `none`, `running` (what was heard before) or `profile` (a speaker's)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ import pytest
 import soundfile
 
 from ser_calibration.cli import main
-from ser_calibration.microphone import Measurement, clipped_share, frame_levels, measure
+from ser_calibration.faults import Holes, clipped_share
+from ser_calibration.microphone import Measurement, frame_levels, measure
 from ser_calibration.verdict import remarks, summary
 from ser_daemon.config import load_config
 from ser_daemon.profiles import gate_with_profile, read_profile
@@ -47,9 +48,15 @@ def good() -> Measurement:
         snr_db=32,
         gain_db=8,
         peak_dbfs=-10,
+        noise_margin_db=6,
         clipped_share=0,
+        longest_flat=0,
+        full_scale_share=0,
         dc_offset=0,
         pause_dbfs=-60,
+        holes=Holes(0, 0.0),
+        low_share=0.2,
+        treble_db=-20,
     )
 
 

@@ -67,7 +67,8 @@ def test_an_utterance_reaches_back_by_the_pre_roll_and_ends_after_the_hangover_t
     events = run(samples, CONFIG)
     started, ended = events[0], events[-1]
     assert started == SpeechStarted(1, 2 * RATE)
-    assert ended == SpeechEnded(1, 3 * RATE, RATE, "silence")
+    assert isinstance(ended, SpeechEnded)
+    assert (ended.utterance, ended.offset, ended.voiced, ended.cause) == (1, 3 * RATE, RATE, "silence")
     start, audio = audio_of(events, 1)
     assert start == 2 * RATE - 300 * 16
     assert len(audio) == 300 * 16 + RATE + 500 * 16
@@ -108,7 +109,9 @@ def test_lost_samples_end_the_utterance_that_was_open() -> None:
     gate.push(Block(samples, 0))
     assert gate.speaking
     events = gate.push(Block(script(("quiet", 0.1)), len(samples) + 5000, lost=5000))
-    assert events == [SpeechEnded(1, len(samples), RATE, "gap")]
+    assert [(event.utterance, event.offset, event.voiced, event.cause) for event in events] == [
+        (1, len(samples), RATE, "gap")
+    ]
     assert not gate.speaking
 
 
@@ -147,3 +150,34 @@ def test_the_noise_floor_of_steady_noise_is_its_level() -> None:
 def test_an_impossible_detector_is_refused_by_name(config: GateConfig, word: str) -> None:
     with pytest.raises(SerError, match=word):
         make_detector(config)
+
+
+def last_end(events: list[GateEvent]) -> SpeechEnded:
+    end = events[-1]
+    assert isinstance(end, SpeechEnded)
+    return end
+
+
+def test_the_level_over_the_noise_floor_is_that_of_the_voiced_frames() -> None:
+    samples = script(("quiet", 2.0), ("speech", 1.0), ("quiet", 2.0))
+    end = last_end(run(samples, CONFIG))
+    voiced, quiet = (np.mean(np.square(part.astype(float))) for part in (samples[2 * RATE : 3 * RATE], samples[:RATE]))
+    assert end.snr_db == pytest.approx(10 * np.log10(voiced / quiet), abs=0.1)
+    half = samples.copy()
+    half[2 * RATE : 3 * RATE] //= 2
+    quieter = last_end(run(half, CONFIG)).snr_db
+    assert quieter == pytest.approx(10 * np.log10(voiced / quiet) - 6.02, abs=0.1)
+
+
+@pytest.mark.parametrize(("at", "value", "clipping"), [
+    (2.5, 32767, True),
+    (2.5, -32768, True),
+    (2.5, 32766, False),
+    (1.85, -32768, True),
+    (0.5, 32767, False),
+])  # fmt: skip
+def test_a_sample_at_full_scale_within_the_utterance_is_reported(at: float, value: int, clipping: bool) -> None:
+    samples = script(("quiet", 2.0), ("speech", 1.0), ("quiet", 2.0), ("speech", 1.0), ("quiet", 1.0))
+    samples[int(at * RATE) : int(at * RATE) + 3] = value
+    ends = [event for event in run(samples, CONFIG) if isinstance(event, SpeechEnded)]
+    assert [end.clipping for end in ends] == [clipping, False]

@@ -139,12 +139,16 @@ def make_emotion(**changes: Any) -> events.Emotion:
         "label": "angry",
         "confidence": 0.58,
         "scores": {label: 0.58 if label == "angry" else 0.06 for label in LABELS},
+        "calibrated": True,
+        "arousal": 0.53,
+        "valence": -0.22,
         "start": 182340,
         "end": 185340,
         "timestamp": 185341,
         "time": "2026-11-22T08:44:04.124Z",
         "latency_ms": 3.1,
         "voiced_ms": 2100,
+        "snr_db": 24.5,
     }
     return events.Emotion(**{**values, **changes})
 

@@ -8,6 +8,7 @@ from ser_daemon import events
 from ser_daemon.events import ProtocolError, from_result, from_wire, to_ms, wall_time
 from ser_daemon.protocol import encode
 from ser_model import types
+from ser_model.affect import project
 from ser_model.labels import LABELS
 
 
@@ -15,8 +16,9 @@ def test_a_partial_emotion_has_exactly_these_bytes(emotion):
     event = emotion(scores={"neutral": 0.42, "angry": 0.58}).numbered(43)
     assert encode(event.type, event.data()) == (
         b'{"type":"emotion","data":{"seq":43,"utterance_id":"u-17","final":false,"label":"angry",'
-        b'"confidence":0.58,"scores":{"neutral":0.42,"angry":0.58},"start":182340,"end":185340,'
-        b'"timestamp":185341,"time":"2026-11-22T08:44:04.124Z","latency_ms":3.1,"voiced_ms":2100}}\n'
+        b'"confidence":0.58,"scores":{"neutral":0.42,"angry":0.58},"calibrated":true,"arousal":0.53,"valence":-0.22,'
+        b'"start":182340,"end":185340,"timestamp":185341,"time":"2026-11-22T08:44:04.124Z","latency_ms":3.1,'
+        b'"voiced_ms":2100,"snr_db":24.5,"clipping":false,"adaptation":"none"}}\n'
     )
 
 
@@ -101,6 +103,9 @@ def test_a_judgement_is_converted_and_rounded():
         end=48_000,
         timestamp=48_016,
         voiced=20_000,
+        calibrated=True,
+        snr_db=18.2649,
+        clipping=True,
     )
     event = from_result(result, origin=1_795_337_040.0, latency_ms=3.14159)
     assert isinstance(event, events.Emotion)
@@ -112,5 +117,8 @@ def test_a_judgement_is_converted_and_rounded():
     )
     assert (event.start, event.end, event.timestamp, event.voiced_ms) == (1000, 3000, 3001, 1250)
     assert (event.confidence, event.latency_ms) == (0.3333, 3.1)
+    assert (event.calibrated, event.snr_db, event.clipping) == (True, 18.3, True)
+    affect = project(scores)
+    assert (event.arousal, event.valence) == (round(affect.arousal, 2), round(affect.valence, 2))
     assert event.time == "2026-11-22T08:44:03.001Z"
     assert list(event.scores) == list(LABELS)

@@ -1,0 +1,152 @@
+"""Small plots as SVG text, for pages that need nothing else to show them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 12.0, 30.0, 44.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """One direction of a plot: which values it shows, and where it is labelled."""
+
+    low: float
+    high: float
+    ticks: Sequence[float]
+    label: str
+    logarithmic: bool = False
+
+    def share(self, value: float) -> float:
+        """Return where a value lies, 0 to 1 within the axis; outside it, the nearer end."""
+        low, high, at = self.low, self.high, min(max(value, self.low), self.high)
+        if self.logarithmic:
+            low, high, at = math.log(low), math.log(high), math.log(at)
+        return (at - low) / (high - low)
+
+
+@dataclass(slots=True)
+class Plot:
+    """A plot that is drawn piece by piece, the first at the bottom. Colours are CSS colours."""
+
+    title: str
+    """What a screen reader says instead of the picture."""
+    x: Axis
+    y: Axis
+    width: float = 860.0
+    height: float = 300.0
+    _parts: list[str] = field(default_factory=list)
+    _legend: list[tuple[str, str]] = field(default_factory=list)
+
+    def line(self, xs: Iterable[float], ys: Iterable[float], colour: str, name: str = "") -> None:
+        """Draw a line through points; with a name it stands in the legend."""
+        points = " ".join(f"{self._x(x):.1f},{self._y(y):.1f}" for x, y in zip(xs, ys, strict=True))
+        self._parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        self._name(name, colour)
+
+    def bars(self, edges: Sequence[float], heights: Sequence[float], colour: str, name: str = "") -> None:
+        """Draw bars from the bottom: `edges` has one number more than `heights`."""
+        base = self._y(self.y.low)
+        for left, right, height in zip(edges, edges[1:], heights, strict=False):
+            if height > self.y.low:
+                top = self._y(height)
+                self._rectangle(self._x(left), top, self._x(right) - self._x(left), base - top, colour, 0.55)
+        self._name(name, colour)
+
+    def envelope(self, xs: Sequence[float], lows: Sequence[float], highs: Sequence[float], colour: str) -> None:
+        """Fill what lies between two lines, such as the lowest and the highest sample of each moment."""
+        there = [f"{self._x(x):.1f},{self._y(y):.1f}" for x, y in zip(xs, highs, strict=True)]
+        back = [f"{self._x(x):.1f},{self._y(y):.1f}" for x, y in zip(xs, lows, strict=True)]
+        points = " ".join(there + back[::-1])
+        self._parts.append(f'<polygon points="{points}" fill="{colour}" stroke="{colour}" stroke-width=".6"/>')
+
+    def band(self, left: float, right: float, colour: str, name: str = "") -> None:
+        """Shade what lies between two values of x, over the whole height."""
+        top, bottom = self._y(self.y.high), self._y(self.y.low)
+        self._rectangle(self._x(left), top, max(self._x(right) - self._x(left), 1.0), bottom - top, colour, 0.2)
+        self._name(name, colour)
+
+    def mark_x(self, value: float, label: str, row: int = 0) -> None:
+        """Draw a dashed line upwards with a label beside its top, in the row from above."""
+        x, top = self._x(value), self._y(self.y.high)
+        self._dashed(x, top, x, self._y(self.y.low))
+        right = x > self.width - 190
+        self._text(x - 5 if right else x + 5, top + 14 + 16 * row, label, "end" if right else "start")
+
+    def mark_y(self, value: float, label: str) -> None:
+        """Draw a dashed line across, with a label above its right end."""
+        y = self._y(value)
+        self._dashed(_LEFT, y, self.width - _RIGHT, y)
+        self._text(self.width - _RIGHT - 4, y - 5, label, "end")
+
+    def svg(self) -> str:
+        """Return the whole picture."""
+        parts = [*self._grid(), *self._parts, *self._key()]
+        title = escape(self.title, quote=True)
+        return (
+            f'<svg viewBox="0 0 {self.width:.0f} {self.height:.0f}" role="img" aria-label="{title}" '
+            f'font-size="13" fill="#333">\n' + "\n".join(parts) + "\n</svg>"
+        )
+
+    def _x(self, value: float) -> float:
+        return _LEFT + self.x.share(value) * (self.width - _LEFT - _RIGHT)
+
+    def _y(self, value: float) -> float:
+        return self.height - _BOTTOM - self.y.share(value) * (self.height - _TOP - _BOTTOM)
+
+    def _grid(self) -> list[str]:
+        kept, self._parts = self._parts, []
+        left, right, bottom = _LEFT, self.width - _RIGHT, self.height - _BOTTOM
+        for tick in self.x.ticks:
+            self._rule(self._x(tick), bottom, self._x(tick), bottom + 5, "#666")
+            self._text(self._x(tick), bottom + 19, _number(tick), "middle")
+        for tick in self.y.ticks:
+            self._rule(left, self._y(tick), right, self._y(tick), "#ddd")
+            self._text(left - 7, self._y(tick) + 4, _number(tick), "end")
+        self._rule(left, bottom, right, bottom, "#666")
+        self._text((left + right) / 2, self.height - 6, self.x.label, "middle")
+        middle = (_TOP + bottom) / 2
+        place = f'transform="translate(15 {middle:.1f}) rotate(-90)" text-anchor="middle"'
+        self._parts.append(f"<text {place}>{escape(self.y.label)}</text>")
+        grid, self._parts = self._parts, kept
+        return grid
+
+    def _key(self) -> list[str]:
+        parts, at = [], _LEFT
+        for name, colour in self._legend:
+            parts.append(f'<rect x="{at:.1f}" y="8" width="14" height="12" fill="{colour}" fill-opacity=".7"/>')
+            parts.append(f'<text x="{at + 20:.1f}" y="19">{escape(name)}</text>')
+            # Letters of the system's font are about half as wide as they are high.
+            at += 50 + 7 * len(name)
+        return parts
+
+    def _name(self, name: str, colour: str) -> None:
+        if name and (name, colour) not in self._legend:
+            self._legend.append((name, colour))
+
+    def _rectangle(self, x: float, y: float, width: float, height: float, colour: str, opacity: float) -> None:
+        self._parts.append(
+            f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}" '
+            f'fill-opacity="{opacity:g}"/>'
+        )
+
+    def _rule(self, x1: float, y1: float, x2: float, y2: float, colour: str, more: str = "") -> None:
+        self._parts.append(f'<path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}" stroke="{colour}"{more}/>')
+
+    def _dashed(self, x1: float, y1: float, x2: float, y2: float) -> None:
+        self._rule(x1, y1, x2, y2, "#333", ' stroke-dasharray="5 4"')
+
+    def _text(self, x: float, y: float, text: str, anchor: str) -> None:
+        # A white edge keeps letters readable over whatever is drawn there.
+        self._parts.append(
+            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" stroke="#fff" stroke-width="3" '
+            f'paint-order="stroke">{escape(text)}</text>'
+        )
+
+
+def _number(value: float) -> str:
+    """Return a tick's number, with a real minus sign."""
+    return f"{value:g}".replace("-", "\N{MINUS SIGN}")

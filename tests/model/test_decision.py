@@ -1,0 +1,173 @@
+"""What stands between logits and an answer: temperatures, `unknown` and its reasons, smoothing, the projection."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ser_model import Model
+from ser_model.affect import COORDINATES, project
+from ser_model.config import DecisionConfig
+from ser_model.decision import Decision
+from ser_model.errors import SerError
+from ser_model.labels import LABELS
+from ser_model.metadata import ModelMetadata
+from ser_model.smoothing import Smoother
+from ser_model.unlike import UnlikeScorer, UnlikeSpeech, energy
+
+ROOT = Path(__file__).resolve().parents[2]
+EMBEDDING = np.zeros(64, dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def metadata() -> ModelMetadata:
+    return Model.load().metadata
+
+
+def logits_for(label: str, height: float = 4.0) -> np.ndarray:
+    out = np.zeros(8, dtype=np.float32)
+    out[LABELS.index(label)] = height
+    return out
+
+
+def softmax(values: np.ndarray) -> np.ndarray:
+    return np.exp(values) / np.exp(values).sum()
+
+
+def test_whole_utterances_and_windows_have_temperatures_of_their_own(metadata: ModelMetadata) -> None:
+    known = dataclasses.replace(metadata, temperature=1.0, window_temperature=2.0, unknown_below=0.0)
+    decision, logits = Decision(DecisionConfig(), known), logits_for("sad")
+    assert decision.final(logits, 16_000).confidence == pytest.approx(softmax(logits).max())
+    assert decision.partial(logits, 16_000).confidence == pytest.approx(softmax(logits / 2).max())
+    older = Decision(DecisionConfig(), dataclasses.replace(known, window_temperature=None))
+    assert older.partial(logits, 16_000).confidence == pytest.approx(softmax(logits).max())
+    own = Decision(DecisionConfig(temperature=4.0), known)
+    assert own.partial(logits, 16_000).confidence == pytest.approx(softmax(logits / 4).max())
+
+
+@pytest.mark.parametrize(
+    ("fitted", "temperature", "expected"), [(True, None, True), (True, 1.5, False), (False, None, False)]
+)
+def test_only_the_models_own_fitted_temperatures_count_as_calibrated(
+    metadata: ModelMetadata, fitted: bool, temperature: float | None, expected: bool
+) -> None:
+    decision = Decision(DecisionConfig(temperature=temperature), dataclasses.replace(metadata, calibrated=fitted))
+    assert decision.final(logits_for("sad"), 16_000).calibrated is expected
+    assert decision.partial(logits_for("sad"), 16_000).calibrated is expected
+
+
+def test_what_is_unlike_speech_is_unknown_whatever_the_confidence(metadata: ModelMetadata) -> None:
+    near = UnlikeSpeech(method="energy", limit=-3.0, window_limit=-5.0)
+    known = dataclasses.replace(metadata, temperature=1.0, unknown_below=0.5, unlike_speech=near)
+    decision, logits = Decision(DecisionConfig(), known), logits_for("sad")
+    assert -5.0 < energy(logits) < -3.0
+    assert decision.final(logits, 16_000, EMBEDDING).label == "sad"
+    partial = decision.partial(logits, 16_000, EMBEDDING)
+    assert (partial.label, partial.reason, partial.top) == ("unknown", "unlike-speech", "sad")
+    assert decision.final(logits_for("sad", 0.0), 16_000, EMBEDDING).reason == "unlike-speech"
+    assert decision.final(logits_for("sad", 0.0), 100, EMBEDDING).reason == "too-short"
+    ignoring = Decision(DecisionConfig(unlike_speech=False), known)
+    assert ignoring.partial(logits, 16_000, EMBEDDING).label == "sad"
+
+
+def test_the_mahalanobis_score_is_the_distance_to_the_nearest_mean() -> None:
+    rng = np.random.default_rng(1)
+    mixing = rng.normal(size=(3, 3))
+    covariance = mixing @ mixing.T
+    means = rng.normal(size=(8, 3))
+    whitening = np.linalg.cholesky(np.linalg.inv(covariance)).T
+    scorer = UnlikeScorer(
+        UnlikeSpeech(
+            method="mahalanobis",
+            limit=1.0,
+            window_limit=2.0,
+            means=tuple(map(tuple, means @ whitening.T)),
+            whitening=tuple(map(tuple, whitening)),
+        )
+    )
+    points = rng.normal(size=(5, 3))
+    inverse = np.linalg.inv(covariance)
+    expected = [min((point - mean) @ inverse @ (point - mean) for mean in means) for point in points]
+    np.testing.assert_allclose(scorer.scores(np.zeros((5, 8)), points), expected)
+
+
+def test_the_description_survives_the_file_and_older_ones_stay_readable(metadata: ModelMetadata) -> None:
+    unlike = UnlikeSpeech(
+        method="mahalanobis",
+        limit=90.0,
+        window_limit=120.5,
+        means=tuple((0.5,) * metadata.hidden for _ in LABELS),
+        whitening=tuple(tuple(row) for row in np.eye(metadata.hidden).tolist()),
+    )
+    full = dataclasses.replace(metadata, window_temperature=1.25, calibrated=True, unlike_speech=unlike)
+    properties = full.to_properties()
+    assert ModelMetadata.from_properties(properties, "f", full.mode) == full
+    for name in ("window_temperature", "calibrated", "unlike_speech"):
+        del properties[name]
+    old = ModelMetadata.from_properties(properties, "f", full.mode)
+    assert (old.window_temperature, old.calibrated, old.unlike_speech) == (None, False, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("window_temperature", 0, "impossible"),
+        ("window_temperature", "warm", "damaged"),
+        ("unlike_speech", {"method": "smell", "limit": 1, "window_limit": 1}, "no method 'smell'"),
+        ("unlike_speech", {"method": "energy", "limit": 1}, "damaged"),
+        ("unlike_speech", {"method": "mahalanobis", "limit": 1, "window_limit": 1}, "do not fit"),
+        (
+            "unlike_speech",
+            {"method": "mahalanobis", "limit": 1, "window_limit": 1, "means": [[0, 0]], "whitening": [[1, 0], [0, 1]]},
+            "embeddings of 2 numbers",
+        ),
+        ("unlike_speech", [1], "damaged"),
+    ],
+)
+def test_an_impossible_calibration_is_refused(metadata: ModelMetadata, name: str, value: object, words: str) -> None:
+    properties = metadata.to_properties() | {name: json.dumps(value)}
+    with pytest.raises(SerError, match=words):
+        ModelMetadata.from_properties(properties, "f", metadata.mode)
+
+
+def scores(**shares: float) -> np.ndarray:
+    rest = (1 - sum(shares.values())) / (8 - len(shares))
+    return np.array([shares.get(label, rest) for label in LABELS])
+
+
+def shown(smoother: Smoother, *steps: np.ndarray) -> list[str]:
+    return [LABELS[smoother.push(step)[1]] for step in steps]
+
+
+SAD, HAPPY, JUST_HAPPY = scores(sad=0.8), scores(happy=0.8), scores(happy=0.45, sad=0.4)
+
+
+def test_without_smoothing_the_highest_score_is_shown_at_once() -> None:
+    assert shown(Smoother(), SAD, HAPPY, SAD, JUST_HAPPY) == ["sad", "happy", "sad", "happy"]
+
+
+def test_a_new_label_must_lead_by_the_margin() -> None:
+    assert shown(Smoother(margin=0.1), SAD, JUST_HAPPY, JUST_HAPPY, HAPPY) == ["sad", "sad", "sad", "happy"]
+
+
+def test_a_new_label_must_lead_for_so_many_updates_in_a_row() -> None:
+    steady = Smoother(updates=2)
+    assert shown(steady, SAD, HAPPY, SAD, HAPPY, HAPPY) == ["sad", "sad", "sad", "sad", "happy"]
+    angry = scores(angry=0.8)
+    assert shown(steady, SAD, angry, HAPPY, HAPPY) == ["happy", "happy", "happy", "happy"]
+    steady.reset()
+    assert shown(steady, angry, angry) == ["angry", "angry"]
+
+
+def test_the_projection_is_the_documented_table() -> None:
+    rows = [line.split("|")[1:-1] for line in (ROOT / "docs" / "protocol.md").read_text().splitlines() if "|" in line]
+    documented = {
+        row[0].strip(): (float(row[2]), float(row[3])) for row in rows if len(row) == 4 and row[0].strip() in LABELS
+    }
+    assert documented == {label: tuple(point) for label, point in COORDINATES.items()}
+    assert project(dict(zip(LABELS, scores(angry=1.0).tolist(), strict=True))) == COORDINATES["angry"]
+    assert project({"angry": 0.5, "calm": 0.5}).valence == pytest.approx((-0.38 + 0.71) / 2)
