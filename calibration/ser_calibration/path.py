@@ -23,8 +23,8 @@ from ser_model.errors import SerError
 from ser_model.labels import LABELS
 from ser_model.training.commands import LICENCE, TRAINING_DATA
 from ser_model.training.corpus import Corpus
-from ser_model.training.crossval import FOLDS
 from ser_model.training.export import export
+from ser_model.training.jobs import FOLDS
 from ser_model.training.run_folder import RunFolder, write_json
 from ser_model.training.scores import MISSED, Classes, uar
 from ser_model.types import Emotion

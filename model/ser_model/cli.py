@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from ser_model import console, measure_cli
+from ser_model import console, measure_cli, search_cli
 from ser_model.errors import SerError
 
 _EXAMPLES = """\
@@ -17,11 +17,15 @@ examples:
   ser-model evaluate runs/first
   ser-model robustness runs/first --data ravdess --noise noise --rooms rooms
   ser-model windows runs/first --data ravdess
+  ser-model generalise runs/first --data ravdess --noise noise --rooms rooms
+  ser-model reproduce --data ravdess --output runs/paper --seeds 10
   ser-model train --data ravdess --output runs/first --noise noise --rooms rooms --final
   ser-model export runs/first --output runs/first/reslstm-sa-h64
 
 RAVDESS (Audio_Speech_Actors_01-24) is Zenodo record 1188976; any folder of Actor_NN/*.wav or *.flac will do.
 """
+
+_MEASURING = {**measure_cli.ACTIONS, **search_cli.ACTIONS}
 
 
 def _count(text: str) -> int:
@@ -36,7 +40,8 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "train",
         help="train the five folds, or the final network",
         description="Train the five folds of arXiv 2606.03359 for one or more seeds; go on where a run was "
-        "interrupted. With --final, train on all actors what `ser-model export` ships.",
+        "interrupted. Before a fold's networks come its teachers, once for all seeds. With --final, train on all "
+        "actors what `ser-model export` ships.",
     )
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of Actor_NN/*.{wav,flac}")
     parser.add_argument("--output", type=Path, required=True, metavar="RUN", help="folder for the results")
@@ -44,13 +49,14 @@ def _add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--seeds", type=_count, default=1, metavar="N", help="train seeds 0 to N-1 (default: 1)")
     parser.add_argument("--epochs", type=_count, metavar="N", help="length of the training (default: the recipe's)")
     parser.add_argument(
-        "--variants", type=_count, default=8, metavar="N", help="augmented versions of a recording (default: 8)"
+        "--variants", type=_count, default=16, metavar="N", help="augmented versions of a recording (default: 16)"
     )
     parser.add_argument("--noise", type=Path, metavar="DIR", help="recorded noises (default: generated ones only)")
     parser.add_argument("--rooms", type=Path, metavar="DIR", help="room responses (default: none)")
     parser.add_argument("--final", action="store_true", help="train seed 0 on all actors, to be shipped")
     parser.add_argument("--allow-missing", action="store_true", help="go on with an incomplete corpus")
     parser.add_argument("--workers", type=_count, metavar="N", help="processes (default: one per core)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="cuda: many networks side by side")
 
 
 def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -97,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.add_argument("--output", type=Path, metavar="STEM", help="default: RUN/reslstm-sa-VARIANT")
     measure_cli.add_parsers(commands, _count)
+    search_cli.add_parsers(commands, _count)
     _add_report(commands)
     return parser
 
@@ -121,8 +128,8 @@ def _run(arguments: argparse.Namespace) -> int:
             commands.evaluate(arguments.run)
         elif arguments.command == "report":
             _report(arguments)
-        elif arguments.command in measure_cli.ACTIONS:
-            measure_cli.ACTIONS[arguments.command](arguments)
+        elif arguments.command in _MEASURING:
+            _MEASURING[arguments.command](arguments)
         else:
             commands.export_run(arguments.run, arguments.output)
     except OSError as error:

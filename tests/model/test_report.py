@@ -25,9 +25,9 @@ import torch  # noqa: E402
 
 from ser_model.training.architecture import ResLstmSa  # noqa: E402
 from ser_model.training.corpus import find_recordings  # noqa: E402
-from ser_model.training.crossval import FOLDS, SPLITS, Job  # noqa: E402
 from ser_model.training.dataset import build  # noqa: E402
 from ser_model.training.fit import predict  # noqa: E402
+from ser_model.training.jobs import FOLDS, SPLITS, Job  # noqa: E402
 from ser_model.training.report_figures import recalls, reliability  # noqa: E402
 from ser_model.training.report_inside import nearest_agree, principal_axes  # noqa: E402
 from ser_model.training.report_network import trace  # noqa: E402

@@ -13,7 +13,7 @@ import pytest
 from ser_model import Model, read_audio
 from ser_model.cli import main
 from ser_model.training.corpus import NEVER_VALIDATING, TEST_ACTORS, VALIDATION_ACTORS, find_recordings
-from ser_model.training.crossval import FOLDS, Job
+from ser_model.training.jobs import FOLDS, Job
 
 for module in ("torch", "scipy", "onnx"):
     pytest.importorskip(module, reason="the train extra is not installed")

@@ -33,7 +33,7 @@ def make_run(corpus: Path, folder: Path, seeds: int = 1) -> Path:
 
     from ser_model.training.architecture import VARIANTS, ResLstmSa
     from ser_model.training.corpus import find_recordings
-    from ser_model.training.crossval import FOLDS, Job
+    from ser_model.training.jobs import FOLDS, Job
 
     folder.mkdir(parents=True)
     recordings = find_recordings(corpus).recordings

@@ -14,9 +14,10 @@ from rich.table import Table
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
 from ser_model.training.corpus import NEVER_VALIDATING, find_recordings, load_corpus
-from ser_model.training.crossval import FINAL, FOLDS, SPLITS, Job, Predictions, answer_again, open_run, pooled, run
+from ser_model.training.crossval import Predictions, answer_again, open_run, pooled, run
 from ser_model.training.dataset import build
 from ser_model.training.fit import FitConfig
+from ser_model.training.jobs import FINAL, FOLDS, SPLITS, Job
 from ser_model.training.scores import (
     Classes,
     Logits,
@@ -65,7 +66,7 @@ def train(arguments: argparse.Namespace) -> None:
         arguments.output / "recordings.json",
         [[recording.name, recording.emotion, recording.actor] for recording in corpus.recordings],
     )
-    run(dataset, config, jobs, arguments.output, arguments.workers)
+    run(dataset, config, jobs, arguments.output, arguments.workers, arguments.device)
     if not arguments.final:
         evaluate(arguments.output)
 

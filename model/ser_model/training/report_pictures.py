@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
 from ser_model.training import report_figures as figures
-from ser_model.training.crossval import FOLDS, SPLITS, Job
+from ser_model.training.jobs import FOLDS, SPLITS, Job
 from ser_model.training.report_comparisons import Bar, draw_robustness, draw_sizes
 from ser_model.training.report_figures import Floats
 from ser_model.training.report_inside import draw_signal, draw_spaces

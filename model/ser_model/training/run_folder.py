@@ -15,7 +15,7 @@ import torch
 from ser_model.errors import SerError
 from ser_model.training.architecture import VARIANTS, ResLstmSa
 from ser_model.training.corpus import NEVER_VALIDATING, Corpus, find_recordings
-from ser_model.training.crossval import FOLDS, Job
+from ser_model.training.jobs import FOLDS, Job
 from ser_model.training.scores import Classes, uar
 
 Figures = dict[str, Any]
@@ -66,6 +66,11 @@ class RunFolder:
                 f"{path}: its settings.json or recordings.json is not what `ser-model train` wrote"
             ) from error
         return cls(path, names, emotions, actors, variant, tuple(whole[:seeds]))
+
+    def settings(self) -> Figures:
+        """The recipe and the variants that it was trained with."""
+        settings: Figures = _read(self.path, "settings.json")
+        return settings
 
     def corpus(self, data: Path) -> Corpus:
         """Find the run's recordings below `data`.
