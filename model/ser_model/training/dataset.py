@@ -7,28 +7,21 @@ import json
 import zipfile
 from dataclasses import asdict, dataclass
 from functools import partial
-from inspect import getsource
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
-from ser_model import features, gate, levels, prosody, vad
 from ser_model.audio_file import read_audio
 from ser_model.config import GateConfig
 from ser_model.errors import SerError
 from ser_model.features import RECIPE, SIZE, compute_features
 from ser_model.gate import Gate
-from ser_model.training import augment as augmentation
-from ser_model.training import noises
 from ser_model.training.augment import AugmentConfig, Surroundings, augment
 from ser_model.training.corpus import Corpus, Recording
 from ser_model.training.processes import new_pool
 from ser_model.types import SAMPLE_RATE, Block, Frames, Samples, SpeechAudio, SpeechStarted
-
-_MADE_BY = (augmentation, features, gate, levels, noises, prosody, vad)
-"""Modules on whose code the frames depend: frames of an older gate are not taken from the cache."""
 
 _SILENCE = SAMPLE_RATE
 """Room before and after a recording, so that the gate opens and closes by itself."""
@@ -125,10 +118,24 @@ def cache_path(cache: Path, corpus: Corpus, *depends: object) -> Path:
             *depends,
             asdict(GateConfig()),
             RECIPE,
-            [getsource(module) for module in _MADE_BY],
+            _fingerprint(),
         ]
     )
     return cache / f"frames-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+
+
+def _fingerprint() -> str:
+    """Digest of what augmentation, gate and features make of a probe: frames of older code are not taken for today's.
+
+    The probe is a buzz of changing pitch with pauses; numbers are rounded far above the noise of floating point.
+    """
+    time = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
+    buzz = np.sin(2 * np.pi * (140 * time + 12 * np.sin(3 * time))) ** 9 * (np.sin(2 * np.pi * 1.1 * time) > -0.5)
+    probe = (8000 * buzz).astype(np.int16)
+    varied = augment(probe, AugmentConfig(noise_share=1.0), Surroundings(), np.random.default_rng(0))
+    heard, found = cut(varied, GateConfig())
+    numbers = [compute_features(probe).round(2), compute_features(varied).round(1), np.array([len(heard), found])]
+    return hashlib.sha256(b"".join((part + 0.0).astype(np.float32).tobytes() for part in numbers)).hexdigest()
 
 
 def save(path: Path, rows: list[tuple[list[Frames], int]]) -> None:
