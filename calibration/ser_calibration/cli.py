@@ -1,4 +1,4 @@
-"""`ser-calibrate`: measure a microphone and write its profile; measure the way from microphone to answer."""
+"""`ser-calibrate`: measure a microphone, learn a voice; measure the way from microphone to answer, and adaptation."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ser_calibration.mic import add_mic, end, run_mic
+from ser_calibration.speaker import add_speaker, run_speaker
 from ser_model import console
 from ser_model.errors import SerError
 
@@ -26,6 +27,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ser-calibrate", description="Measure what ser-daemon hears.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     add_mic(commands)
+    add_speaker(commands)
     path = commands.add_parser(
         "path",
         help="measure what the way through sound server and daemon costs in accuracy",
@@ -35,7 +37,26 @@ def _parser() -> argparse.ArgumentParser:
     path.add_argument("run", type=Path, metavar="RUN", help="the --output of ser-model train")
     path.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of Actor_NN/*.{wav,flac}")
     path.add_argument("--recordings", type=_count, default=120, metavar="N", help="how many to play (default: 120)")
+    _add_adaptation(commands)
     return parser
+
+
+def _add_adaptation(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    adaptation = commands.add_parser(
+        "adaptation",
+        help="measure what adapting to a speaker is worth",
+        description="Lets speakers whom a run's networks have not heard speak 60 utterances in random orders, and "
+        "compares the last 40 with and without adaptation. Writes RUN/adaptation.json too.",
+    )
+    adaptation.add_argument("run", type=Path, metavar="RUN", help="the --output of ser-model train")
+    adaptation.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of Actor_NN/*.{wav,flac}")
+    adaptation.add_argument("--seeds", type=_count, metavar="N", help="only the first N seeds (default: all)")
+    adaptation.add_argument(
+        "--orders", type=_count, default=10, metavar="N", help="of every actor and scenario (default: 10)"
+    )
+    adaptation.add_argument(
+        "--validation", action="store_true", help="compare settings on the validation actors by the validation networks"
+    )
 
 
 def _count(text: str) -> int:
@@ -46,13 +67,29 @@ def _count(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    return _path(options) if options.command == "path" else run_mic(options)
+    action = {"mic": run_mic, "speaker": run_speaker, "path": _path, "adaptation": _adaptation}[options.command]
+    return action(options)
 
 
-def _path(options: argparse.Namespace) -> int:
+def _need_training() -> None:
     for module in ("torch", "scipy", "onnx"):
         if find_spec(module) is None:
             raise SerError(f"{module} is not installed: pip install 'ser-daemon[train]'")
+
+
+def _adaptation(options: argparse.Namespace) -> int:
+    _need_training()
+    with console.uninterrupted():
+        from ser_calibration.adaptation import measure_adaptation
+
+    measure_adaptation(
+        options.run, options.data, seeds=options.seeds, orders=options.orders, validation=options.validation
+    )
+    return 0
+
+
+def _path(options: argparse.Namespace) -> int:
+    _need_training()
     with console.uninterrupted():
         from ser_calibration.path import measure_path
 

@@ -111,6 +111,8 @@ class Listener:
             "PULSE_SOURCE": f"{self._sink}.monitor",
             "XDG_CONFIG_HOME": str(self._folder / "config"),
             "XDG_STATE_HOME": str(self._folder / "state"),
+            # Every recording is to be judged as if it were the first.
+            "SER_ADAPTATION_RUNNING": "false",
         }
         command = [sys.executable, "-m", "ser_daemon.main", "--mic", "default", "--model", str(self._model)]
         with (self._folder / "log").open("wb") as log:

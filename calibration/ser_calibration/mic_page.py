@@ -45,6 +45,7 @@ def microphone_page(
     return compose(
         f"Microphone {profile.device}",
         verdict=verdict(found),
+        good=not any(remark.serious for remark in found),
         remarks=[remark.text for remark in found],
         figures=figures(measured, timing),
         pictures=[
@@ -69,8 +70,8 @@ def _levels(measured: Measurement, silence: Samples, speech: Samples) -> Picture
     )
     for values, colour, name in zip(percent, (_SILENCE, _SPEECH), ("silence", "speech recording"), strict=True):
         plot.bars(edges.tolist(), values.tolist(), colour, name)
-    plot.mark_x(measured.noise_floor_dbfs + measured.noise_margin_db, "the gate listens from here")
-    plot.mark_x(measured.speech_level_dbfs, "speech level", row=1)
+    plot.mark_x(measured.noise_floor_dbfs + measured.noise_margin_db, "the gate listens from here", left=True)
+    plot.mark_x(measured.speech_level_dbfs, "speech level")
     return Picture(
         title="How loud it is",
         caption="How often which level occurs. The two heaps should stand well apart: what the speech recording has on "

@@ -45,13 +45,14 @@ figure { margin: 0; }
 svg { display: block; width: 100%; height: auto; }
 figcaption { color: #333; }
 .verdict { border-left: 4px solid #0072b2; padding: .1rem 0 .1rem 1rem; font-weight: 600; }
+.bad { border-color: #d55e00; }
 .small { color: #555; font-size: .9rem; }
 @media print { figure { break-inside: avoid; } h2 { break-after: avoid; } }
 </style>
 </head>
 <body>
 <h1>$title</h1>
-<p class="verdict">$verdict</p>
+<p class="$kind">$verdict</p>
 $remarks
 <table>
 $figures
@@ -67,6 +68,7 @@ def compose(
     title: str,
     *,
     verdict: str,
+    good: bool,
     remarks: Sequence[str],
     figures: Sequence[tuple[str, str]],
     pictures: Sequence[Picture],
@@ -77,6 +79,7 @@ def compose(
     Args:
         title: heading, and name of the page.
         verdict: one line below it.
+        good: how that line looks.
         remarks: what to change.
         figures: names and values.
         pictures: in the order of the page.
@@ -86,6 +89,7 @@ def compose(
     return _PAGE.substitute(
         title=escape(title),
         verdict=escape(verdict),
+        kind="verdict" if good else "verdict bad",
         remarks=f"<ul>\n{items}</ul>" if items else "",
         figures="\n".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in figures),
         pictures="\n".join(map(_section, pictures)),

@@ -69,12 +69,14 @@ class Plot:
         self._rectangle(self._x(left), top, max(self._x(right) - self._x(left), 1.0), bottom - top, colour, 0.2)
         self._name(name, colour)
 
-    def mark_x(self, value: float, label: str, row: int = 0) -> None:
-        """Draw a dashed line upwards with a label beside its top, in the row from above."""
+    def mark_x(self, value: float, label: str, *, left: bool = False) -> None:
+        """Draw a dashed line upwards with a label beside its top, where there is room on that side."""
         x, top = self._x(value), self._y(self.y.high)
         self._dashed(x, top, x, self._y(self.y.low))
-        right = x > self.width - 190
-        self._text(x - 5 if right else x + 5, top + 14 + 16 * row, label, "end" if right else "start")
+        # Letters of the system's font are about half as wide as they are high.
+        length = 8.0 * len(label)
+        left = x - length > _LEFT if left else x + length > self.width - _RIGHT
+        self._text(x - 5 if left else x + 5, top + 14, label, "end" if left else "start")
 
     def mark_y(self, value: float, label: str) -> None:
         """Draw a dashed line across, with a label above its right end."""

@@ -14,7 +14,7 @@ from ser_daemon.events import Event, ProtocolError, from_wire
 from ser_daemon.paths import MAX_PATH, SYSTEM_SOCKET, candidate_sockets, control_socket
 from ser_model.errors import SerError
 
-CONTROL_VERBS = ("mute", "unmute", "hold", "release", "reload")
+CONTROL_VERBS = ("mute", "unmute", "hold", "release", "reload", "reset-adaptation")
 """Requests that only the control socket serves."""
 
 MAX_LINE = 64 * 1024

@@ -28,6 +28,16 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptationConfig:
+    """Whether answers follow this microphone and this voice."""
+
+    running: bool = True
+    """Learn from what is heard, and remember it over a restart."""
+    speaker: str | None = None
+    """Name of a profile of `ser-calibrate speaker`, used as it is in place of what is learnt; None: no profile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SocketConfig:
     """Where subscribers connect, and what one of them may cost."""
 
@@ -65,6 +75,7 @@ class Config:
     gate: GateConfig = field(default_factory=GateConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     decision: DecisionConfig = field(default_factory=DecisionConfig)
+    adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
     socket: SocketConfig = field(default_factory=SocketConfig)
     service: ServiceConfig = field(default_factory=ServiceConfig)
     files: tuple[Path, ...] = field(default=(), compare=False)
@@ -78,6 +89,7 @@ SECTIONS: dict[str, type] = {
     "gate": GateConfig,
     "model": ModelConfig,
     "decision": DecisionConfig,
+    "adaptation": AdaptationConfig,
     "socket": SocketConfig,
     "service": ServiceConfig,
 }

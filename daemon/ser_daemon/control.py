@@ -98,6 +98,24 @@ class Control:
             logging.getLogger("ser_daemon").setLevel(new.service.log_level.upper())
         return describe_change(old, new)
 
+    async def reset_adaptation(self) -> str:
+        """Forget what was learnt about microphone and voice, also on disk.
+
+        Returns:
+            a sentence about what is in force now
+
+        Raises:
+            SerError: the file could not be removed, or nobody answers.
+        """
+        keeper = self._engine.keeper
+        await self._carried_out(self._engine.errand(keeper.forget))
+        match keeper.name:
+            case "profile":
+                return "What was learnt is forgotten; the speaker's profile stays in force."
+            case _ if keeper.adaptation is None:
+                return "What was learnt is forgotten; nothing is being learnt."
+        return "What was learnt is forgotten; learning begins anew."
+
     def _remember(self, muted: bool) -> None:
         if self._memory is not None:
             self._memory.store(muted)
@@ -118,7 +136,7 @@ def describe_change(old: Config, new: Config) -> str:
     """Say in a sentence which settings a reload changed, and which of them need a restart."""
     changed: list[str] = []
     restart: list[str] = []
-    for section in ("audio", "gate", "model", "decision", "socket", "service"):
+    for section in ("audio", "gate", "model", "decision", "adaptation", "socket", "service"):
         before, after = getattr(old, section), getattr(new, section)
         for field in dataclasses.fields(after):
             if getattr(before, field.name) != getattr(after, field.name):

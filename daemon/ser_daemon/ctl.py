@@ -20,6 +20,7 @@ _COMMANDS = {
     "hold": "ignore what is heard (the assistant is talking itself); the microphone stays open",
     "release": "end a hold",
     "reload": "read the settings again; keeps the old ones and says why if they are wrong",
+    "reset-adaptation": "forget what was learnt about microphone and voice",
     "metrics": "counters",
     "ping": "ask for a sign of life",
     "describe": "which model and which labels",
@@ -30,7 +31,7 @@ LONGEST_WAIT = 86_400.0
 
 _EPILOG = """\
 Without --socket, $SER_SOCKET is used, else your own daemon's socket, else the system's. mute, unmute, hold,
-release and reload go to the control socket beside it.
+release, reload and reset-adaptation go to the control socket beside it.
 
 exit status: 0 done, 1 the daemon refused, 2 no daemon can be reached or the command line is wrong
 """
@@ -102,8 +103,8 @@ def human(command: str, answer: Mapping[str, Any]) -> str:
         case "hold":
             ms = answer.get("ms")
             return "Held until `ser-ctl release`." if ms is None else f"Held for {ms / 1000:g} s."
-        case "reload":
-            return printable(str(answer.get("text") or "Reloaded."))
+        case "reload" | "reset-adaptation":
+            return printable(str(answer.get("text") or "Done."))
     return _DONE[command]
 
 
@@ -114,7 +115,7 @@ def _status(answer: Mapping[str, Any]) -> str:
     rows = [
         ("state", f"{state}, {speech}" if answer.get("state") == "listening" else state),
         ("level", f"{_db(answer.get('level_dbfs'))}, noise floor {_db(answer.get('noise_floor_dbfs'))}"),
-        ("model", str(answer.get("model"))),
+        ("model", f"{answer.get('model')}{_adaptation(answer)}"),
         (
             "running",
             f"version {answer.get('version')}, for {uptime}",
@@ -122,6 +123,16 @@ def _status(answer: Mapping[str, Any]) -> str:
         ("events", f"{answer.get('seq')} published"),
     ]
     return "\n".join(f"{name:<9}{printable(text)}" for name, text in rows)
+
+
+def _adaptation(answer: Mapping[str, Any]) -> str:
+    """What the model is adapted by, to follow its name."""
+    match answer.get("adaptation"):
+        case "running":
+            return f", adapted to {float(answer.get('adaptation_seconds') or 0):.0f} s of speech"
+        case "profile":
+            return ", adapted by a speaker's profile"
+    return ""
 
 
 def _describe(answer: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from ser_model.labels import LABELS
 
 log = logging.getLogger(__name__)
 
-CONTROL_VERBS = ("mute", "unmute", "hold", "release", "reload")
+CONTROL_VERBS = ("mute", "unmute", "hold", "release", "reload", "reset-adaptation")
 REQUESTS = ("status", "metrics", "describe", "ping", "subscribe")
 
 MAX_TEXT = 1024
@@ -71,6 +71,10 @@ class ControlHandler(Protocol):
 
     async def reload(self) -> str:
         """Read the settings again; return what changed, in one sentence."""
+        ...
+
+    async def reset_adaptation(self) -> str:
+        """Forget what was learnt about microphone and voice; return what is in force, in one sentence."""
         ...
 
 
@@ -154,6 +158,8 @@ class Desk:
                 await self._control.release()
             case "reload":
                 return {"text": await self._control.reload()}
+            case "reset-adaptation":
+                return {"text": await self._control.reset_adaptation()}
             case "hold":
                 ms = message.data.get("ms")
                 if ms is not None and (type(ms) is not int or not 0 < ms <= MAX_HOLD_MS):

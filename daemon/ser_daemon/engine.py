@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from ser_daemon.adaptation import Keeper, make_keeper
 from ser_daemon.capture import Capture, CaptureSettings
 from ser_daemon.config import Config
 from ser_daemon.events import AudioState, Event, from_result, to_ms, wall_time
@@ -17,14 +19,19 @@ from ser_daemon.inference import Inference, Judged, Outcome
 from ser_daemon.profiles import gate_with_profile, profile_folders
 from ser_daemon.sources import AudioSource, boot_time, make_source
 from ser_daemon.sources.arrival import Arrivals
-from ser_daemon.speech_queue import AudioStatus, Mark, SpeechQueue
+from ser_daemon.speech_queue import AudioStatus, Errand, Mark, SpeechQueue
 from ser_daemon.supervisor import Worker
+from ser_model.adaptation import model_version
 from ser_model.config import GateConfig
+from ser_model.errors import SerError
 from ser_model.estimator import Model
 from ser_model.gate import Gate
 from ser_model.recognizer import Analyzer
 
 log = logging.getLogger(__name__)
+
+STORE_SECONDS = 5.0
+"""Longest wait for what was learnt to be on disk, before a reload goes on with something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +43,7 @@ class Change:
     gate: Gate | None
     """None: the present one goes on; so with the others."""
     model: Model
+    keeper: Keeper
     analyzer: Analyzer | None
     source: AudioSource | None
 
@@ -69,7 +77,10 @@ class Engine:
         self.config = config
         self.model = Model.load(config.model.path)
         self.queue = SpeechQueue()
+        self._environ = environ
         self._folders = profile_folders(environ)
+        self.keeper = make_keeper(config, self.model.metadata, environ)
+        """What was learnt about microphone and voice."""
         self._patient = patient
         source = make_source(config.audio)
         self._gate_config = self._gate_for(config, source.name)
@@ -84,9 +95,11 @@ class Engine:
         )
         self.inference = Inference(
             self.queue,
-            Analyzer(self.model, config.decision),
+            Analyzer(self.model, config.decision, self.keeper.adaptation),
             emit,
             arrival_of=self.capture.hearing.clock.arrival_of,
+            utterance_ended=lambda: self.keeper.utterance_ended(),
+            done=lambda: self.keeper.store(),
         )
         self.workers = (
             Worker("capture", self.capture.run, ended),
@@ -104,6 +117,21 @@ class Engine:
         self.queue.put(mark, arrival=boot_time())
         return mark
 
+    def errand(self, action: Callable[[], None]) -> Future[None]:
+        """Let the inference thread do something after all that the capture thread has said so far."""
+        future: Future[None] = Future()
+
+        def run() -> None:
+            try:
+                action()
+            except SerError as error:
+                future.set_exception(error)
+            else:
+                future.set_result(None)
+
+        self.queue.put(Errand(run), arrival=boot_time())
+        return future
+
     def prepare(self, config: Config) -> Change:
         """Load what another configuration needs, without using it yet; slow, so for a thread of its own.
 
@@ -116,19 +144,27 @@ class Engine:
         # A path may hold another file by now; what is inside the package does not change.
         reload_model = config.model != old.model or config.model.path is not None
         model = Model.load(config.model.path) if reload_model else self.model
-        new_analyzer = reload_model or config.decision != old.decision
+        keeper = self.keeper
+        if config.adaptation != old.adaptation or model_version(model.metadata) != model_version(self.model.metadata):
+            # What has been learnt so far must be found by whoever goes on with it.
+            with contextlib.suppress(TimeoutError):
+                self.errand(keeper.store).result(STORE_SECONDS)
+            keeper = make_keeper(config, model.metadata, self._environ)
+        new_analyzer = reload_model or config.decision != old.decision or keeper is not self.keeper
         return Change(
             config=config,
             gate_config=gate_config,
             gate=Gate(gate_config) if gate_config != self._gate_config else None,
             model=model,
-            analyzer=Analyzer(model, config.decision) if new_analyzer else None,
+            keeper=keeper,
+            analyzer=Analyzer(model, config.decision, keeper.adaptation) if new_analyzer else None,
             source=source,
         )
 
     def use(self, change: Change) -> Future[None]:
         """Go over to what was prepared; an open utterance ends with what it had."""
         self.config, self.model, self._gate_config = change.config, change.model, change.gate_config
+        self.keeper = change.keeper
         settings = self._settings(change.config)
         return self.capture.exchange(settings, gate=change.gate, analyzer=change.analyzer, source=change.source)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ser_daemon.sources.base import boot_time
-from ser_daemon.speech_queue import AudioStatus, Mark, SpeechAnalyzer, SpeechQueue, UseAnalyzer
-from ser_model.types import Emotion, GateEvent, Result
+from ser_daemon.speech_queue import AudioStatus, Errand, Mark, SpeechAnalyzer, SpeechQueue, UseAnalyzer
+from ser_model.types import Emotion, GateEvent, Result, SpeechEnded
 
 ALLOWANCE = 10.0
 """Seconds that one item may take: thousands of times what it does take."""
@@ -37,7 +37,20 @@ class Inference:
         *,
         arrival_of: Callable[[int], float | None],
         now: Callable[[], float] = boot_time,
+        utterance_ended: Callable[[], None] = lambda: None,
+        done: Callable[[], None] = lambda: None,
     ) -> None:
+        """Prepare to work.
+
+        Args:
+            queue: what was heard.
+            analyzer: judges it.
+            emit: takes results and states.
+            arrival_of: boot-time clock at which the sample at a position was available; None: not known any more.
+            now: that clock.
+            utterance_ended: called after the last result of every utterance.
+            done: called once the queue is closed and empty.
+        """
         self.progress = 0
         """Grows with every item."""
         self._working = False
@@ -46,6 +59,8 @@ class Inference:
         self._emit = emit
         self._now = now
         self._arrival_of = arrival_of
+        self._utterance_ended = utterance_ended
+        self._done = done
 
     @property
     def allowance(self) -> float:
@@ -63,11 +78,16 @@ class Inference:
                     self._emit(item)
                 case UseAnalyzer():
                     self._analyzer = item.analyzer
+                case Errand():
+                    item.action()
                 case _:
                     self._analyze(item, arrival)
             self._working = False
+        self._done()
 
     def _analyze(self, event: GateEvent, arrival: float) -> None:
         for result in self._analyzer.push(event):
             came = self._arrival_of(result.end) if isinstance(result, Emotion) else None
             self._emit(Judged(result, self._now() - (arrival if came is None else came)))
+        if isinstance(event, SpeechEnded):
+            self._utterance_ended()

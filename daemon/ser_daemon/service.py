@@ -205,6 +205,10 @@ class Service:
             level_dbfs=gate.level_dbfs if hears else None,
             noise_floor_dbfs=gate.noise_floor_dbfs if hears else None,
             gain_db=gate.gain_db if hears else None,
+            extra={
+                "adaptation": self._engine.keeper.name,
+                "adaptation_seconds": round(self._engine.keeper.seconds, 1),
+            },
         )
 
     def _snapshot(self) -> dict[str, float | int]:

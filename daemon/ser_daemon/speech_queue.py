@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -42,11 +42,18 @@ class UseAnalyzer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Errand:
+    """Something for the inference thread to do between what was said before and after; it must not raise."""
+
+    action: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Mark:
     """Comes out at the other end when all that was put in before it has."""
 
 
-Item = GateEvent | AudioStatus | UseAnalyzer | Mark
+Item = GateEvent | AudioStatus | UseAnalyzer | Errand | Mark
 
 
 class SpeechQueue:

@@ -121,7 +121,9 @@ def test_frames_that_are_not_whole_are_left_out() -> None:
         ("zeros", "spoken", "The silence recording holds nothing but zeros: unmute the microphone"),
         ("room", "clipped", "The speech recording is clipped ("),
         ("overload", "spoken", "The silence recording is clipped ("),
-        ("room", "zeros", "The speech recording holds 0.0 s of speech"),
+        ("room", "zeros", "it is nothing but zeros: unmute the microphone"),
+        ("room", "room", "nothing in it stands out from the room (-60 dBFS)"),
+        ("spoken", "room", "The two recordings are swapped"),
     ],
 )
 def test_recordings_that_say_nothing_are_refused(spoken: Samples, silence: str, speech: str, message: str) -> None:

@@ -1,0 +1,224 @@
+"""`ser-calibrate adaptation`: what adapting to a speaker is worth, and what it costs where it is misled.
+
+Speakers whom the networks have not heard say 60 utterances in random orders; the daemon's own adaptation hears 20, and
+goes on learning while the other 40 are counted: the same utterances with and without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from ser_calibration.scenarios import COUNTED, SCENARIOS, Plan, draw
+from ser_model.adaptation import Adaptation, AdaptationStrength
+from ser_model.errors import SerError
+from ser_model.features import RECIPE, SIZE
+from ser_model.labels import LABELS
+from ser_model.metadata import ModelMetadata
+from ser_model.training.architecture import ResLstmSa
+from ser_model.training.corpus import TEST_ACTORS, VALIDATION_ACTORS
+from ser_model.training.crossval import FOLDS
+from ser_model.training.dataset import Dataset, build
+from ser_model.training.fit import predict
+from ser_model.training.run_folder import RunFolder, write_json
+from ser_model.training.scores import Classes, uar
+
+SEED: Final = 1
+"""Of the orders and of the bootstrap."""
+
+TRIED: Final[dict[str, AdaptationStrength]] = {
+    "as shipped": AdaptationStrength(),
+    "features only": AdaptationStrength(logit_prior_seconds=np.inf),
+    "features only, half the prior": AdaptationStrength(prior_seconds=60.0, logit_prior_seconds=np.inf),
+    "features only, bound 0.15": AdaptationStrength(bound=0.15, logit_prior_seconds=np.inf),
+    "logits only": AdaptationStrength(prior_seconds=np.inf),
+    "logits only, twice the prior": AdaptationStrength(prior_seconds=np.inf, logit_prior_seconds=240.0),
+    "both, half the priors": AdaptationStrength(prior_seconds=60.0, logit_prior_seconds=60.0),
+    "both, twice the priors": AdaptationStrength(prior_seconds=240.0, logit_prior_seconds=240.0),
+    "both, bound 0.15": AdaptationStrength(bound=0.15),
+    "both, logits' bound 0.5": AdaptationStrength(logit_bound=0.5),
+    "both, memory of 200 s": AdaptationStrength(memory_seconds=200.0),
+}
+"""Strengths that were compared on validation actors."""
+
+_RESAMPLES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was said of the counted utterances of one order."""
+
+    plan: Plan
+    truth: Classes
+    """Shape (40,), as both others."""
+    without: Classes
+    adapted: Classes
+
+
+def measure_adaptation(
+    folder: Path, data: Path, *, seeds: int | None, orders: int, validation: bool, workers: int | None = None
+) -> None:
+    """Print what adaptation does, and write RUN/adaptation.json (with `validation`: adaptation-validation.json).
+
+    Args:
+        folder: output of `ser-model train`.
+        data: the run's recordings.
+        seeds: use only the first so many; None: all.
+        orders: random orders of every actor and scenario.
+        validation: compare settings on the validation actors, by the networks that have not heard them.
+        workers: processes that compute features; None: one per core.
+
+    Raises:
+        SerError: a folder isn't what is expected.
+    """
+    run = RunFolder.open(folder, seeds)
+    dataset = build(
+        run.corpus(data), variants=0, noise=None, rooms=None, cache=folder.parent / "cache", workers=workers
+    )
+    torch.set_num_threads(1)
+    rows = [
+        {"setting": name, **summarise(hear(run, dataset, strength, orders, validation=validation))}
+        for name, strength in (TRIED if validation else {"as shipped": AdaptationStrength()}).items()
+    ]
+    result = {
+        "actors": "validation" if validation else "test",
+        "seeds": list(run.seeds),
+        "orders": orders,
+        "rows": rows,
+    }
+    write_json(folder / ("adaptation-validation.json" if validation else "adaptation.json"), result)
+    _print(result)
+
+
+def hear(
+    run: RunFolder, dataset: Dataset, strength: AdaptationStrength, orders: int, *, validation: bool
+) -> list[Told]:
+    """Play all scenarios to all networks, every actor to those that have not heard him."""
+    heard = dataset.utterances == 1
+    jobs = [(seed, fold) for seed in run.seeds for fold in FOLDS]
+    told = []
+    for seed, fold in track(jobs, "utterance by utterance"):
+        actors = (VALIDATION_ACTORS if validation else TEST_ACTORS)[fold]
+        rng = np.random.default_rng([SEED, fold])
+        plans = [plan for actor in actors for plan in draw(actor, actors, run.actors, run.emotions, heard, orders, rng)]
+        network = run.network(seed, fold)
+        if validation:
+            _load(network, run.path / f"seed{seed}-fold{fold}-validation.pt")
+        told += list(_play(network, run, dataset, plans, strength))
+    return told
+
+
+def _load(network: ResLstmSa, path: Path) -> None:
+    try:
+        network.load_state_dict(torch.load(path, weights_only=True))
+    except OSError as error:
+        raise SerError(f"{path}: can't be read ({error.strerror}); train the run's validation networks too") from error
+
+
+def _play(
+    network: ResLstmSa, run: RunFolder, dataset: Dataset, plans: Sequence[Plan], strength: AdaptationStrength
+) -> Iterator[Told]:
+    """All orders side by side: utterance after utterance, since each changes how the next is judged."""
+    frames = [
+        versions[0].astype(np.float32) if versions else np.zeros((0, SIZE), np.float32) for versions in dataset.frames
+    ]
+    totals = [one.sum(axis=0, dtype=np.float64) for one in frames]
+    known = np.unique([plan.utterances for plan in plans])
+    without = np.zeros(len(frames), dtype=np.int64)
+    without[known] = predict(network, [frames[at] for at in known]).argmax(axis=1)
+    metadata = _metadata(network, run.variant)
+    minds = [Adaptation(metadata, strength=strength) for _ in plans]
+    steps = len(plans[0].utterances)
+    classes = np.zeros((len(plans), steps), dtype=np.int64)
+    for step in range(steps):
+        now = [int(plan.utterances[step]) for plan in plans]
+        # Batches of like lengths: padding is computed too.
+        by_length = np.argsort([len(frames[at]) for at in now])
+        logits = np.zeros((len(plans), len(LABELS)), dtype=np.float32)
+        logits[by_length] = predict(network, [minds[row].map.frames(frames[now[row]]) for row in by_length])
+        for row, (mind, at) in enumerate(zip(minds, now, strict=True)):
+            classes[row, step] = mind.map.judged(logits[row]).argmax()
+            mind.learn(totals[at], len(frames[at]), logits[row])
+    for plan, said in zip(plans, classes, strict=True):
+        counted = plan.utterances[-COUNTED:]
+        yield Told(plan, run.emotions[counted], without[counted], said[-COUNTED:])
+
+
+def _metadata(network: ResLstmSa, variant: str) -> ModelMetadata:
+    """As the network would be exported."""
+    return ModelMetadata(
+        mode="window",
+        variant=variant,
+        hidden=network.hidden,
+        mean=tuple(network.mean.tolist()),
+        std=tuple(network.std.tolist()),
+        temperature=1.0,
+        unknown_below=0.0,
+        training_data="",
+        licence="",
+        features=RECIPE,
+    )
+
+
+def summarise(told: Sequence[Told]) -> dict[str, Any]:
+    """Figures of every scenario: mean over actors, and the interval of a bootstrap over them.
+
+    Returns:
+        by scenario `uar_without`, `gain` (points of UAR), `low` and `high` (paired, 95 %), `accuracy_gain` (points)
+    """
+    return {name: _figures([one for one in told if one.plan.scenario == name]) for name in SCENARIOS}
+
+
+def _figures(told: Sequence[Told]) -> dict[str, float]:
+    rows = []
+    for actor in sorted({one.plan.actor for one in told}):
+        mine = [one for one in told if one.plan.actor == actor]
+        truth, without, adapted = (
+            np.concatenate([getattr(one, name) for one in mine]) for name in ("truth", "without", "adapted")
+        )
+        rows.append((uar(truth, without), uar(truth, adapted), np.mean(truth == without), np.mean(truth == adapted)))
+    table = 100 * np.array(rows)
+    gains = table[:, 1] - table[:, 0]
+    low, high = interval(gains)
+    return {
+        "uar_without": float(table[:, 0].mean()) / 100,
+        "gain": float(gains.mean()),
+        "low": low,
+        "high": high,
+        "accuracy_gain": float((table[:, 3] - table[:, 2]).mean()),
+    }
+
+
+def interval(gains: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """95 % interval of the mean by resampling (Efron 1979, doi 10.1214/aos/1176344552), shape (actors,)."""
+    rng = np.random.default_rng(SEED)
+    means = gains[rng.integers(len(gains), size=(_RESAMPLES, len(gains)))].mean(axis=1)
+    low, high = np.quantile(means, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _print(result: dict[str, Any]) -> None:
+    title = f"UAR, points gained by adaptation; {result['actors']} actors, {len(result['seeds'])} seed(s)"
+    for row in result["rows"]:
+        table = Table(title=f"{title}; {row['setting']}")
+        for name in ("scenario", "UAR without", "gain", "95 % of actors' mean", "accuracy"):
+            table.add_column(name, justify="left" if name == "scenario" else "right")
+        for name in SCENARIOS:
+            one = row[name]
+            table.add_row(
+                name,
+                f"{one['uar_without']:.3f}",
+                f"{one['gain']:+.1f}",
+                f"{one['low']:+.1f} to {one['high']:+.1f}",
+                f"{one['accuracy_gain']:+.1f}",
+            )
+        Console().print(table)
