@@ -12,7 +12,7 @@ import pytest
 
 from ser_model import Model, read_audio
 from ser_model.cli import main
-from ser_model.training.corpus import NEVER_VALIDATING, TEST_ACTORS, VALIDATION_ACTORS, find_recordings
+from ser_model.training.corpus import ACTORS, NEVER_VALIDATING, TEST_ACTORS, VALIDATION_ACTORS, find_recordings
 from ser_model.training.jobs import FOLDS, Job
 
 for module in ("torch", "scipy", "onnx"):
@@ -52,9 +52,24 @@ def test_nobody_answers_for_an_actor_it_has_heard() -> None:
     assert Job(0, 0, "final").answers_for == Job(0, 0, "final").may_not_hear == ()
 
 
+@pytest.mark.parametrize("split", ["validation", "test", "final"])
+def test_teachers_hear_neither_whom_they_teach_about_nor_whom_their_pupil_may_not(split: str) -> None:
+    for fold in FOLDS:
+        pupil = Job(3, fold, split)
+        taught = [actor for teacher in pupil.teachers if teacher.seed == 0 for actor in teacher.answers_for]
+        assert sorted(taught) == sorted(set(ACTORS) - set(pupil.may_not_hear))
+        for teacher in pupil.teachers:
+            assert set(teacher.may_not_hear) == {*pupil.may_not_hear, *teacher.answers_for}
+            assert not teacher.teachers
+
+
+def test_an_actor_left_out_is_heard_by_nobody() -> None:
+    assert Job(0, 6, "actor").answers_for == Job(0, 6, "actor").may_not_hear == (7,)
+
+
 def test_train_evaluate_export_and_load(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "runs" / "one"
-    train = ["train", "--data", str(corpus), "--output", str(run), "--epochs", "3", "--variants", "1"]
+    train = ["train", "--data", str(corpus), "--output", str(run), "--epochs", "1", "--variants", "1"]
     assert main([*train, "--allow-missing"]) == 0
     result = json.loads((run / "evaluation.json").read_text())
     assert result["recordings"] == 96
@@ -63,7 +78,9 @@ def test_train_evaluate_export_and_load(corpus: Path, tmp_path: Path, capsys: py
     assert "pooled out-of-fold" in capsys.readouterr().out
 
     times = {path: path.stat().st_mtime_ns for path in run.glob("*.npz")}
-    assert len(times) == 10
+    assert len(times) == 10 + 80
+    with np.load(run / "seed0-fold0-test.npz") as file:
+        assert file["curve"].shape == (1, 3)
     (run / "seed0-fold3-test.npz").unlink()
     assert main([*train, "--allow-missing"]) == 0
     again = {path: path.stat().st_mtime_ns for path in run.glob("*.npz")}
