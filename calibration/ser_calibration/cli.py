@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ser_calibration.mic import add_mic, end, run_mic
+from ser_calibration.model_cli import ACTIONS, add_model_parsers, run_model
 from ser_calibration.speaker import add_speaker, run_speaker
 from ser_model import console
 from ser_model.errors import SerError
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     path.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of Actor_NN/*.{wav,flac}")
     path.add_argument("--recordings", type=_count, default=120, metavar="N", help="how many to play (default: 120)")
     _add_adaptation(commands)
+    add_model_parsers(commands, _count)
     return parser
 
 
@@ -67,6 +69,8 @@ def _count(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.command in ACTIONS:
+        return run_model(options)
     action = {"mic": run_mic, "speaker": run_speaker, "path": _path, "adaptation": _adaptation}[options.command]
     return action(options)
 

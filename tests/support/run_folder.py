@@ -33,7 +33,7 @@ def make_run(corpus: Path, folder: Path, seeds: int = 1) -> Path:
 
     from ser_model.training.architecture import VARIANTS, ResLstmSa
     from ser_model.training.corpus import find_recordings
-    from ser_model.training.jobs import FOLDS, Job
+    from ser_model.training.jobs import FOLDS, SPLITS, Job
 
     folder.mkdir(parents=True)
     recordings = find_recordings(corpus).recordings
@@ -48,5 +48,6 @@ def make_run(corpus: Path, folder: Path, seeds: int = 1) -> Path:
                 network.std.fill_(10.0)
                 network.classifier.weight.mul_(0.01)
                 network.classifier.bias[fold] += 5.0
-            torch.save(network.state_dict(), folder / f"{Job(seed, fold, 'test').name}.pt")
+            for split in SPLITS:
+                torch.save(network.state_dict(), folder / f"{Job(seed, fold, split).name}.pt")
     return folder

@@ -17,6 +17,7 @@ from ser_model.training.corpus import NEVER_VALIDATING, find_recordings, load_co
 from ser_model.training.crossval import Predictions, answer_again, open_run, pooled, run
 from ser_model.training.dataset import build
 from ser_model.training.fit import FitConfig
+from ser_model.training.fitted import PRECISION, Fitted, read_fitted
 from ser_model.training.jobs import FINAL, FOLDS, SPLITS, Job
 from ser_model.training.scores import (
     Classes,
@@ -31,9 +32,6 @@ from ser_model.training.scores import (
 TRAINING_DATA = "RAVDESS speech, 1440 recordings of 24 actors (Livingstone & Russo 2018, 10.1371/journal.pone.0196391)"
 LICENCE = "CC BY-NC-SA 4.0"
 """Of the weights: RAVDESS' terms are non-commercial and share-alike, and the weights inherit them."""
-
-PRECISION = 0.75
-"""Share of right labels, on validation actors, that the threshold of `unknown` is chosen for."""
 
 
 def train(arguments: argparse.Namespace) -> None:
@@ -185,18 +183,19 @@ def export_run(folder: Path, stem: Path | None) -> None:
     weights = folder / f"{FINAL.name}.pt"
     if not weights.exists():
         raise SerError(f"{weights} is missing: run `ser-model train --final` with the same --output first")
-    validations = [pooled(folder, seed, "validation") for seed in _seeds(folder)]
-    logits = np.concatenate([validation.logits for validation in validations])
-    index = np.concatenate([validation.index for validation in validations])
-    temperature, threshold = _calibrate(logits, truth[index])
+    found = read_fitted(folder)
+    fitted = found or _fit_utterances(folder, truth)
     network = ResLstmSa(VARIANTS[variant])
     network.load_state_dict(torch.load(weights, weights_only=True))
     paths = export(
         network,
         stem or folder / f"reslstm-sa-{variant}",
         variant=variant,
-        temperature=round(temperature, 4),
-        unknown_below=round(threshold, 4),
+        temperature=fitted.temperature,
+        window_temperature=fitted.window_temperature,
+        calibrated=found is not None,
+        unknown_below=fitted.unknown_below,
+        unlike_speech=fitted.unlike_speech,
         training_data=TRAINING_DATA,
         licence=LICENCE,
     )
@@ -204,7 +203,22 @@ def export_run(folder: Path, stem: Path | None) -> None:
     write_sums(paths, sums)
     for path in (*paths, sums):
         print(f"{path}  {path.stat().st_size} bytes")
-    print(f"temperature {temperature:.3f}, unknown below {threshold:.3f}")
+    unlike = "not known" if fitted.unlike_speech is None else f"by {fitted.unlike_speech.method}"
+    print(
+        f"temperature {fitted.temperature:.3f}, of windows {fitted.window_temperature:.3f}; "
+        f"unknown below {fitted.unknown_below:.3f}; unlike speech: {unlike}"
+    )
+    if found is None or found.unlike_speech is None:
+        print("to have what is missing measured: ser-calibrate confidence, ser-calibrate unknown; then export again")
+
+
+def _fit_utterances(folder: Path, truth: Classes) -> Fitted:
+    """Temperature and threshold of whole utterances, for all; nothing is known about windows."""
+    validations = [pooled(folder, seed, "validation") for seed in _seeds(folder)]
+    logits = np.concatenate([validation.logits for validation in validations])
+    index = np.concatenate([validation.index for validation in validations])
+    temperature, threshold = _calibrate(logits, truth[index])
+    return Fitted(round(temperature, 4), round(temperature, 4), round(threshold, 4), None)
 
 
 def _seeds(folder: Path) -> list[int]:

@@ -17,6 +17,7 @@ from ser_model.estimator import STATE, Model
 from ser_model.features import RECIPE, SIZE
 from ser_model.metadata import MODES, ModelMetadata
 from ser_model.training.architecture import ResLstmSa, State
+from ser_model.unlike import UnlikeSpeech
 
 OPSET = 17
 TOLERANCE = 1e-4
@@ -95,8 +96,11 @@ def export(
     unknown_below: float,
     training_data: str,
     licence: str,
+    window_temperature: float | None = None,
+    calibrated: bool = False,
+    unlike_speech: UnlikeSpeech | None = None,
 ) -> tuple[Path, Path]:
-    """Write STEM.window.onnx and STEM.stream.onnx, after checking them against torch.
+    """Write STEM.window.onnx and STEM.stream.onnx, after checking them against torch; the rest is `ModelMetadata`'s.
 
     Raises:
         SerError: the graphs don't give what torch gives; nothing is written then.
@@ -112,7 +116,10 @@ def export(
             mean=tuple(float(value) for value in network.mean),
             std=tuple(float(value) for value in network.std),
             temperature=temperature,
+            window_temperature=window_temperature,
+            calibrated=calibrated,
             unknown_below=unknown_below,
+            unlike_speech=unlike_speech,
             training_data=training_data,
             licence=licence,
             features=RECIPE,

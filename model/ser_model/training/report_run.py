@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ser_model.errors import SerError
-from ser_model.training.commands import PRECISION
 from ser_model.training.corpus import NEVER_VALIDATING
 from ser_model.training.crossval import Predictions, pooled
+from ser_model.training.fitted import PRECISION
 from ser_model.training.jobs import FOLDS, SPLITS, Job
 from ser_model.training.run_folder import RunFolder
 from ser_model.training.scores import Classes, fit_temperature, posterior, uar, unknown_threshold

@@ -85,13 +85,15 @@ class RunFolder:
             )
         return corpus
 
-    def network(self, seed: int, fold: int) -> ResLstmSa:
-        """Load the network that has not heard the fold's test actors.
+    def network(self, seed: int, fold: int, split: str = "test") -> ResLstmSa:
+        """Load the network that answers for the fold's `test` or `validation` actors, or the `final` one.
 
         Raises:
-            SerError: its file is damaged, or made by another version.
+            SerError: its file is missing, damaged, or made by another version.
         """
-        path = _weights(self.path, seed, fold)
+        path = self.path / f"{Job(seed, fold, split).name}.pt"
+        if not path.exists():
+            raise SerError(f"{path} is missing: run `ser-model train` with the same --output to finish the run")
         network = ResLstmSa(VARIANTS[self.variant])
         try:
             network.load_state_dict(torch.load(path, weights_only=True))
@@ -99,11 +101,16 @@ class RunFolder:
             raise SerError(f"{path}: is damaged or holds another network; remove it and train again") from error
         return network.eval()
 
-    def judges(self, seed: int) -> Iterator[tuple[ResLstmSa, Classes]]:
-        """The five networks of a seed, each with the indices of the recordings that it answers for."""
+    def judges(self, seed: int, split: str = "test") -> Iterator[tuple[ResLstmSa, Classes]]:
+        """The five networks of a seed, each with the indices of the recordings that it answers for.
+
+        Args:
+            seed: one of `seeds`.
+            split: whom they answer for, `test` or `validation` actors.
+        """
         for fold in FOLDS:
-            actors = list(Job(seed, fold, "test").answers_for)
-            yield self.network(seed, fold), np.flatnonzero(np.isin(self.actors, actors))
+            actors = list(Job(seed, fold, split).answers_for)
+            yield self.network(seed, fold, split), np.flatnonzero(np.isin(self.actors, actors))
 
 
 def figures(truth: Classes, actors: Classes, predicted: Sequence[Classes]) -> Figures:

@@ -1,0 +1,104 @@
+"""How honest confidences are: calibration error, proper scores, reliability, accuracy against coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+Probabilities = npt.NDArray[np.float64]
+Classes = npt.NDArray[np.int64]
+
+BINS: Final = 15
+"""Of equal numbers of answers (Nixon et al. 2019, arXiv 1904.01685)."""
+COVERAGES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+
+
+def reliability(probabilities: Probabilities, truth: Classes) -> list[dict[str, float]]:
+    """Mean confidence and accuracy in bins of equal numbers of answers, the least confident first.
+
+    Args:
+        probabilities: shape (n, classes), n at least 1.
+        truth: shape (n,).
+    """
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    parts = np.array_split(np.argsort(confidence, kind="stable"), min(BINS, len(truth)))
+    return [
+        {"answers": len(part), "confidence": float(confidence[part].mean()), "accuracy": float(right[part].mean())}
+        for part in parts
+    ]
+
+
+def calibration_error(probabilities: Probabilities, truth: Classes) -> float:
+    """Expected calibration error: mean difference between confidence and accuracy over equal-mass bins."""
+    rows = reliability(probabilities, truth)
+    return float(sum(row["answers"] * abs(row["confidence"] - row["accuracy"]) for row in rows) / len(truth))
+
+
+def honest_error(probabilities: Probabilities, draws: int = 200) -> float:
+    """Calibration error that answers as confident as these would show by chance alone, were they honest."""
+    rng = np.random.default_rng(0)
+    confidence = np.sort(probabilities.max(axis=1))
+    right = rng.random((draws, len(confidence))) < confidence
+    parts = np.array_split(np.arange(len(confidence)), min(BINS, len(confidence)))
+    gaps = [len(part) * np.abs(right[:, part].mean(axis=1) - confidence[part].mean()) for part in parts]
+    return float(np.sum(gaps, axis=0).mean() / len(confidence))
+
+
+def brier(probabilities: Probabilities, truth: Classes) -> float:
+    """Mean squared distance between probabilities and the truth, summed over classes (Brier 1950), 0 to 2."""
+    target = np.eye(probabilities.shape[1])[truth]
+    return float(np.square(probabilities - target).sum(axis=1).mean())
+
+
+def log_loss(probabilities: Probabilities, truth: Classes) -> float:
+    """Mean negative log-likelihood in nats."""
+    return float(-np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-12)).mean())
+
+
+def risk_coverage(probabilities: Probabilities, truth: Classes) -> list[dict[str, float]]:
+    """Accuracy on the most confident share of the answers (El-Yaniv & Wiener 2010), for each of `COVERAGES`."""
+    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    sorted_right = right[np.argsort(-confidence, kind="stable")]
+    counts = [max(1, round(share * len(truth))) for share in COVERAGES]
+    return [
+        {"coverage": share, "accuracy": float(sorted_right[:count].mean())}
+        for share, count in zip(COVERAGES, counts, strict=True)
+    ]
+
+
+def auroc(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> float:
+    """Probability that a score of `high` exceeds one of `low`, ties counting half (Mann & Whitney 1947)."""
+    ordered = np.sort(low)
+    below, up_to = (np.searchsorted(ordered, high, side=side) for side in ("left", "right"))
+    return float((below + up_to).mean() / 2 / len(low))
+
+
+def summary(probabilities: Sequence[Probabilities], truth: Sequence[Classes]) -> dict[str, Any]:
+    """All figures: means over seeds, and bins and curve over the answers of all seeds.
+
+    Args:
+        probabilities: for each seed, shape (n, classes).
+        truth: for each seed, shape (n,).
+    """
+    pairs = list(zip(probabilities, truth, strict=True))
+    errors = [calibration_error(*pair) for pair in pairs]
+    curves = [risk_coverage(*pair) for pair in pairs]
+    everything = np.concatenate(probabilities), np.concatenate(truth)
+    return {
+        "answers": len(truth[0]),
+        "accuracy": float(np.mean([np.mean(one.argmax(axis=1) == known) for one, known in pairs])),
+        "ece": float(np.mean(errors)),
+        "ece_seeds": errors,
+        "ece_all_seeds": calibration_error(*everything),
+        "ece_by_chance": float(np.mean([honest_error(one) for one in probabilities])),
+        "brier": float(np.mean([brier(*pair) for pair in pairs])),
+        "nll": float(np.mean([log_loss(*pair) for pair in pairs])),
+        "reliability": reliability(*everything),
+        "risk_coverage": [
+            {"coverage": share, "accuracy": float(np.mean([curve[at]["accuracy"] for curve in curves]))}
+            for at, share in enumerate(COVERAGES)
+        ],
+    }

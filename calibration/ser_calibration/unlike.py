@@ -1,0 +1,129 @@
+"""Fits what sounds unlike the speech that a network knows, and measures which way tells noise from speech best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_calibration.reliability import auroc
+from ser_model.training.architecture import ResLstmSa
+from ser_model.training.corpus import TEST_ACTORS
+from ser_model.training.dataset import Dataset
+from ser_model.training.fitted import WINDOW_MS
+from ser_model.training.jobs import Job
+from ser_model.training.judged import Judged, judge, judge_recordings
+from ser_model.training.run_folder import RunFolder
+from ser_model.training.scores import Classes, Logits
+from ser_model.types import Frames
+from ser_model.unlike import METHODS, UnlikeScorer, UnlikeSpeech
+
+KEPT: Final = 0.99
+"""Share of the speech of validation actors that stays below the limit."""
+_SHRINK: Final = 0.01
+"""Of the shared covariance towards a multiple of the identity."""
+
+Scores = npt.NDArray[np.float64]
+
+
+class FoldScores(NamedTuple):
+    """Scores of one method by the networks of one seed and fold."""
+
+    validation: Scores
+    """Of utterances of validation actors, shape (n,)."""
+    validation_actors: Classes
+    """Shape (n,)."""
+    windows: Scores
+    """Of their windows."""
+    test: Scores
+    """Of utterances of test actors, as `out_of_fold` orders them."""
+    noise: Scores
+    """Of noise that the gate took for speech, by the network that answers for test actors."""
+    noise_logits: Logits
+    """Shape (noises, 8)."""
+
+
+def fit_scorer(method: str, judged: Judged, emotions: Classes, limit: float, window_limit: float) -> UnlikeScorer:
+    """Scorer for a network, from its answers for the speech it was trained on."""
+    if method == "energy":
+        return UnlikeScorer(UnlikeSpeech(method=method, limit=limit, window_limit=window_limit))
+    embeddings, truth = judged.embeddings.astype(np.float64), emotions[judged.owner]
+    labels = np.unique(truth)
+    means = np.stack([embeddings[truth == label].mean(axis=0) for label in labels])
+    spread = embeddings - means[np.searchsorted(labels, truth)]
+    covariance = spread.T @ spread / len(spread)
+    size = len(covariance)
+    scale = max(float(np.trace(covariance)) / size, 1e-12)
+    covariance = (1 - _SHRINK) * covariance + _SHRINK * scale * np.eye(size)
+    whitening = np.linalg.cholesky(np.linalg.inv(covariance)).T
+    made = UnlikeSpeech(
+        method=method,
+        limit=limit,
+        window_limit=window_limit,
+        means=_rounded(means @ whitening.T),
+        whitening=_rounded(whitening),
+    )
+    return UnlikeScorer(made)
+
+
+def _rounded(matrix: npt.NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(float(f"{value:.5g}") for value in row) for row in matrix.tolist())
+
+
+def score_fold(
+    run: RunFolder, dataset: Dataset, seed: int, fold: int, noise: Sequence[Frames]
+) -> dict[str, FoldScores]:
+    """Scores of every method by a fold's two networks, each fitted on the speech it was trained on."""
+    made: dict[str, dict[str, Any]] = {method: {} for method in METHODS}
+    for split in ("validation", "test"):
+        network = run.network(seed, fold, split)
+        job = Job(seed, fold, split)
+        own = np.flatnonzero(np.isin(run.actors, list(job.answers_for)))
+        trained = np.flatnonzero(~np.isin(run.actors, list(job.may_not_hear)))
+        known, heard = judge_recordings(network, dataset, trained), judge_recordings(network, dataset, own)
+        windows = judge_recordings(network, dataset, own, WINDOW_MS) if split == "validation" else None
+        noises = judge(network, noise) if split == "test" else None
+        for method in METHODS:
+            scorer = fit_scorer(method, known, run.emotions, 0.0, 0.0)
+            row = made[method]
+            row[split] = scorer.scores(heard.logits, heard.embeddings)
+            if windows is not None:
+                row["validation_actors"] = run.actors[heard.owner]
+                row["windows"] = scorer.scores(windows.logits, windows.embeddings)
+            if noises is not None:
+                row["noise"], row["noise_logits"] = scorer.scores(*noises), noises[0]
+    return {method: FoldScores(**row) for method, row in made.items()}
+
+
+def limit_for(scores: Sequence[FoldScores], fold: int | None) -> float:
+    """Limit below which `KEPT` of the utterances of validation actors lie, without the fold's test actors."""
+    parts = [
+        one.validation if fold is None else one.validation[~np.isin(one.validation_actors, TEST_ACTORS[fold])]
+        for one in scores
+    ]
+    return float(np.quantile(np.concatenate(parts), KEPT))
+
+
+def compare(scores: dict[str, list[FoldScores]], noises: slice) -> dict[str, dict[str, float]]:
+    """Area under the ROC curve of noise against the speech of test actors, by method.
+
+    Args:
+        scores: by method, for each seed and fold.
+        noises: which to count, at least one.
+    """
+    out = {}
+    for method, folds in scores.items():
+        areas = [auroc(one.test, one.noise[noises]) for one in folds]
+        out[method] = {"auroc": float(np.mean(areas)), "std": float(np.std(areas))}
+    return out
+
+
+def final_parameters(
+    network: ResLstmSa, run: RunFolder, dataset: Dataset, method: str, scores: Sequence[FoldScores]
+) -> UnlikeSpeech:
+    """For the shipped network: its own means and covariance, with the limits that held-out actors chose."""
+    known = judge_recordings(network, dataset, np.arange(len(run.names)))
+    window_limit = float(np.quantile(np.concatenate([one.windows for one in scores]), KEPT))
+    return fit_scorer(method, known, run.emotions, round(limit_for(scores, None), 4), round(window_limit, 4)).parameters
