@@ -41,8 +41,8 @@ SEED: Final = 1
 
 TRIED: Final[dict[str, AdaptationStrength]] = {
     "as shipped": AdaptationStrength(),
-    "logits: half the prior": AdaptationStrength(logit_prior_seconds=30.0),
-    "logits: twice the prior": AdaptationStrength(logit_prior_seconds=120.0),
+    "logits: half the prior": AdaptationStrength(logit_prior_seconds=15.0),
+    "logits: twice the prior": AdaptationStrength(logit_prior_seconds=60.0),
     "logits: bound 0.3": AdaptationStrength(logit_bound=0.3),
     "logits: no bound": AdaptationStrength(logit_bound=math.inf),
     "logits: memory of 120 s": AdaptationStrength(memory_seconds=120.0),

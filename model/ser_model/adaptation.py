@@ -68,13 +68,13 @@ class AdaptationStrength:
     prior_seconds: float = math.inf
     """Weight of the network's own mean, in seconds of gated speech. Infinite, so that features don't move: relative to
     the utterance and trained under random offsets as they are, nothing was gained by moving them."""
-    logit_prior_seconds: float = 60.0
+    logit_prior_seconds: float = 30.0
     """The same for the logits."""
     memory_seconds: float = 600.0
     """Longest weight of what was heard: older speech fades, so that another microphone or voice is followed."""
     bound: float = 0.5
     """Largest offset of a feature, in standard deviations of the training data."""
-    logit_bound: float = 0.5
+    logit_bound: float = 0.4
     """Largest offset of a logit."""
 
 

@@ -97,7 +97,7 @@ def test_one_utterance_moves_little(model: Model) -> None:
     adaptation = Adaptation(model.metadata)
     learn(adaptation, heard(model, 1.0), 2.0, np.eye(len(LABELS), dtype=np.float32)[4] * 5)
     assert np.all(adaptation.map.features == 0)
-    assert 0 < np.abs(adaptation.map.logits).max() < 0.1
+    assert 0 < np.abs(adaptation.map.logits).max() < 0.15
 
 
 def one_emotion(strength: float, bias: np.ndarray, label: int) -> np.ndarray:
@@ -112,7 +112,7 @@ def test_an_hour_of_one_emotion_does_not_become_the_measure_of_calm(model: Model
         learn(adaptation, heard(model, 0.0), 10, one_emotion(4.0, np.zeros(8), label))
     judged = adaptation.map.judged(one_emotion(4.0, np.zeros(8), label))
     assert int(judged.argmax()) == label
-    assert np.abs(adaptation.map.logits).max() <= 0.5
+    assert np.abs(adaptation.map.logits).max() < 0.401
 
 
 def test_what_the_network_leans_to_with_a_voice_is_taken_off(model: Model) -> None:
