@@ -6,6 +6,7 @@ goes on learning while the other 40 are counted: the same utterances with and wi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ser_calibration.scenarios import COUNTED, SCENARIOS, Plan, draw
+from ser_calibration.scenarios import COUNTED, HEARD, SCENARIOS, Plan, draw
 from ser_model.adaptation import Adaptation, AdaptationStrength
 from ser_model.errors import SerError
 from ser_model.features import RECIPE, SIZE
@@ -26,27 +27,31 @@ from ser_model.labels import LABELS
 from ser_model.metadata import ModelMetadata
 from ser_model.training.architecture import ResLstmSa
 from ser_model.training.corpus import TEST_ACTORS, VALIDATION_ACTORS
-from ser_model.training.crossval import FOLDS
 from ser_model.training.dataset import Dataset, build
 from ser_model.training.fit import predict
 from ser_model.training.run_folder import RunFolder, write_json
 from ser_model.training.scores import Classes, uar
+
+FOLDS: Final = range(len(TEST_ACTORS))
+
+EIGHT: Final = range(len(LABELS))
 
 SEED: Final = 1
 """Of the orders and of the bootstrap."""
 
 TRIED: Final[dict[str, AdaptationStrength]] = {
     "as shipped": AdaptationStrength(),
-    "features only": AdaptationStrength(logit_prior_seconds=np.inf),
-    "features only, half the prior": AdaptationStrength(prior_seconds=60.0, logit_prior_seconds=np.inf),
-    "features only, bound 0.15": AdaptationStrength(bound=0.15, logit_prior_seconds=np.inf),
-    "logits only": AdaptationStrength(prior_seconds=np.inf),
-    "logits only, twice the prior": AdaptationStrength(prior_seconds=np.inf, logit_prior_seconds=240.0),
-    "both, half the priors": AdaptationStrength(prior_seconds=60.0, logit_prior_seconds=60.0),
-    "both, twice the priors": AdaptationStrength(prior_seconds=240.0, logit_prior_seconds=240.0),
-    "both, bound 0.15": AdaptationStrength(bound=0.15),
-    "both, logits' bound 0.5": AdaptationStrength(logit_bound=0.5),
-    "both, memory of 200 s": AdaptationStrength(memory_seconds=200.0),
+    "logits: half the prior": AdaptationStrength(logit_prior_seconds=15.0),
+    "logits: twice the prior": AdaptationStrength(logit_prior_seconds=60.0),
+    "logits: bound 0.3": AdaptationStrength(logit_bound=0.3),
+    "logits: no bound": AdaptationStrength(logit_bound=math.inf),
+    "logits: memory of 120 s": AdaptationStrength(memory_seconds=120.0),
+    "features alone: prior 120 s": AdaptationStrength(prior_seconds=120.0, logit_prior_seconds=math.inf),
+    "features alone: prior 60 s": AdaptationStrength(prior_seconds=60.0, logit_prior_seconds=math.inf),
+    "features alone: prior 120 s, bound 0.15": AdaptationStrength(
+        prior_seconds=120.0, bound=0.15, logit_prior_seconds=math.inf
+    ),
+    "both: features' prior 240 s": AdaptationStrength(prior_seconds=240.0),
 }
 """Strengths that were compared on validation actors."""
 
@@ -85,6 +90,10 @@ def measure_adaptation(
         run.corpus(data), variants=0, noise=None, rooms=None, cache=folder.parent / "cache", workers=workers
     )
     torch.set_num_threads(1)
+    for actor in np.unique(run.actors):
+        # Neutral must have two: one to be heard first, one to be counted.
+        if min(np.sum((run.actors == actor) & (run.emotions == one) & (dataset.utterances == 1)) for one in EIGHT) < 2:
+            raise SerError(f"{data}: expected recordings of all eight emotions, two of each; actor {actor} has fewer")
     rows = [
         {"setting": name, **summarise(hear(run, dataset, strength, orders, validation=validation))}
         for name, strength in (TRIED if validation else {"as shipped": AdaptationStrength()}).items()
@@ -133,24 +142,25 @@ def _play(
     ]
     totals = [one.sum(axis=0, dtype=np.float64) for one in frames]
     known = np.unique([plan.utterances for plan in plans])
-    without = np.zeros(len(frames), dtype=np.int64)
-    without[known] = predict(network, [frames[at] for at in known]).argmax(axis=1)
+    unmoved = np.zeros((len(frames), len(LABELS)), dtype=np.float32)
+    unmoved[known] = predict(network, [frames[at] for at in known])
     metadata = _metadata(network, run.variant)
     minds = [Adaptation(metadata, strength=strength) for _ in plans]
-    steps = len(plans[0].utterances)
-    classes = np.zeros((len(plans), steps), dtype=np.int64)
-    for step in range(steps):
-        now = [int(plan.utterances[step]) for plan in plans]
+    classes = np.zeros((len(plans), HEARD + COUNTED), dtype=np.int64)
+    for step in range(HEARD + COUNTED):
+        now = np.array([plan.utterances[step] for plan in plans])
+        logits = unmoved[now]
+        moved = [row for row, mind in enumerate(minds) if mind.map.features.any()]
         # Batches of like lengths: padding is computed too.
-        by_length = np.argsort([len(frames[at]) for at in now])
-        logits = np.zeros((len(plans), len(LABELS)), dtype=np.float32)
-        logits[by_length] = predict(network, [minds[row].map.frames(frames[now[row]]) for row in by_length])
+        moved.sort(key=lambda row: len(frames[now[row]]))
+        if moved:
+            logits[moved] = predict(network, [minds[row].map.frames(frames[now[row]]) for row in moved])
         for row, (mind, at) in enumerate(zip(minds, now, strict=True)):
             classes[row, step] = mind.map.judged(logits[row]).argmax()
             mind.learn(totals[at], len(frames[at]), logits[row])
     for plan, said in zip(plans, classes, strict=True):
         counted = plan.utterances[-COUNTED:]
-        yield Told(plan, run.emotions[counted], without[counted], said[-COUNTED:])
+        yield Told(plan, run.emotions[counted], unmoved[counted].argmax(axis=1), said[-COUNTED:])
 
 
 def _metadata(network: ResLstmSa, variant: str) -> ModelMetadata:
@@ -209,7 +219,7 @@ def interval(gains: npt.NDArray[np.float64]) -> tuple[float, float]:
 def _print(result: dict[str, Any]) -> None:
     title = f"UAR, points gained by adaptation; {result['actors']} actors, {len(result['seeds'])} seed(s)"
     for row in result["rows"]:
-        table = Table(title=f"{title}; {row['setting']}")
+        table = Table(title=f"{title}; {row['setting']}", title_justify="left")
         for name in ("scenario", "UAR without", "gain", "95 % of actors' mean", "accuracy"):
             table.add_column(name, justify="left" if name == "scenario" else "right")
         for name in SCENARIOS:

@@ -129,6 +129,7 @@ RULES: dict[str, Rule] = {
     "decision.unknown_below": Rule("confidence", 0, 1),
     "decision.temperature": Rule("divisor of the logits", 0.05, 20),
     "decision.smoothing": Rule("weight of the previous answer", 0, 0.99),
+    "decision.margin": Rule("of the scores", 0, 1),
     "socket.queue_size": Rule("events", 16, 65_536),
     "socket.max_clients": Rule("connections", 1, 4096),
     "service.frame_deadline_seconds": Rule("seconds", 0.5, 30),

@@ -47,5 +47,7 @@ class DecisionConfig:
     """Divisor of the logits, above 0; None: as the model file says."""
     unlike_speech: bool = True
     """Whether the answer is `unknown` for what sounds unlike the speech that the model knows."""
-    smoothing: float = 0.5
-    """Weight of the previous partial answer in the next, 0 (none) to below 1."""
+    smoothing: float = 0.0
+    """Weight of the previous partial answer in the next, 0 (none) to below 1; see `docs/calibration.md`."""
+    margin: float = 0.0
+    """By how much the score of another label must lead before a partial answer changes its label, 0 to 1."""

@@ -44,7 +44,7 @@ class Decision:
         self._min_voiced = to_samples(config.min_voiced_ms)
         known = metadata.unlike_speech if config.unlike_speech else None
         self._unlike = None if known is None else UnlikeScorer(known)
-        self._smoother = Smoother(config.smoothing)
+        self._smoother = Smoother(config.smoothing, config.margin)
 
     def reset(self) -> None:
         """Begin another utterance."""

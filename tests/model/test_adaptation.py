@@ -17,6 +17,7 @@ from ser_model.adaptation import (
     AdaptationError,
     AdaptationStrength,
     Statistics,
+    lean,
     model_version,
 )
 from ser_model.config import DecisionConfig
@@ -67,7 +68,8 @@ def test_the_offset_is_the_posterior_mean(model: Model, seconds: float) -> None:
     length = learn(adaptation, heard(model, 0.4), seconds, logits + 3)
     expected = 0.4 * np.array(model.metadata.std) * length / (length + 100)
     np.testing.assert_allclose(adaptation.map.features, expected, rtol=1e-4)
-    np.testing.assert_allclose(adaptation.map.logits, logits * length / (length + 50), atol=1e-6)
+    # What the utterance expressed is not the voice's: only what is left without it moves the logits.
+    np.testing.assert_allclose(adaptation.map.logits, lean(logits, logits) * length / (length + 50), atol=1e-6)
     assert adaptation.map.name == "running"
 
 
@@ -94,8 +96,37 @@ def test_no_offset_passes_its_bound(model: Model, away: float) -> None:
 def test_one_utterance_moves_little(model: Model) -> None:
     adaptation = Adaptation(model.metadata)
     learn(adaptation, heard(model, 1.0), 2.0, np.eye(len(LABELS), dtype=np.float32)[4] * 5)
-    assert np.all(np.abs(adaptation.map.features) < 0.05 * np.array(model.metadata.std))
-    assert np.abs(adaptation.map.logits).max() < 0.15
+    assert np.all(adaptation.map.features == 0)
+    assert 0 < np.abs(adaptation.map.logits).max() < 0.15
+
+
+def one_emotion(strength: float, bias: np.ndarray, label: int) -> np.ndarray:
+    """Logits of an utterance that clearly expresses a label, by a network that leans."""
+    return (np.eye(len(LABELS))[label] * strength + bias).astype(np.float32)
+
+
+@pytest.mark.parametrize("label", range(len(LABELS)))
+def test_an_hour_of_one_emotion_does_not_become_the_measure_of_calm(model: Model, label: int) -> None:
+    adaptation = Adaptation(model.metadata)
+    for _ in range(360):
+        learn(adaptation, heard(model, 0.0), 10, one_emotion(4.0, np.zeros(8), label))
+    judged = adaptation.map.judged(one_emotion(4.0, np.zeros(8), label))
+    assert int(judged.argmax()) == label
+    assert np.abs(adaptation.map.logits).max() < 0.401
+
+
+def test_what_the_network_leans_to_with_a_voice_is_taken_off(model: Model) -> None:
+    bias = np.array([0, 0, 0.6, 0, 0, 0, 0, -0.6])
+    adaptation = Adaptation(model.metadata)
+    for turn in range(200):
+        learn(adaptation, heard(model, 0.0), 3, one_emotion(3.0, bias, turn % 8))
+    unbiased = Adaptation(model.metadata)
+    for turn in range(200):
+        learn(unbiased, heard(model, 0.0), 3, one_emotion(3.0, np.zeros(8), turn % 8))
+    difference = adaptation.map.logits - unbiased.map.logits
+    assert difference[2] > 0.2
+    assert difference[7] < -0.2
+    assert np.abs(difference[[0, 1, 3, 4, 5, 6]]).max() < 0.15
 
 
 def test_another_voice_is_followed_though_much_was_heard(model: Model) -> None:
@@ -198,8 +229,8 @@ def utterance(analyzer: Analyzer, number: int, samples: np.ndarray) -> list[Emot
 def test_an_utterance_is_judged_by_the_map_it_began_with(model: Model) -> None:
     noise = (3000 * np.random.default_rng(2).standard_normal(40_000)).astype(np.int16)
     decision = DecisionConfig(min_voiced_ms=0, unknown_below=0.0, unlike_speech=False)
-    adaptation = Adaptation(model.metadata, Statistics(100.0, heard(model, 0.3), np.zeros(8)))
-    fixed = Adaptation(model.metadata, Statistics(100.0, heard(model, 0.3), np.zeros(8)), fixed=True)
+    adaptation = Adaptation(model.metadata, Statistics(100.0, heard(model, 0.3), np.linspace(-0.5, 0.5, 8)))
+    fixed = Adaptation(model.metadata, Statistics(100.0, heard(model, 0.3), np.linspace(-0.5, 0.5, 8)), fixed=True)
 
     class Impatient(Analyzer):
         """Forgets in the middle."""

@@ -134,6 +134,17 @@ def test_partial_answers_are_smoothed(model: Model) -> None:
     assert decision.partial(sad, 16_000).label == "sad"
 
 
+def test_a_partial_answer_keeps_its_label_until_another_leads_by_the_margin(model: Model) -> None:
+    decision = Decision(DecisionConfig(margin=0.5, temperature=1.0, unknown_below=0.0), model.metadata)
+    happy, sad = np.zeros(8, dtype=np.float32), np.zeros(8, dtype=np.float32)
+    happy[2], sad[3] = 2, 1
+    assert decision.partial(happy, 16_000).label == "happy"
+    kept = decision.partial(sad, 16_000)
+    assert (kept.label, kept.confidence) == ("happy", kept.scores["happy"])
+    sad[3] = 4
+    assert decision.partial(sad, 16_000).label == "sad"
+
+
 def test_an_utterance_cut_off_before_any_frame_is_answered_all_the_same(model: Model) -> None:
     analyzer = Analyzer(model)
     analyzer.push(SpeechStarted(1, 100))

@@ -1,0 +1,103 @@
+"""`ser-calibrate adaptation`: fair orders, paired figures, and intervals that cover the truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ser_calibration.cli import main
+from ser_calibration.scenarios import COUNTED, HEARD, MIXED, MOSTLY_NEUTRAL, SCENARIOS, SOMEBODY_ELSE, Plan, draw
+from ser_model.labels import LABELS
+from support.run_folder import make_corpus, make_run
+
+pytest.importorskip("torch", reason="the train extra is not installed")
+
+from ser_calibration.adaptation import Told, interval, summarise
+
+ACTORS = np.repeat([1, 2, 3], 60)
+EMOTIONS = np.tile(np.repeat(np.arange(8), [4, 8, 8, 8, 8, 8, 8, 8]), 3)
+USABLE = np.ones(180, dtype=bool)
+
+
+def plans(orders: int = 20, seed: int = 1) -> list[Plan]:
+    return list(draw(1, (1, 2, 3), ACTORS, EMOTIONS, USABLE, orders, np.random.default_rng(seed)))
+
+
+def test_every_order_has_twenty_and_forty_utterances_and_chance_is_seeded() -> None:
+    drawn = plans()
+    assert {plan.scenario for plan in drawn} == set(SCENARIOS)
+    assert {plan.utterances.shape for plan in drawn} == {(HEARD + COUNTED,)}
+    again = plans()
+    assert all(np.array_equal(one.utterances, other.utterances) for one, other in zip(drawn, again, strict=True))
+
+
+def test_what_is_counted_was_not_heard_before_and_is_the_actors_own() -> None:
+    for plan in plans():
+        first, counted = plan.utterances[:HEARD], plan.utterances[HEARD:]
+        assert not set(first) & set(counted)
+        assert set(ACTORS[counted]) == {1}
+        if plan.scenario != MOSTLY_NEUTRAL:
+            assert len(set(counted)) == COUNTED
+
+
+def test_scenarios_are_what_they_are_called() -> None:
+    for plan in plans():
+        first = plan.utterances[:HEARD]
+        if plan.scenario == SOMEBODY_ELSE:
+            assert 1 not in ACTORS[first]
+        elif plan.scenario == MOSTLY_NEUTRAL:
+            assert np.mean(EMOTIONS[first] == 0) == pytest.approx(0.7)
+            assert np.mean(EMOTIONS[plan.utterances[HEARD:]] == 0) == pytest.approx(0.7)
+        elif plan.scenario == MIXED:
+            assert len(set(plan.utterances)) == 60
+        else:
+            assert {f"{LABELS[emotion]} first" for emotion in EMOTIONS[first]} == {plan.scenario}
+
+
+def test_recordings_that_the_gate_missed_are_left_out() -> None:
+    usable = np.arange(180) % 7 != 0
+    drawn = draw(1, (1, 2), ACTORS, EMOTIONS, usable, 5, np.random.default_rng(1))
+    assert all(usable[plan.utterances].all() for plan in drawn)
+
+
+def test_a_gain_is_the_mean_over_actors_of_the_same_utterances() -> None:
+    told = []
+    for scenario in SCENARIOS:
+        for actor, right in ((1, 40), (2, 20)):
+            truth = np.tile(np.arange(8), 5)
+            wrong = (truth + 1) % 8
+            adapted = np.where(np.arange(40) < right, truth, wrong)
+            told.append(Told(Plan(scenario, actor, np.arange(60)), truth, wrong, adapted))
+    figures = summarise(told)[MIXED]
+    assert figures["uar_without"] == 0
+    assert figures["gain"] == pytest.approx(75, abs=2.5)
+    assert figures["low"] < 60
+    assert figures["high"] == pytest.approx(100)
+
+
+def test_the_interval_covers_the_mean_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(3)
+    covered = [low <= 1 <= high for low, high in (interval(rng.normal(1, 2, 24)) for _ in range(200))]
+    assert 0.88 <= np.mean(covered) <= 0.99
+
+
+@pytest.mark.slow
+def test_networks_that_always_say_the_same_gain_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = make_corpus(tmp_path / "corpus")
+    run = make_run(corpus, tmp_path / "run")
+    assert main(["adaptation", str(run), "--data", str(corpus), "--orders", "1"]) == 2
+    error = capsys.readouterr().err
+    assert "expected recordings of all eight emotions" in error
+    assert error.count("\n") == 1
+    assert not (run / "adaptation.json").exists()
+
+
+def test_bad_input_gets_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["adaptation", str(tmp_path), "--data", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ser-calibrate: ")
+    assert error.count("\n") == 1
+    assert json.dumps(str(tmp_path))[1:-1] in error
