@@ -209,10 +209,11 @@ class Adaptation:
         """
         if self._fixed or frames == 0 or not (np.isfinite(total).all() and np.isfinite(logits).all()):
             return
-        # No utterance, not even of digital silence, may pull harder than speech can.
-        reach = _FARTHEST * self._std
+        # No utterance, not even of digital silence, may pull harder than speech can; a little less than what a file
+        # may hold, for that is rounded.
+        reach = 0.9 * _FARTHEST * self._std
         features = np.clip(total / frames, self._mean - reach, self._mean + reach)
-        left = np.clip(lean(logits, self._map.judged(logits)), -_FARTHEST_LOGIT, _FARTHEST_LOGIT)
+        left = np.clip(lean(logits, self._map.judged(logits)), -0.9 * _FARTHEST_LOGIT, 0.9 * _FARTHEST_LOGIT)
         before = self._statistics or Statistics(0.0, self._mean, np.zeros(len(LABELS)))
         self._use(before.add(frames * HOP / SAMPLE_RATE, features, left, self._strength.memory_seconds))
 
