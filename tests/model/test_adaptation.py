@@ -17,12 +17,12 @@ from ser_model.adaptation import (
     AdaptationError,
     AdaptationStrength,
     Statistics,
-    lean,
     model_version,
 )
 from ser_model.config import DecisionConfig
 from ser_model.features import HOP, SIZE, compute_features
 from ser_model.labels import LABELS
+from ser_model.leaning import lean
 from ser_model.recognizer import Analyzer
 from ser_model.types import SAMPLE_RATE, Emotion, SpeechAudio, SpeechEnded, SpeechStarted
 
