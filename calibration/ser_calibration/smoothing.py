@@ -20,7 +20,7 @@ from ser_model.training.corpus import TEST_ACTORS, VALIDATION_ACTORS
 from ser_model.training.dataset import Dataset, build
 from ser_model.training.jobs import FOLDS
 from ser_model.training.judged import judge
-from ser_model.training.long_speech import Track, make_tracks
+from ser_model.training.long_speech import Track, make_tracks, speeches
 from ser_model.training.run_folder import RunFolder, write_json
 from ser_model.training.scores import Classes, fit_temperature, posterior
 from ser_model.training.windows import cut_windows, update_ends
@@ -72,7 +72,7 @@ def smoothing(folder: Path, data: Path, *, seeds: int | None = None, workers: in
     dataset = build(corpus, variants=0, noise=None, rooms=None, cache=folder.parent / "cache", workers=workers)
     stretches = {
         "utterances": single(run, dataset),
-        "changing": [one for one in make_tracks(run, dataset) if one.changing],
+        "changing": [one for one in make_tracks(run, speeches(corpus, workers)) if one.changing],
     }
     figures: dict[str, dict[str, Any]] = {}
     for split in ("validation", "test"):

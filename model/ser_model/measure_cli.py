@@ -64,7 +64,7 @@ def _windows(arguments: argparse.Namespace) -> None:
     cache = arguments.run.parent / "cache"
     dataset = build(corpus, variants=0, noise=None, rooms=None, cache=cache, workers=arguments.workers)
     windows(run, dataset)
-    long_speech(run, dataset)
+    long_speech(run, corpus, arguments.workers)
 
 
 ACTIONS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {"robustness": _robustness, "windows": _windows}

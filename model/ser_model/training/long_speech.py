@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, track
 from rich.table import Table
 
-from ser_model.features import HOP
+from ser_model.audio_file import read_audio
+from ser_model.config import GateConfig
+from ser_model.features import HOP, compute_features
 from ser_model.labels import LABELS
 from ser_model.training.architecture import ResLstmSa
-from ser_model.training.corpus import ACTORS
-from ser_model.training.dataset import Dataset
+from ser_model.training.corpus import ACTORS, Corpus, Recording
+from ser_model.training.dataset import cut
 from ser_model.training.fit import predict
+from ser_model.training.processes import new_pool
 from ser_model.training.run_folder import Figures, RunFolder, figures, shown, write_json
 from ser_model.training.scores import Classes, posterior
 from ser_model.training.windows import cut_windows, update_ends, window_frames
-from ser_model.types import SAMPLE_RATE, Frames
+from ser_model.types import SAMPLE_RATE, Frames, Samples
 
 SECONDS: Final = (5, 10, 20, 30)
 WINDOWS_MS: Final = (2_000, 4_000)
@@ -62,22 +65,37 @@ class Track:
         return int(time.argmax())
 
 
-def make_tracks(run: RunFolder, dataset: Dataset, seed: int = 0) -> list[Track]:
+def speeches(corpus: Corpus, workers: int | None = None) -> list[Samples]:
+    """What the gate lets through of each recording; nothing where it doesn't hear exactly one utterance."""
+    with new_pool(workers) as pool:
+        return list(track(pool.imap(_speech, corpus.recordings, chunksize=8), "gate", len(corpus.recordings)))
+
+
+def _speech(recording: Recording) -> Samples:
+    samples, found = cut(read_audio(recording.path), GateConfig())
+    return samples if found == 1 else samples[:0]
+
+
+def make_tracks(run: RunFolder, spoken: Sequence[Samples], seed: int = 0) -> list[Track]:
     """Chain clean utterances of each actor, the same in every run of the same seed.
 
-    Recordings that the gate missed or split take no part. None comes again before all others of its kind have.
+    Args:
+        run: whose recordings.
+        spoken: `speeches` of its corpus; those without any take no part.
+        seed: of the order; none comes again before all others of its kind have.
     """
+    heard = np.array([len(samples) > 0 for samples in spoken])
     tracks = []
     for actor in ACTORS:
         rng = np.random.default_rng([seed, actor])
-        own = np.flatnonzero((run.actors == actor) & (dataset.utterances == 1))
+        own = np.flatnonzero((run.actors == actor) & heard)
         decks = {int(emotion): own[run.emotions[own] == emotion] for emotion in np.unique(run.emotions[own])}
         for emotion, deck in decks.items():
             for _ in range(SAME_PER_EMOTION):
-                tracks.append(_chain(run, dataset, actor, _same(deck, rng), emotion=emotion))
+                tracks.append(_chain(run, spoken, actor, _same(deck, rng), emotion=emotion))
         if len(decks) > 1:
             for _ in range(CHANGING_PER_ACTOR):
-                tracks.append(_chain(run, dataset, actor, _changing(decks, rng)))
+                tracks.append(_chain(run, spoken, actor, _changing(decks, rng)))
     return tracks
 
 
@@ -94,30 +112,32 @@ def _changing(decks: dict[int, Classes], rng: np.random.Generator) -> Iterator[i
         yield next(draws[last])
 
 
-def _chain(run: RunFolder, dataset: Dataset, actor: int, order: Iterator[int], emotion: int | None = None) -> Track:
+def _chain(
+    run: RunFolder, spoken: Sequence[Samples], actor: int, order: Iterator[int], emotion: int | None = None
+) -> Track:
     """Take utterances until the longest duration is reached."""
-    pieces: list[Frames] = []
+    pieces: list[Samples] = []
     emotions: list[int] = []
     length = 0
-    while length * HOP < SECONDS[-1] * SAMPLE_RATE:
+    while length // HOP * HOP < SECONDS[-1] * SAMPLE_RATE:
         index = next(order)
-        # The last frame is filled up with zeros, which would not be there in speech that goes on.
-        piece = dataset.frames[index][0][:-1]
-        pieces.append(piece)
+        pieces.append(spoken[index])
         emotions.append(int(run.emotions[index]))
-        length += len(piece)
-    ends = tuple(np.cumsum([len(piece) for piece in pieces]).tolist())
-    return Track(actor, emotion is None, np.concatenate(pieces), ends, tuple(emotions))
+        length += len(spoken[index])
+    ends = tuple((np.cumsum([len(piece) for piece in pieces]) // HOP).tolist())
+    # As one utterance: many features are relative to what was heard before in it.
+    return Track(actor, emotion is None, compute_features(np.concatenate(pieces)), ends, tuple(emotions))
 
 
-def long_speech(run: RunFolder, dataset: Dataset) -> None:
+def long_speech(run: RunFolder, corpus: Corpus, workers: int | None = None) -> None:
     """Print how right each way to answer for long speech is, and write RUN/long_speech.json.
 
     Args:
         run: whose networks answer.
-        dataset: clean frames of the run's recordings.
+        corpus: the run's recordings.
+        workers: processes; None: one per core.
     """
-    tracks = make_tracks(run, dataset)
+    tracks = make_tracks(run, speeches(corpus, workers))
     with Progress() as bar:
         task = bar.add_task("long speech", total=len(run.seeds) * len(tracks))
         answers = [_answers(run, tracks, seed, lambda: bar.advance(task)) for seed in run.seeds]
