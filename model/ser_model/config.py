@@ -45,8 +45,9 @@ class DecisionConfig:
     """Confidence under which the answer is `unknown`, 0 to 1; None: as the model file says."""
     temperature: float | None = None
     """Divisor of the logits, above 0; None: as the model file says."""
-    unlike_speech: bool = True
-    """Whether the answer is `unknown` for what sounds unlike the speech that the model knows."""
+    unlike_speech: bool = False
+    """Whether the answer is `unknown` for what sounds unlike the speech that the model knows; its limit was fitted on
+    clean studio recordings and takes some real voices for noise (docs/calibration.md)."""
     smoothing: float = 0.0
     """Weight of the previous partial answer in the next, 0 (none) to below 1; see `docs/calibration.md`."""
     margin: float = 0.0

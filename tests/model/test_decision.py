@@ -63,14 +63,14 @@ def test_only_the_models_own_fitted_temperatures_count_as_calibrated(
 def test_what_is_unlike_speech_is_unknown_whatever_the_confidence(metadata: ModelMetadata) -> None:
     near = UnlikeSpeech(method="energy", limit=-3.0, window_limit=-5.0)
     known = dataclasses.replace(metadata, temperature=1.0, unknown_below=0.5, unlike_speech=near)
-    decision, logits = Decision(DecisionConfig(), known), logits_for("sad")
+    decision, logits = Decision(DecisionConfig(unlike_speech=True), known), logits_for("sad")
     assert -5.0 < energy(logits) < -3.0
     assert decision.final(logits, 16_000, EMBEDDING).label == "sad"
     partial = decision.partial(logits, 16_000, EMBEDDING)
     assert (partial.label, partial.reason, partial.top) == ("unknown", "unlike-speech", "sad")
     assert decision.final(logits_for("sad", 0.0), 16_000, EMBEDDING).reason == "unlike-speech"
     assert decision.final(logits_for("sad", 0.0), 100, EMBEDDING).reason == "too-short"
-    ignoring = Decision(DecisionConfig(unlike_speech=False), known)
+    ignoring = Decision(DecisionConfig(), known)
     assert ignoring.partial(logits, 16_000, EMBEDDING).label == "sad"
 
 
