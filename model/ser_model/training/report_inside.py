@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -61,9 +62,12 @@ def draw_signal(samples: Samples, flow: Trace, title: str) -> Figure:
         axes.set_ylabel("cell")
         # Beside the picture, where the axis of the attention is above.
         figure.colorbar(image, cax=axes.inset_axes((1.015, 0, 0.015, 1)), label=unit)
-    rows[1].axhline(MFCC, color="black", linewidth=0.8)
+    edges = (0, MFCC, 2 * MFCC, flow.features.shape[1])
+    for edge in edges[1:-1]:
+        rows[1].axhline(edge, color="black", linewidth=0.8)
     rows[1].set_ylabel("")
-    rows[1].set_yticks((MFCC / 2, (MFCC + flow.features.shape[1]) / 2), ("34 MFCC", "12 chroma"))
+    middles = [(low + high) / 2 for low, high in pairwise(edges)]
+    rows[1].set_yticks(middles, ("level, cepstra", "their changes", "prosody"))
     rows[-1].set_xlabel("time (s)")
     rows[-1].set_xlim(0, max(end, len(samples) / SAMPLE_RATE))
     return figure
