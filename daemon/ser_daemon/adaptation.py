@@ -51,8 +51,9 @@ def read_statistics(path: Path, metadata: ModelMetadata) -> Statistics:
         if len(content) > MAX_BYTES:
             raise AdaptationError(f"is longer than {MAX_BYTES} bytes")
         return Statistics.from_data(json.loads(content), metadata)
-    except FileNotFoundError:
-        raise
+    except (FileNotFoundError, NotADirectoryError):
+        # What can't be there has not been written either; that it can't be is said when it should be.
+        raise FileNotFoundError(path) from None
     except OSError as error:
         raise AdaptationError(f"{path}: can't be read ({error.strerror})") from None
     except AdaptationError as error:
