@@ -79,6 +79,8 @@ class ModelMetadata:
                 )
             for name in ("mean", "std", "labels"):
                 values[name] = tuple(values[name])
+            if not isinstance(values["hidden"], int):
+                raise TypeError(f"hidden is {values['hidden']!r}")
             for name in ("temperature", "window_temperature", "unknown_below"):
                 if values.get(name) is not None:
                     values[name] = float(values[name])

@@ -158,7 +158,8 @@ def test_swapped_files_are_noticed(pair: Path, capsys: pytest.CaptureFixture[str
         (lambda p: p.update(features="[]"), "description is damaged"),
         (lambda p: p.update(temperature='"warm"'), "description is damaged"),
         (lambda p: p.update(hidden='"64"'), "description is damaged"),
-        (lambda p: p.update(hidden="32"), "is called variant h64, but has 32 cells"),
+        (lambda p: p.update(hidden="32"), "by embeddings of 64 numbers, but its network makes 32"),
+        (lambda p: (p.pop("unlike_speech"), p.update(hidden="32")), "is called variant h64, but has 32 cells"),
         (lambda p: p.update(mean="[0.0]"), "expected 46 finite numbers as mean"),
         (lambda p: p.update(std=json.dumps([0.0] * 46)), "is not above 0"),
         (lambda p: p.update(licence='""'), "under which licence"),
@@ -187,7 +188,7 @@ def test_weights_that_are_no_numbers_are_noticed(pair: Path, capsys: pytest.Capt
 
 def test_a_graph_of_another_size_is_noticed(pair: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for mode in ("window", "stream"):
-        edit(graph(pair, mode), lambda p: p.update(hidden="128", variant='"h128"'))
+        edit(graph(pair, mode), lambda p: (p.pop("unlike_speech"), p.update(hidden="128", variant='"h128"')))
     assert "expected the 108916 parameters of reslstm-sa-h128" in refused(capsys, pair)
 
 
