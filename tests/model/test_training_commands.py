@@ -97,6 +97,13 @@ def test_train_evaluate_export_and_load(corpus: Path, tmp_path: Path, capsys: py
     model = Model.load(run / "reslstm-sa-h64")
     assert model.metadata.licence == "CC BY-NC-SA 4.0"
 
+    generalise = ["generalise", str(run), "--data", str(corpus)]
+    assert main([*generalise, "--noise", "nowhere"]) == 2
+    assert "nowhere: expected a folder of WAV or FLAC files" in capsys.readouterr().err
+    assert main(generalise) == 0
+    assert len(json.loads((run / "generalisation.json").read_text())["leave_one_actor_out"]["actors"]) == 24
+    assert "leave one actor out" in capsys.readouterr().out
+
     assert main([*train[:-1], "2", "--allow-missing"]) == 2
     assert "other settings" in capsys.readouterr().err
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_model.audio_file import read_audio
+from ser_model.errors import SerError
 from ser_model.training.noises import GENERATORS
 from ser_model.types import SAMPLE_RATE, Samples
 
@@ -49,7 +50,11 @@ class Surroundings:
 
     @classmethod
     def load(cls, noise: Path | None, rooms: Path | None) -> Surroundings:
-        """Read all WAV and FLAC files below two folders, but those held out for measuring."""
+        """Read all WAV and FLAC files below two folders, but those held out for measuring.
+
+        Raises:
+            SerError: a folder isn't there.
+        """
         return cls(_read_all(noise, HELD_OUT_NOISES), _read_all(rooms, HELD_OUT_ROOMS))
 
     def noise(self, length: int, rng: np.random.Generator) -> Wave:
@@ -63,7 +68,18 @@ class Surroundings:
         return GENERATORS[name](length, rng)
 
 
+def check_folder(path: Path | None) -> None:
+    """Refuse a folder of sounds that isn't there; None is no folder.
+
+    Raises:
+        SerError: with its name.
+    """
+    if path is not None and not path.is_dir():
+        raise SerError(f"{path}: expected a folder of WAV or FLAC files, found no such folder")
+
+
 def _read_all(folder: Path | None, held_out: tuple[str, ...]) -> list[Wave]:
+    check_folder(folder)
     if folder is None:
         return []
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix in (".wav", ".flac")]

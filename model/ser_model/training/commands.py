@@ -13,12 +13,14 @@ from rich.table import Table
 
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
+from ser_model.training.augment import check_folder
 from ser_model.training.corpus import NEVER_VALIDATING, find_recordings, load_corpus
 from ser_model.training.crossval import Predictions, answer_again, open_run, pooled, run
 from ser_model.training.dataset import build
 from ser_model.training.fit import FitConfig
 from ser_model.training.fitted import PRECISION, Fitted, read_fitted
 from ser_model.training.jobs import FINAL, FOLDS, SPLITS, Job
+from ser_model.training.run_folder import write_json
 from ser_model.training.scores import (
     Classes,
     Logits,
@@ -41,7 +43,9 @@ def train(arguments: argparse.Namespace) -> None:
     if arguments.epochs is not None:
         options["epochs"] = arguments.epochs
     config = FitConfig(**options)
-    noise, rooms = _folder(arguments.noise), _folder(arguments.rooms)
+    noise, rooms = arguments.noise, arguments.rooms
+    for folder in (noise, rooms):
+        check_folder(folder)
     settings = {
         "fit": {name: getattr(config, name) for name in config.__slots__},
         "variants": arguments.variants,
@@ -60,7 +64,7 @@ def train(arguments: argparse.Namespace) -> None:
     jobs = [Job(seed, fold, split) for seed in range(arguments.seeds) for split in SPLITS for fold in FOLDS]
     if arguments.final:
         jobs = [FINAL]
-    _write_json(
+    write_json(
         arguments.output / "recordings.json",
         [[recording.name, recording.emotion, recording.actor] for recording in corpus.recordings],
     )
@@ -79,12 +83,6 @@ def gate_again(folder: Path, data: Path) -> None:
     variant = json.loads((folder / "settings.json").read_text())["fit"]["variant"]
     jobs = [Job(seed, fold, split) for seed in _seeds(folder) for split in SPLITS for fold in FOLDS]
     answer_again(dataset, variant, jobs, folder)
-
-
-def _folder(path: Path | None) -> Path | None:
-    if path is not None and not path.is_dir():
-        raise SerError(f"{path}: expected a folder of WAV or FLAC files, found no such folder")
-    return path
 
 
 def evaluate(folder: Path) -> None:
@@ -120,7 +118,7 @@ def evaluate(folder: Path) -> None:
         "summary": summary,
         "confusion": {"labels": [*LABELS, "missed"], "counts": np.sum(tables, axis=0).tolist()},
     }
-    _write_json(folder / "evaluation.json", result)
+    write_json(folder / "evaluation.json", result)
     _print(result)
 
 
@@ -238,9 +236,3 @@ def _recordings(folder: Path) -> tuple[list[str], Classes, Classes]:
         raise SerError(f"{folder}: expected the --output folder of `ser-model train`, found no {path.name} in it")
     rows = json.loads(path.read_text())
     return [row[0] for row in rows], np.array([row[1] for row in rows]), np.array([row[2] for row in rows])
-
-
-def _write_json(path: Path, value: object) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=1))
-    partial.replace(path)
