@@ -16,6 +16,7 @@ for module in ("torch", "scipy", "onnx"):
 from ser_calibration.cli import main  # noqa: E402
 from ser_calibration.smoothing import KINDS, WAYS, Answered, choose, measure  # noqa: E402
 from ser_model.config import DecisionConfig  # noqa: E402
+from ser_model.training import long_speech  # noqa: E402
 
 STEP = DecisionConfig().update_ms / 1000
 
@@ -61,7 +62,12 @@ def test_the_steadiest_of_the_nearly_best_is_chosen() -> None:
     assert choose(figures) == "margin 0.1"
 
 
-def test_the_command_prints_and_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_and_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # One stretch of half a minute for each actor says as much as sixteen: its features are what takes time.
+    monkeypatch.setattr(long_speech, "CHANGING_PER_ACTOR", 1)
+    monkeypatch.setattr(long_speech, "SAME_PER_EMOTION", 1)
     corpus = make_corpus(tmp_path / "corpus")
     run = make_run(corpus, tmp_path / "runs" / "one")
     assert main(["smoothing", str(run), "--data", str(corpus), "--workers", "1"]) == 0

@@ -116,9 +116,15 @@ def test_every_window_of_what_was_missed_or_split_is_an_error(run: RunFolder, co
     assert worse["full_windows"] == sum(len(window) == window_frames(2000) for window in whole.windows)
 
 
+@pytest.fixture
+def few_tracks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One track of each kind for each actor: the features of all of them are what takes time."""
+    monkeypatch.setattr(long_speech, "SAME_PER_EMOTION", 1)
+    monkeypatch.setattr(long_speech, "CHANGING_PER_ACTOR", 1)
+
+
+@pytest.mark.usefixtures("few_tracks")
 def test_tracks_are_whole_utterances_of_one_actor(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Fewer and shorter ones: their features are what takes time.
-    monkeypatch.setattr(long_speech, "CHANGING_PER_ACTOR", 2)
     monkeypatch.setattr(long_speech, "SECONDS", (1, 2, 3, 4))
     rng = np.random.default_rng(0)
     # The length tells whose it is.
@@ -177,12 +183,8 @@ def test_means_follow_what_was_said_longest_and_the_last_windows_what_was_said_l
     assert torch.is_grad_enabled()
 
 
-def test_the_command_writes_both_results(
-    run: RunFolder, corpus: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # One of each kind is enough to be answered for.
-    monkeypatch.setattr(long_speech, "SAME_PER_EMOTION", 1)
-    monkeypatch.setattr(long_speech, "CHANGING_PER_ACTOR", 1)
+@pytest.mark.usefixtures("few_tracks")
+def test_the_command_writes_both_results(run: RunFolder, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["windows", str(run.path), "--data", str(corpus)]) == 0
     windows = json.loads((run.path / "windows.json").read_text())
     assert [row["window_ms"] for row in windows["windows"]] == [1000, 2000, 3000, 4000]
