@@ -1,4 +1,7 @@
-"""`ser-calibrate adaptation`: what adapting to a speaker is worth, and what it costs where it is misled.
+"""`ser-calibrate adaptation`: what adapting to a speaker is worth, what it costs where it is misled, and what it needs.
+
+What it needs is the table of logits that are typical of each answer, from validation actors; export writes it into the
+model. Whoever is measured had no part in the table that he is measured with.
 
 Speakers whom the networks have not heard say 60 utterances in random orders; the daemon's own adaptation hears 20, and
 goes on learning while the other 40 are counted: the same utterances with and without it.
@@ -24,11 +27,14 @@ from ser_model.adaptation import Adaptation, AdaptationStrength
 from ser_model.errors import SerError
 from ser_model.features import RECIPE, SIZE
 from ser_model.labels import LABELS
+from ser_model.leaning import Typical, fit_typical
 from ser_model.metadata import ModelMetadata
 from ser_model.training.architecture import ResLstmSa
 from ser_model.training.corpus import TEST_ACTORS, VALIDATION_ACTORS
 from ser_model.training.dataset import Dataset, build
 from ser_model.training.fit import predict
+from ser_model.training.fitted import TYPICAL
+from ser_model.training.judged import Judged, out_of_fold
 from ser_model.training.run_folder import RunFolder, write_json
 from ser_model.training.scores import Classes, uar
 
@@ -72,14 +78,15 @@ class Told:
 def measure_adaptation(
     folder: Path, data: Path, *, seeds: int | None, orders: int, validation: bool, workers: int | None = None
 ) -> None:
-    """Print what adaptation does, and write RUN/adaptation.json (with `validation`: adaptation-validation.json).
+    """Print what adaptation does; write RUN/adaptation.json, which export reads (or adaptation-validation.json).
 
     Args:
         folder: output of `ser-model train`.
         data: the run's recordings.
         seeds: use only the first so many; None: all.
         orders: random orders of every actor and scenario.
-        validation: compare settings on the validation actors, by the networks that have not heard them.
+        validation: compare settings on the validation actors, by the networks that have not heard them; export doesn't
+            read this.
         workers: processes that compute features; None: one per core.
 
     Raises:
@@ -94,24 +101,29 @@ def measure_adaptation(
         # Neutral must have two: one to be heard first, one to be counted.
         if min(np.sum((run.actors == actor) & (run.emotions == one) & (dataset.utterances == 1)) for one in EIGHT) < 2:
             raise SerError(f"{data}: expected recordings of all eight emotions, two of each; actor {actor} has fewer")
+    known = Judged.join([fold for seed in run.seeds for fold in out_of_fold(run, dataset, seed, "validation")])
     rows = [
-        {"setting": name, **summarise(hear(run, dataset, strength, orders, validation=validation))}
+        {"setting": name, **summarise(hear(run, dataset, known, strength, orders, validation=validation))}
         for name, strength in (TRIED if validation else {"as shipped": AdaptationStrength()}).items()
     ]
     result = {
         "actors": "validation" if validation else "test",
         "seeds": list(run.seeds),
         "orders": orders,
+        "typical_logits": fit_typical(known.logits).tolist(),
         "rows": rows,
     }
-    write_json(folder / ("adaptation-validation.json" if validation else "adaptation.json"), result)
+    write_json(folder / ("adaptation-validation.json" if validation else TYPICAL), result)
     _print(result)
 
 
 def hear(
-    run: RunFolder, dataset: Dataset, strength: AdaptationStrength, orders: int, *, validation: bool
+    run: RunFolder, dataset: Dataset, known: Judged, strength: AdaptationStrength, orders: int, *, validation: bool
 ) -> list[Told]:
-    """Play all scenarios to all networks, every actor to those that have not heard him."""
+    """Play all scenarios to all networks, every actor to those that have not heard him.
+
+    `known` are all answers for validation actors: those of the fold's own actors are left out of its table.
+    """
     heard = dataset.utterances == 1
     jobs = [(seed, fold) for seed in run.seeds for fold in FOLDS]
     told = []
@@ -119,22 +131,25 @@ def hear(
         actors = (VALIDATION_ACTORS if validation else TEST_ACTORS)[fold]
         rng = np.random.default_rng([SEED, fold])
         plans = [plan for actor in actors for plan in draw(actor, actors, run.actors, run.emotions, heard, orders, rng)]
-        network = run.network(seed, fold)
-        if validation:
-            _load(network, run.path / f"seed{seed}-fold{fold}-validation.pt")
-        told += list(_play(network, run, dataset, plans, strength))
+        network = run.network(seed, fold, "validation" if validation else "test")
+        metadata = _metadata(network, run.variant, typical_without(run, known, actors))
+        told += list(_play(network, metadata, run, dataset, plans, strength))
     return told
 
 
-def _load(network: ResLstmSa, path: Path) -> None:
-    try:
-        network.load_state_dict(torch.load(path, weights_only=True))
-    except OSError as error:
-        raise SerError(f"{path}: can't be read ({error.strerror}); train the run's validation networks too") from error
+def typical_without(run: RunFolder, known: Judged, actors: Sequence[int]) -> Typical:
+    """What is typical of each answer by all answers but those for some actors."""
+    others = known.where(~np.isin(run.actors[known.owner], actors))
+    return tuple(map(tuple, fit_typical(others.logits).tolist()))
 
 
 def _play(
-    network: ResLstmSa, run: RunFolder, dataset: Dataset, plans: Sequence[Plan], strength: AdaptationStrength
+    network: ResLstmSa,
+    metadata: ModelMetadata,
+    run: RunFolder,
+    dataset: Dataset,
+    plans: Sequence[Plan],
+    strength: AdaptationStrength,
 ) -> Iterator[Told]:
     """All orders side by side: utterance after utterance, since each changes how the next is judged."""
     frames = [
@@ -144,7 +159,6 @@ def _play(
     known = np.unique([plan.utterances for plan in plans])
     unmoved = np.zeros((len(frames), len(LABELS)), dtype=np.float32)
     unmoved[known] = predict(network, [frames[at] for at in known])
-    metadata = _metadata(network, run.variant)
     minds = [Adaptation(metadata, strength=strength) for _ in plans]
     classes = np.zeros((len(plans), HEARD + COUNTED), dtype=np.int64)
     for step in range(HEARD + COUNTED):
@@ -163,7 +177,7 @@ def _play(
         yield Told(plan, run.emotions[counted], unmoved[counted].argmax(axis=1), said[-COUNTED:])
 
 
-def _metadata(network: ResLstmSa, variant: str) -> ModelMetadata:
+def _metadata(network: ResLstmSa, variant: str, typical: Typical) -> ModelMetadata:
     """As the network would be exported."""
     return ModelMetadata(
         mode="window",
@@ -173,6 +187,7 @@ def _metadata(network: ResLstmSa, variant: str) -> ModelMetadata:
         std=tuple(network.std.tolist()),
         temperature=1.0,
         unknown_below=0.0,
+        typical_logits=typical,
         training_data="",
         licence="",
         features=RECIPE,

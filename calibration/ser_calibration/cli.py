@@ -46,9 +46,10 @@ def _parser() -> argparse.ArgumentParser:
 def _add_adaptation(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     adaptation = commands.add_parser(
         "adaptation",
-        help="measure what adapting to a speaker is worth",
-        description="Lets speakers whom a run's networks have not heard speak 60 utterances in random orders, and "
-        "compares the last 40 with and without adaptation. Writes RUN/adaptation.json too.",
+        help="fit what adapting to a speaker needs, and measure what it is worth",
+        description="Fits on validation actors which logits are typical of each answer, lets speakers whom a run's "
+        "networks have not heard speak 60 utterances in random orders, and compares the last 40 with and without "
+        "adaptation. Writes RUN/adaptation.json, which `ser-model export` reads; without it a model can't be adapted.",
     )
     adaptation.add_argument("run", type=Path, metavar="RUN", help="the --output of ser-model train")
     adaptation.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of Actor_NN/*.{wav,flac}")

@@ -193,10 +193,18 @@ class Keeper:
 def make_keeper(config: Config, metadata: ModelMetadata, environ: Mapping[str, str]) -> Keeper:
     """What the configuration asks for: a speaker's profile, running statistics, or nothing.
 
-    A profile that can't be used never stops the daemon: it is logged, and the running statistics take its place.
+    What can't be used never stops the daemon: it is logged, and running statistics take the place of a profile.
     """
     is_file = config.audio.device.startswith("file:")
     memory = None if is_file else AdaptationMemory(config.service.state_directory or state_directory(environ))
+    # A file is judged as it was the last time, and says nothing about the microphone.
+    running = config.adaptation.running and not is_file
+    try:
+        if running or config.adaptation.speaker is not None:
+            metadata.required_typical()
+    except SerError as error:
+        log.warning("Adaptation is off: %s", error)
+        return Keeper(None, memory)
     if config.adaptation.speaker is not None:
         try:
             statistics, path = find_speaker(config.adaptation.speaker, metadata, speaker_folders(environ))
@@ -205,10 +213,7 @@ def make_keeper(config: Config, metadata: ModelMetadata, environ: Mapping[str, s
         else:
             log.info("Speaker's profile used: %s", path)
             return Keeper(Adaptation(metadata, statistics, fixed=True), memory)
-    # A file is judged as it was the last time, and says nothing about the microphone.
-    if is_file or not config.adaptation.running:
-        return Keeper(None, memory)
-    return Keeper(Adaptation(metadata, memory.load(metadata) if memory else None), memory)
+    return Keeper(Adaptation(metadata, memory.load(metadata)) if memory and running else None, memory)
 
 
 def speaker_folders(environ: Mapping[str, str]) -> list[Path]:

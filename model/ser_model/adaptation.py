@@ -6,7 +6,8 @@ seconds, the network's own values weigh a prior number of seconds, and no offset
 
 Whoever is angry for a minute is not to become the measure of calm. So the logits' offset is not the mean of the logits
 but of what is left of them once the logits that are typical of the answer are taken off: it says how the network leans
-with this voice, whatever the voice expressed. What that is worth, and costs, is measured (`ser-calibrate adaptation`).
+with this voice, whatever the voice expressed. What is typical is read from the model's file; what all this is worth,
+and costs, is measured (`ser-calibrate adaptation`, which finds out what is typical too).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy.typing as npt
 from ser_model.errors import SerError
 from ser_model.features import HOP, SIZE
 from ser_model.labels import LABELS
-from ser_model.leaning import Numbers, lean
+from ser_model.leaning import Numbers, is_finite, lean
 from ser_model.metadata import ModelMetadata
 from ser_model.types import SAMPLE_RATE, Frames
 
@@ -165,7 +166,11 @@ class Adaptation:
             statistics: None: nothing yet.
             strength: how fast and how far.
             fixed: a speaker's profile: used as it is, nothing is learnt.
+
+        Raises:
+            SerError: the network can't be adapted, see `ModelMetadata.required_typical`.
         """
+        self._typical = np.array(metadata.required_typical())
         self._mean, self._std = np.array(metadata.mean), np.array(metadata.std)
         self._strength = strength or AdaptationStrength()
         self._fixed = fixed
@@ -197,7 +202,8 @@ class Adaptation:
         # may hold, for that is rounded.
         reach = 0.9 * _FARTHEST * self._std
         features = np.clip(total / frames, self._mean - reach, self._mean + reach)
-        left = np.clip(lean(logits, self._map.judged(logits)), -0.9 * _FARTHEST_LOGIT, 0.9 * _FARTHEST_LOGIT)
+        left = lean(logits, self._map.judged(logits), self._typical)
+        left = np.clip(left, -0.9 * _FARTHEST_LOGIT, 0.9 * _FARTHEST_LOGIT)
         before = self._statistics or Statistics(0.0, self._mean, np.zeros(len(LABELS)))
         self._use(before.add(frames * HOP / SAMPLE_RATE, features, left, self._strength.memory_seconds))
 
@@ -225,9 +231,9 @@ class Adaptation:
 def model_version(metadata: ModelMetadata) -> str:
     """Name and digest of a network: statistics of one mean nothing to another.
 
-    The name alone is shared by all networks of a size; the means of their training data are not.
+    The name alone is shared by all networks of a size; the means of their training data, and what is typical, are not.
     """
-    numbers = json.dumps([metadata.mean, metadata.std])
+    numbers = json.dumps([metadata.mean, metadata.std, metadata.typical_logits])
     return f"{metadata.name} {hashlib.sha256(numbers.encode()).hexdigest()[:12]}"
 
 
@@ -238,6 +244,6 @@ def _weight(seconds: float, prior: float) -> float:
 def _numbers(data: Mapping[Any, Any], name: str, count: int) -> Numbers:
     value = data.get(name)
     values: list[Any] = value if isinstance(value, list) else [value]
-    if len(values) != count or not all(type(one) in (int, float) and math.isfinite(one) for one in values):
+    if len(values) != count or not all(is_finite(one) for one in values):
         raise AdaptationError(f"is damaged: {name}: expected {count} number{'s' if count > 1 else ''}")
     return np.array(values, dtype=np.float64)

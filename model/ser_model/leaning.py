@@ -2,36 +2,66 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import sys
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ser_model.labels import LABELS
+
 Numbers = npt.NDArray[np.float64]
 
-_TYPICAL: Final = np.array(
-    (
-        (1.63, 0.61, 0.17, 0.38, -0.65, -0.65, -0.86, -0.63),
-        (0.72, 2.65, -0.47, 0.90, -1.56, -0.42, -0.70, -1.12),
-        (-0.45, -1.00, 1.95, 0.18, -0.07, 0.17, -1.03, 0.24),
-        (-0.11, -0.04, 0.08, 1.44, -0.94, 0.31, -0.18, -0.55),
-        (-0.84, -1.94, 0.34, -0.72, 2.51, 0.36, 0.24, 0.04),
-        (-1.09, -1.21, 0.52, 0.54, -0.09, 2.01, -0.76, 0.09),
-        (-0.92, -1.02, -0.66, 0.34, 0.42, -0.38, 2.38, -0.17),
-        (-1.00, -1.36, 0.57, -0.34, 0.01, 0.23, -0.19, 2.08),
-    )
-)
-"""Mean logits, less their mean, by answer (rows) of networks as `ser-model train` makes them, for validation actors
-whom they had not heard (1770 answers of fifteen networks). It hardly differs between networks, and a fifth more or less
-of it changes little."""
+Typical = tuple[tuple[float, ...], ...]
+"""Logits less their mean that are typical of each answer (rows), shape (8, 8): a network's own, kept in its file."""
 
 
-def lean(logits: npt.NDArray[Any], judged: npt.NDArray[Any]) -> Numbers:
+def fit_typical(logits: npt.NDArray[Any]) -> Numbers:
+    """What is typical of each answer: the mean of all utterances' logits, each weighing as much as it gives the answer.
+
+    Args:
+        logits: for utterances of speakers whom the networks had not heard, shape (n, 8), n at least 1.
+
+    Returns:
+        shape (8, 8), answers in rows; every row sums to 0
+    """
+    shares = _softmax(logits)
+    centred = logits - logits.mean(axis=1, keepdims=True, dtype=np.float64)
+    # An answer that nobody ever got has a row of zeros.
+    return np.asarray(shares.T @ centred / np.maximum(shares.sum(axis=0), 1e-12)[:, None])
+
+
+def typical_from(value: object) -> Typical:
+    """Read a table from plain data.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    rows = value if isinstance(value, list) else []
+    size = len(LABELS)
+    if len(rows) != size or not all(isinstance(row, list) and len(row) == size for row in rows):
+        raise ValueError(f"typical_logits: expected {size} rows of {size} numbers")
+    if not all(is_finite(one) for row in rows for one in row):
+        raise ValueError("typical_logits: expected finite numbers")
+    return tuple(tuple(float(one) for one in row) for row in rows)
+
+
+def is_finite(value: object) -> bool:
+    """Whether it is a number that a float can hold: no truth value, none without end, and no integer beyond."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def lean(logits: npt.NDArray[Any], judged: npt.NDArray[Any], typical: Numbers) -> Numbers:
     """What is left of an utterance's logits without their mean and without what is typical of the answer.
 
     Args:
         logits: of the network, shape (8,).
         judged: the same as they were judged; the answer is their softmax.
+        typical: the network's table, shape (8, 8).
     """
-    scores = np.exp(judged.astype(np.float64) - judged.max())
-    return np.asarray(logits - logits.mean(dtype=np.float64) - (scores / scores.sum()) @ _TYPICAL)
+    return np.asarray(logits - logits.mean(dtype=np.float64) - _softmax(judged) @ typical)
+
+
+def _softmax(logits: npt.NDArray[Any]) -> Numbers:
+    scores = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return np.asarray(scores / scores.sum(axis=-1, keepdims=True))

@@ -11,6 +11,7 @@ from typing import Any, Final
 from ser_model.errors import SerError
 from ser_model.features import RECIPE
 from ser_model.labels import LABELS
+from ser_model.leaning import Typical, typical_from
 from ser_model.unlike import UnlikeSpeech
 
 FORMAT_VERSION: Final = 1
@@ -42,6 +43,8 @@ class ModelMetadata:
     """Confidence under which the answer is `unknown`."""
     unlike_speech: UnlikeSpeech | None = None
     """What sounds like nothing that the network was trained on; None, as in older files: not known."""
+    typical_logits: Typical | None = None
+    """What adaptation takes off before it learns; None, as in older files: the model can't be adapted."""
     training_data: str
     licence: str
     labels: tuple[str, ...] = LABELS
@@ -53,6 +56,19 @@ class ModelMetadata:
     def name(self) -> str:
         """Such as `reslstm-sa-h64`."""
         return f"reslstm-sa-{self.variant}"
+
+    def required_typical(self) -> Typical:
+        """`typical_logits`, for adaptation.
+
+        Raises:
+            SerError: there are none.
+        """
+        if self.typical_logits is None:
+            raise SerError(
+                f"The model {self.name} can't be adapted: its file doesn't say which logits are typical of an answer; "
+                "run `ser-calibrate adaptation` on its run and `ser-model export` again."
+            )
+        return self.typical_logits
 
     def to_properties(self) -> dict[str, str]:
         """Names and JSON texts, as they stand in the file."""
@@ -86,8 +102,10 @@ class ModelMetadata:
                     values[name] = float(values[name])
             if values.get("unlike_speech") is not None:
                 values["unlike_speech"] = UnlikeSpeech.from_mapping(values["unlike_speech"])
+            if values.get("typical_logits") is not None:
+                values["typical_logits"] = typical_from(values["typical_logits"])
             metadata = cls(**values)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise SerError(f"{path}: its description is damaged ({error}); export the model again") from error
         metadata._check(path, mode)
         return metadata

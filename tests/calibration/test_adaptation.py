@@ -15,7 +15,16 @@ from support.run_folder import make_corpus, make_run
 
 pytest.importorskip("torch", reason="the train extra is not installed")
 
-from ser_calibration.adaptation import Told, interval, summarise
+from ser_calibration import adaptation
+from ser_calibration.adaptation import Told, interval, summarise, typical_without
+from ser_model.adaptation import AdaptationStrength
+from ser_model.errors import SerError
+from ser_model.training.corpus import ACTORS as EVERYBODY
+from ser_model.training.corpus import TEST_ACTORS, VALIDATION_ACTORS
+from ser_model.training.dataset import Dataset
+from ser_model.training.fitted import FITTED, TYPICAL, read_fitted, read_typical
+from ser_model.training.judged import Judged
+from ser_model.training.run_folder import RunFolder
 
 ACTORS = np.repeat([1, 2, 3], 60)
 EMOTIONS = np.tile(np.repeat(np.arange(8), [4, 8, 8, 8, 8, 8, 8, 8]), 3)
@@ -93,6 +102,69 @@ def test_networks_that_always_say_the_same_gain_nothing(tmp_path: Path, capsys: 
     assert "expected recordings of all eight emotions" in error
     assert error.count("\n") == 1
     assert not (run / "adaptation.json").exists()
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run whose 24 actors said each emotion twice, in frames of noise."""
+    folder = make_run(make_corpus(tmp_path / "corpus"), tmp_path / "runs" / "one")
+    rows = [[f"{actor}-{at}", at % 8, actor] for actor in EVERYBODY for at in range(16)]
+    (folder / "recordings.json").write_text(json.dumps(rows))
+    rng = np.random.default_rng(1)
+    frames = [[rng.normal(size=(3, 46)).astype(np.float32)] for _ in rows]
+    monkeypatch.setattr(RunFolder, "corpus", lambda *_: None)
+    monkeypatch.setattr(adaptation, "build", lambda *_, **__: Dataset((), frames, np.ones(len(rows), np.int64)))
+    return folder
+
+
+def test_the_command_writes_what_export_reads(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(adaptation, "TRIED", {"as shipped": AdaptationStrength()})
+    (run / FITTED).write_text(
+        json.dumps({"fitted": {"temperature": 1.5, "window_temperature": 2.0, "unknown_below": 0.4}})
+    )
+    before = read_fitted(run)
+    assert before is not None
+    assert before.typical_logits is None
+    assert main(["adaptation", str(run), "--data", "here", "--orders", "1", "--validation"]) == 0
+    assert read_typical(run) is None
+    assert main(["adaptation", str(run), "--data", "here", "--orders", "1"]) == 0
+    assert "mixed" in capsys.readouterr().out
+    fitted = read_fitted(run)
+    assert fitted is not None
+    assert fitted.typical_logits is not None
+    # Fold after fold says the number of the fold: the five are as typical as can be, and three are never said.
+    table = np.array(fitted.typical_logits)
+    assert np.diag(table)[:5].min() > 4
+    np.testing.assert_allclose(table.sum(axis=1), 0, atol=1e-3)
+    # Figures alone, as earlier versions wrote them, are no damage.
+    figures = json.loads((run / TYPICAL).read_text())
+    (run / TYPICAL).write_text(json.dumps({"rows": figures["rows"]}))
+    assert read_typical(run) is None
+
+
+@pytest.mark.parametrize("content", ["{", "1", '{"typical_logits": [[1.0]]}', '{"typical_logits": null}'])
+def test_a_damaged_table_is_one_sentence(tmp_path: Path, content: str) -> None:
+    (tmp_path / TYPICAL).write_text(content)
+    with pytest.raises(SerError, match=r"adaptation\.json: is damaged .* again$") as caught:
+        read_typical(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_nobody_has_a_part_in_the_table_that_he_is_measured_with(run: Path) -> None:
+    opened = RunFolder.open(run)
+    owner = np.flatnonzero(np.isin(opened.actors, VALIDATION_ACTORS))
+    logits = np.random.default_rng(2).normal(size=(len(owner), 8))
+    for actors in TEST_ACTORS:
+        theirs = np.isin(opened.actors[owner], actors)
+        assert 0 < theirs.sum() < len(owner)
+        louder = np.where(theirs[:, None], 20 * logits, logits)
+        tables = [
+            typical_without(opened, Judged(owner, one, np.zeros((len(owner), 4), np.float32)), actors)
+            for one in (logits, louder)
+        ]
+        assert tables[0] == tables[1]
 
 
 def test_bad_input_gets_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

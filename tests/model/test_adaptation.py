@@ -20,6 +20,7 @@ from ser_model.adaptation import (
     model_version,
 )
 from ser_model.config import DecisionConfig
+from ser_model.errors import SerError
 from ser_model.features import HOP, SIZE, compute_features
 from ser_model.labels import LABELS
 from ser_model.leaning import lean
@@ -61,6 +62,12 @@ def test_nothing_heard_changes_nothing(model: Model) -> None:
     assert IDENTITY.name == "none"
 
 
+def test_a_network_that_does_not_say_what_is_typical_cannot_be_adapted(model: Model) -> None:
+    with pytest.raises(SerError, match=r"reslstm-sa-h64 can't be adapted.*ser-calibrate adaptation") as caught:
+        Adaptation(replace(model.metadata, typical_logits=None))
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("seconds", [1.0, 30.0, 100.0, 300.0])
 def test_the_offset_is_the_posterior_mean(model: Model, seconds: float) -> None:
     adaptation = Adaptation(model.metadata, strength=STRENGTH)
@@ -69,7 +76,8 @@ def test_the_offset_is_the_posterior_mean(model: Model, seconds: float) -> None:
     expected = 0.4 * np.array(model.metadata.std) * length / (length + 100)
     np.testing.assert_allclose(adaptation.map.features, expected, rtol=1e-4)
     # What the utterance expressed is not the voice's: only what is left without it moves the logits.
-    np.testing.assert_allclose(adaptation.map.logits, lean(logits, logits) * length / (length + 50), atol=1e-6)
+    left = lean(logits, logits, np.array(model.metadata.typical_logits))
+    np.testing.assert_allclose(adaptation.map.logits, left * length / (length + 50), atol=1e-6)
     assert adaptation.map.name == "running"
 
 
@@ -189,6 +197,7 @@ def edited(model: Model, **changes: Any) -> dict[str, Any]:
         ({"seconds": 0}, ["0 seconds", "more than 0"]),
         ({"seconds": True}, ["damaged", "seconds"]),
         ({"seconds": None}, ["damaged", "seconds"]),
+        ({"seconds": 10**400}, ["damaged", "seconds"]),
         ({"features": [0.0] * 45}, ["damaged", "features", "46"]),
         ({"features": "x" * 46}, ["damaged", "features"]),
         ({"features": [float("nan")] * SIZE}, ["damaged", "features"]),
@@ -210,6 +219,7 @@ def test_something_else_is_no_adaptation(model: Model, data: object) -> None:
 
 
 def test_another_network_is_told_apart_and_both_are_named(model: Model) -> None:
+    assert model_version(replace(model.metadata, typical_logits=None)) != model_version(model.metadata)
     other = replace(model.metadata, mean=tuple(value + 1 for value in model.metadata.mean))
     assert model_version(other) != model_version(model.metadata)
     with pytest.raises(AdaptationError) as caught:

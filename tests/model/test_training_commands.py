@@ -13,6 +13,7 @@ import pytest
 from ser_model import Model, read_audio
 from ser_model.cli import main
 from ser_model.training.corpus import ACTORS, NEVER_VALIDATING, TEST_ACTORS, VALIDATION_ACTORS, find_recordings
+from ser_model.training.fitted import TYPICAL
 from ser_model.training.jobs import FOLDS, Job
 
 for module in ("torch", "scipy", "onnx"):
@@ -93,9 +94,11 @@ def test_train_evaluate_export_and_load(corpus: Path, tmp_path: Path, capsys: py
     assert main(["export", str(run)]) == 2
     assert "--final" in capsys.readouterr().err
     assert main([*train, "--allow-missing", "--final"]) == 0
+    (run / TYPICAL).write_text(json.dumps({"typical_logits": np.eye(8).tolist()}))
     assert main(["export", str(run)]) == 0
     model = Model.load(run / "reslstm-sa-h64")
     assert model.metadata.licence == "CC BY-NC-SA 4.0"
+    np.testing.assert_array_equal(model.metadata.typical_logits, np.eye(8))
 
     generalise = ["generalise", str(run), "--data", str(corpus)]
     assert main([*generalise, "--noise", "nowhere"]) == 2

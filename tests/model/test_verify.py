@@ -19,6 +19,7 @@ from ser_model.estimator import DEFAULT_MODEL
 from ser_model.onnx_file import read_onnx
 from ser_model.verify import write_sums
 from ser_model.verify_checks import count_parameters
+from support.models import without_table
 
 
 @pytest.fixture
@@ -79,6 +80,10 @@ def test_a_graph_with_a_name_of_its_own_is_checked_alone(pair: Path, capsys: pyt
     graph(pair, "stream").rename(alone)
     assert main(["export", "--check", str(alone)]) == 0
     assert "one graph alone" in capsys.readouterr().out
+
+
+def test_a_pair_that_cannot_be_adapted_is_sound(tmp_path: Path) -> None:
+    assert main(["export", "--check", str(without_table(tmp_path))]) == 0
 
 
 def test_it_needs_neither_torch_nor_onnx(pair: Path) -> None:
@@ -158,6 +163,8 @@ def test_swapped_files_are_noticed(pair: Path, capsys: pytest.CaptureFixture[str
         (lambda p: p.update(features="[]"), "description is damaged"),
         (lambda p: p.update(temperature='"warm"'), "description is damaged"),
         (lambda p: p.update(hidden='"64"'), "description is damaged"),
+        (lambda p: p.update(temperature="1" * 400), "description is damaged"),
+        (lambda p: p.update(typical_logits="[[0.0]]"), "typical_logits: expected 8 rows of 8 numbers"),
         (lambda p: p.update(hidden="32"), "by embeddings of 64 numbers, but its network makes 32"),
         (lambda p: (p.pop("unlike_speech"), p.update(hidden="32")), "is called variant h64, but has 32 cells"),
         (lambda p: p.update(mean="[0.0]"), "expected 46 finite numbers as mean"),

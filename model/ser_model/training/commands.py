@@ -18,7 +18,7 @@ from ser_model.training.corpus import NEVER_VALIDATING, find_recordings, load_co
 from ser_model.training.crossval import Predictions, answer_again, open_run, pooled, run
 from ser_model.training.dataset import build
 from ser_model.training.fit import FitConfig
-from ser_model.training.fitted import PRECISION, Fitted, read_fitted
+from ser_model.training.fitted import PRECISION, Fitted, read_fitted, read_typical
 from ser_model.training.jobs import FINAL, FOLDS, SPLITS, Job
 from ser_model.training.run_folder import write_json
 from ser_model.training.scores import (
@@ -194,6 +194,7 @@ def export_run(folder: Path, stem: Path | None) -> None:
         calibrated=found is not None,
         unknown_below=fitted.unknown_below,
         unlike_speech=fitted.unlike_speech,
+        typical_logits=fitted.typical_logits,
         training_data=TRAINING_DATA,
         licence=LICENCE,
     )
@@ -204,10 +205,11 @@ def export_run(folder: Path, stem: Path | None) -> None:
     unlike = "not known" if fitted.unlike_speech is None else f"by {fitted.unlike_speech.method}"
     print(
         f"temperature {fitted.temperature:.3f}, of windows {fitted.window_temperature:.3f}; "
-        f"unknown below {fitted.unknown_below:.3f}; unlike speech: {unlike}"
+        f"unknown below {fitted.unknown_below:.3f}; unlike speech: {unlike}; "
+        f"adaptation: {'not possible' if fitted.typical_logits is None else 'possible'}"
     )
-    if found is None or found.unlike_speech is None:
-        print("to have what is missing measured: ser-calibrate confidence, ser-calibrate unknown; then export again")
+    if found is None or found.unlike_speech is None or found.typical_logits is None:
+        print("to have what is missing measured: ser-calibrate confidence, unknown and adaptation; then export again")
 
 
 def _fit_utterances(folder: Path, truth: Classes) -> Fitted:
@@ -216,7 +218,7 @@ def _fit_utterances(folder: Path, truth: Classes) -> Fitted:
     logits = np.concatenate([validation.logits for validation in validations])
     index = np.concatenate([validation.index for validation in validations])
     temperature, threshold = _calibrate(logits, truth[index])
-    return Fitted(round(temperature, 4), round(temperature, 4), round(threshold, 4), None)
+    return Fitted(round(temperature, 4), round(temperature, 4), round(threshold, 4), None, read_typical(folder))
 
 
 def _seeds(folder: Path) -> list[int]:

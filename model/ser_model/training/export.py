@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ser_model.errors import SerError
 from ser_model.estimator import STATE, Model
 from ser_model.features import RECIPE, SIZE
+from ser_model.leaning import Typical
 from ser_model.metadata import MODES, ModelMetadata
 from ser_model.training.architecture import ResLstmSa, State
 from ser_model.unlike import UnlikeSpeech
@@ -99,6 +100,7 @@ def export(
     window_temperature: float | None = None,
     calibrated: bool = False,
     unlike_speech: UnlikeSpeech | None = None,
+    typical_logits: Typical | None = None,
 ) -> tuple[Path, Path]:
     """Write STEM.window.onnx and STEM.stream.onnx, after checking them against torch; the rest is `ModelMetadata`'s.
 
@@ -120,6 +122,7 @@ def export(
             calibrated=calibrated,
             unknown_below=unknown_below,
             unlike_speech=unlike_speech,
+            typical_logits=typical_logits,
             training_data=training_data,
             licence=licence,
             features=RECIPE,

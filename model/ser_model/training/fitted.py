@@ -1,4 +1,4 @@
-"""What `ser-calibrate` found for a run and `ser-model export` writes into the model: temperatures, thresholds."""
+"""What `ser-calibrate` found for a run and `ser-model export` writes into the model: temperatures and the like."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ser_model.errors import SerError
+from ser_model.leaning import Typical, typical_from
 from ser_model.training.jobs import FINAL
 from ser_model.unlike import UnlikeSpeech
 
@@ -16,11 +17,15 @@ FITTED: Final = "confidence.json"
 """In a run's folder: temperatures and the threshold of `unknown`, by `ser-calibrate confidence`."""
 UNLIKE: Final = "unknown.json"
 """In a run's folder: what is unlike speech, by `ser-calibrate unknown`."""
+TYPICAL: Final = "adaptation.json"
+"""In a run's folder: which logits are typical of each answer, by `ser-calibrate adaptation`."""
 
 WINDOW_MS: Final = 2_000
 """Length of the windows that the temperature of partial answers is fitted on."""
 PRECISION: Final = 0.75
 """Share of right labels, on validation actors, that the threshold of `unknown` is chosen for."""
+
+_NUMBERS: Final = ("temperature", "window_temperature", "unknown_below")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,8 @@ class Fitted:
     unknown_below: float
     unlike_speech: UnlikeSpeech | None
     """None: not measured, or for another final network."""
+    typical_logits: Typical | None
+    """None: not measured."""
 
 
 def read_fitted(folder: Path) -> Fitted | None:
@@ -45,7 +52,7 @@ def read_fitted(folder: Path) -> Fitted | None:
         return None
     unlike = _read(folder / UNLIKE)
     try:
-        values = {name: round(float(fitted["fitted"][name]), 4) for name in Fitted.__slots__ if name != "unlike_speech"}
+        values = {name: round(float(fitted["fitted"][name]), 4) for name in _NUMBERS}
         known = None
         if unlike is not None and unlike["final"] is not None and unlike["final"]["sha256"] == final_digest(folder):
             known = UnlikeSpeech.from_mapping(unlike["final"]["unlike_speech"])
@@ -53,7 +60,24 @@ def read_fitted(folder: Path) -> Fitted | None:
         raise SerError(
             f"{folder}: its {FITTED} or {UNLIKE} is damaged ({error!r}); run `ser-calibrate` on it again"
         ) from error
-    return Fitted(**values, unlike_speech=known)
+    return Fitted(**values, unlike_speech=known, typical_logits=read_typical(folder))
+
+
+def read_typical(folder: Path) -> Typical | None:
+    """Which logits are typical of each answer, to four places; None before `ser-calibrate adaptation`.
+
+    Raises:
+        SerError: the file is damaged.
+    """
+    measured = _read(folder / TYPICAL)
+    try:
+        # Earlier files hold figures alone.
+        if measured is None or "typical_logits" not in measured:
+            return None
+        rows = typical_from(measured["typical_logits"])
+    except (TypeError, ValueError) as error:
+        raise SerError(f"{folder / TYPICAL}: is damaged ({error}); run `ser-calibrate adaptation` again") from error
+    return tuple(tuple(round(value, 4) for value in row) for row in rows)
 
 
 def final_digest(folder: Path) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import os
@@ -34,6 +35,7 @@ from ser_model.errors import SerError
 from ser_model.metadata import ModelMetadata
 from ser_model.types import SpeechEnded
 from support.daemon import Daemon, Message, wait_for
+from support.models import without_table
 
 STDIN = ("--mic", "stdin", "--rate", "16000")
 LOGITS = np.array([1, 0, 0, 0, 0, 0, 0, -1], dtype=np.float32)
@@ -172,6 +174,21 @@ def test_settings_choose_between_running_profile_and_nothing(
     assert "ser-calibrate speaker 'bert'" in caplog.text
 
 
+def test_a_model_that_cannot_be_adapted_is_told_once_where_adaptation_is_wanted(
+    tmp_path: Path, metadata: ModelMetadata, caplog: pytest.LogCaptureFixture
+) -> None:
+    rigid = dataclasses.replace(metadata, typical_logits=None)
+    assert configured(tmp_path, rigid, SER_ADAPTATION_RUNNING="false").adaptation is None
+    assert configured(tmp_path, rigid, SER_AUDIO_DEVICE="file:speech.wav").adaptation is None
+    assert caplog.records == []
+    for settings in ({}, {"SER_ADAPTATION_SPEAKER": "anna"}):
+        caplog.clear()
+        keeper = configured(tmp_path, rigid, **settings)
+        assert (keeper.name, keeper.adaptation) == ("none", None)
+        assert len(caplog.records) == 1
+        assert "Adaptation is off: The model reslstm-sa-h64 can't be adapted" in caplog.text
+
+
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden", "x" * 65, "a\nb"])
 def test_a_name_that_is_no_file_is_refused(name: str, tmp_path: Path, metadata: ModelMetadata) -> None:
     with pytest.raises(SerError, match="can't name a speaker"):
@@ -234,6 +251,19 @@ def test_a_daemon_learns_keeps_and_forgets(tmp_path: Path, metadata: ModelMetada
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
     assert not path.exists()
+
+
+def test_a_daemon_with_a_model_that_cannot_be_adapted_says_so_once_and_judges_by_it_alone(tmp_path: Path) -> None:
+    speech, _ = soundfile.read(recording(), dtype="int16")
+    with Daemon(*STDIN, "--model", str(without_table(tmp_path)), feed=True, folder=tmp_path) as daemon:
+        client = daemon.subscribe()
+        assert "nothing is being learnt" in daemon.controller().request("reset-adaptation")["data"]["text"]
+        daemon.write(speech)
+        daemon.end_of_input()
+        assert set(finals(client.rest())) == {"none"}
+        assert daemon.wait() == 0
+        assert daemon.stderr.count("can't be adapted") == 1
+    assert not (tmp_path / "state" / "ser-daemon" / FILE_NAME).exists()
 
 
 def test_a_state_directory_that_is_a_file_stops_no_daemon(tmp_path: Path) -> None:
