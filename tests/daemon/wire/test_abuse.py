@@ -105,7 +105,7 @@ async def test_a_flood_of_requests_is_held_back_and_others_are_served(wire):
     flood = socket.socket(socket.AF_UNIX)
     flood.connect(os.fspath(wire.path))
     flood.setblocking(False)
-    # Of what the kernel holds for a client every line is answered in the end, and so many a second are: let it be little.
+    # Every line that the kernel holds is answered in the end, and so many a second are: let it hold little.
     flood.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     request = b'{"type":"ping"}\n' * 512
     sent, refused = 0, 0
