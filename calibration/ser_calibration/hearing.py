@@ -5,39 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
 
 import numpy as np
 from rich.progress import track
 
 from ser_calibration.noise_hour import Piece
 from ser_model.audio_file import read_audio
+from ser_model.config import GateConfig
 from ser_model.features import compute_features
 from ser_model.gate import Gate
-from ser_model.training.augment import Surroundings, add_noise, to_wave
+from ser_model.training.augment import Surroundings
+from ser_model.training.conditions import Condition, apply
 from ser_model.training.corpus import Corpus, Recording
+from ser_model.training.cutting import Cut, cut, speech_extent
 from ser_model.training.processes import new_pool
-from ser_model.types import SAMPLE_RATE, Block, Frames, GateEvent, Samples, SpeechAudio, SpeechEnded, SpeechStarted
-
-_AROUND: Final = SAMPLE_RATE
-"""Samples of room before and after a recording."""
-_LOUD: Final = 10 ** (-30 / 20)
-"""Speech is what lies between the first and the last 10 ms above this share of the loudest."""
+from ser_model.types import Block, Frames, Samples, SpeechAudio, SpeechEnded, SpeechStarted
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What the gate made of one recording."""
-
-    utterances: int
-    """That overlap with its speech."""
-    beside: int
-    """That don't."""
-    voiced: int
-    """Voiced samples of the first that overlaps; 0 without one."""
-
-
-def find_speech(corpus: Corpus, noises: Surroundings, snr_db: float | None, workers: int | None) -> list[Found]:
+def find_speech(corpus: Corpus, noises: Surroundings, snr_db: float | None, workers: int | None) -> list[Cut]:
     """Let the gate hear every recording, with noise around and under it or without.
 
     Args:
@@ -53,53 +38,11 @@ def find_speech(corpus: Corpus, noises: Surroundings, snr_db: float | None, work
         return list(track(steps, title, len(corpus.recordings)))
 
 
-def _find(recording: Recording, noises: Surroundings, snr_db: float | None) -> Found:
+def _find(recording: Recording, noises: Surroundings, snr_db: float | None) -> Cut:
     samples = read_audio(recording.path)
-    first, last = extent(samples)
-    whole = surround(samples, recording.name, noises, snr_db)
-    gate = Gate()
-    utterances = spans([*gate.push(Block(whole, 0)), *gate.finish()])
-    voiced = [count for start, end, count in utterances if start < _AROUND + last and end > _AROUND + first]
-    return Found(len(voiced), len(utterances) - len(voiced), voiced[0] if voiced else 0)
-
-
-def extent(samples: Samples) -> tuple[int, int]:
-    """First and last moment of speech of a clean recording, as `docs/gate.md` defines it."""
-    block = SAMPLE_RATE // 100
-    levels = np.abs(samples[: len(samples) // block * block].astype(np.float64)).reshape(-1, block).max(axis=1)
-    loud = np.flatnonzero(levels >= levels.max(initial=0) * _LOUD)
-    return (int(loud[0]) * block, (int(loud[-1]) + 1) * block) if len(loud) else (0, len(samples))
-
-
-def surround(samples: Samples, name: str, noises: Surroundings, snr_db: float | None) -> Samples:
-    """A recording in a second of its room before and after; noise goes on through all of it.
-
-    The ratio is that of `ser_model.training.augment.add_noise` over the recording itself.
-    """
-    rng = np.random.default_rng(list(name.encode()))
-    quiet = np.sort(np.abs(samples))[: max(1, len(samples) // 10)].max(initial=1)
-    room = [rng.normal(0, quiet / 1.3, _AROUND) for _ in range(2)]
-    whole = np.concatenate((room[0], samples.astype(np.float64), room[1])) / 32768
-    if snr_db is not None:
-        noise = noises.noises[rng.integers(len(noises.noises))]
-        piece = np.roll(np.tile(noise, len(whole) // len(noise) + 1), int(rng.integers(len(noise))))[: len(whole)]
-        wave, under = to_wave(samples), piece[_AROUND : _AROUND + len(samples)]
-        mixed = add_noise(wave, under, snr_db) - wave
-        whole = whole + piece * float(np.dot(mixed, under) / max(np.dot(under, under), 1e-12))
-    mixture: Samples = np.clip(np.rint(whole * 32768), -32768, 32767).astype(np.int16)
-    return mixture
-
-
-def spans(events: Iterable[GateEvent]) -> list[tuple[int, int, int]]:
-    """Onset, offset and voiced samples of every utterance."""
-    onsets: dict[int, int] = {}
-    out = []
-    for event in events:
-        if isinstance(event, SpeechStarted):
-            onsets[event.utterance] = event.onset
-        elif isinstance(event, SpeechEnded):
-            out.append((onsets[event.utterance], event.offset, event.voiced))
-    return out
+    condition = Condition(name="found", title="", snr_db=snr_db)
+    whole = apply(condition, samples, noises, recording.name)
+    return cut(whole, GateConfig(), speech_extent(samples))
 
 
 @dataclass(frozen=True, slots=True)

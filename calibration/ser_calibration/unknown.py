@@ -12,12 +12,13 @@ from rich.progress import Progress, track
 from rich.table import Table
 
 from ser_calibration import unlike
-from ser_calibration.hearing import Found, Intruder, find_intruders, find_speech
+from ser_calibration.hearing import Intruder, find_intruders, find_speech
 from ser_calibration.noise_hour import SECONDS, Piece, pieces
 from ser_calibration.selective import REASONS, Rule, measure_seed, rules
 from ser_calibration.unlike import FoldScores, final_parameters, score_fold
 from ser_model.training.augment import Surroundings
 from ser_model.training.conditions import load_held_out
+from ser_model.training.cutting import Cut
 from ser_model.training.dataset import Dataset, build
 from ser_model.training.fitted import PRECISION, UNLIKE, final_digest
 from ser_model.training.jobs import FINAL, FOLDS
@@ -95,7 +96,7 @@ def more_noise(noise: Path, seconds: int) -> list[Intruder]:
 def judge_all(
     run: RunFolder,
     dataset: Dataset,
-    clean: Sequence[Found],
+    clean: Sequence[Cut],
     hour: Sequence[Intruder],
     others: Sequence[Intruder],
     precision: float,
@@ -151,7 +152,7 @@ def final_figures(
     return {"sha256": digest, "labelled_in_hour": int(given.sum()), "unlike_speech": parameters.to_mapping()}
 
 
-def gate_figures(found: Sequence[Found]) -> dict[str, float]:
+def gate_figures(found: Sequence[Cut]) -> dict[str, float]:
     """Shares of recordings: found at all, as one, in several pieces, and with an utterance beside the speech."""
     utterances = np.array([one.utterances for one in found])
     return {

@@ -68,18 +68,25 @@ class DetectorGain:
     _RISE_DB_PER_SECOND = 2.0
     # Not at once: a step in the first syllable makes Silero miss some shouted sentences altogether.
     _FALL_DB_PER_SECOND = 16.0
+    # But at once while it knows nothing yet: what is heard at the start is mostly the room.
+    _SETTLING_SECONDS = 0.3
     _RANGE_DB = (-10.0, 40.0)
 
     def __init__(self, frame_seconds: float, start_db: float | None = None) -> None:
         self._rise = self._RISE_DB_PER_SECOND * frame_seconds
         self._fall = self._FALL_DB_PER_SECOND * frame_seconds
+        self._settling = round(self._SETTLING_SECONDS / frame_seconds) if start_db is None else 0
         self.db = 20.0 if start_db is None else start_db
 
     def push(self, level_dbfs: float, floor_dbfs: float) -> float:
         """Take a frame's level and the noise floor; return the factor for this very frame."""
         low, high = self._RANGE_DB
         ceiling = min(self._TARGET_DBFS - level_dbfs, self._FLOOR_DBFS - floor_dbfs, high)
-        self.db = max(min(self.db + self._rise, max(ceiling, self.db - self._fall)), low)
+        if self._settling > 0:
+            self._settling -= 1
+            self.db = max(min(self.db, ceiling), low)
+        else:
+            self.db = max(min(self.db + self._rise, max(ceiling, self.db - self._fall)), low)
         return float(10.0 ** (self.db / 20.0))
 
 

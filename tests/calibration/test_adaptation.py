@@ -113,7 +113,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rng = np.random.default_rng(1)
     frames = [[rng.normal(size=(3, 46)).astype(np.float32)] for _ in rows]
     monkeypatch.setattr(RunFolder, "corpus", lambda *_: None)
-    monkeypatch.setattr(adaptation, "build", lambda *_, **__: Dataset((), frames, np.ones(len(rows), np.int64)))
+    dataset = Dataset((), frames, np.ones(len(rows), np.int64), [np.arange(3)] * len(rows))
+    monkeypatch.setattr(adaptation, "build", lambda *_, **__: dataset)
     return folder
 
 

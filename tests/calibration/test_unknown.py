@@ -16,7 +16,7 @@ for module in ("torch", "scipy", "onnx"):
     pytest.importorskip(module, reason="the train extra is not installed")
 
 from ser_calibration.cli import main  # noqa: E402
-from ser_calibration.hearing import extent, find_intruders, find_speech, surround  # noqa: E402
+from ser_calibration.hearing import find_intruders, find_speech  # noqa: E402
 from ser_calibration.noise_hour import NOT_NOISE, Piece, pieces, sources  # noqa: E402
 from ser_calibration.selective import Rule  # noqa: E402
 from ser_calibration.unknown import gate_figures, verdict  # noqa: E402
@@ -77,29 +77,6 @@ def test_only_an_utterance_that_overlaps_is_speech_found(corpus: Path) -> None:
     found = find_speech(recordings, Surroundings(), None, 1)
     assert gate_figures(found)["one"] == 1.0
     assert all(one.voiced > 0 and one.beside == 0 for one in found)
-
-
-def test_noise_goes_on_around_the_speech_at_the_ratio(corpus: Path) -> None:
-    recording = find_recordings(corpus).recordings[0]
-    samples = read_audio(recording.path)
-    hiss = np.random.default_rng(0).standard_normal(50_000).astype(np.float32)
-    clean, loud, louder = (
-        surround(samples, "a", Surroundings([hiss]), ratio).astype(float) for ratio in (None, 10.0, 0.0)
-    )
-    before = slice(0, SAMPLE_RATE)
-    under = loud - clean
-    assert np.std(under[before]) == pytest.approx(np.std(under[SAMPLE_RATE:]), rel=0.05)
-    assert np.std((louder - clean)[before]) / np.std(under[before]) == pytest.approx(10**0.5, rel=0.02)
-    power = np.square(samples / 32768)
-    speech = np.sqrt(power[power > power.mean()].mean())
-    assert 20 * np.log10(speech * 32768 / np.std(under)) == pytest.approx(10, abs=0.3)
-
-
-def test_the_extent_is_what_is_loud() -> None:
-    samples = np.zeros(SAMPLE_RATE, dtype=np.int16)
-    samples[4000:8000] = 1000
-    samples[9000:9100] = 20
-    assert extent(samples) == (4000, 8000)
 
 
 def test_each_reason_has_its_rule_and_the_first_that_holds_is_named() -> None:

@@ -31,7 +31,8 @@ def dataset() -> Dataset:
             one = rng.standard_normal((12, 46)).astype(np.float32)
             one[:, emotion] += 3
             frames.append([one])
-    return Dataset(tuple(recordings), frames, np.ones(len(recordings), dtype=np.int64))
+    ones = np.ones(len(recordings), dtype=np.int64)
+    return Dataset(tuple(recordings), frames, ones, [np.arange(12)] * len(recordings))
 
 
 def test_features_are_librosas(tmp_path: Path) -> None:

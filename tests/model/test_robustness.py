@@ -13,6 +13,7 @@ from ser_model.cli import main
 from ser_model.training.augment import HELD_OUT_NOISES, Surroundings
 from ser_model.training.conditions import CLEAN, CONDITIONS, Condition, apply, load_held_out, through_telephone
 from ser_model.training.corpus import TEST_ACTORS, find_recordings
+from ser_model.training.cutting import AROUND
 from ser_model.training.dataset import Dataset
 from ser_model.types import SAMPLE_RATE, Frames
 from support.run_folder import make_corpus, make_run
@@ -42,13 +43,20 @@ def db(wave: np.ndarray) -> float:
     return float(10 * np.log10(np.mean(np.square(wave[2000:-2000], dtype=np.float64)) + 1e-20))
 
 
+def under(condition: Condition, speech: np.ndarray, held_out: Surroundings, name: str = "one") -> np.ndarray:
+    """The recording itself under a condition, without the room around it."""
+    whole = apply(condition, speech, held_out, name)
+    assert len(whole) == len(speech) + 2 * AROUND
+    return whole[AROUND:-AROUND]
+
+
 def test_noise_is_added_at_the_ratio_that_is_asked_for_and_is_the_same_noise_at_every_ratio() -> None:
     # Of a square wave no part is louder than another: the ratio can be read off.
     speech = np.where(sine(100) >= 0, 3000, -3000).astype(np.int16)
     noises = {}
     for name in ("snr-20", "snr-10", "snr-5"):
         condition = BY_NAME[name]
-        noisy = apply(condition, speech, Surroundings(NOISES), "one").astype(np.float64)
+        noisy = under(condition, speech, Surroundings(NOISES)).astype(np.float64)
         noises[name] = noisy - speech
         assert condition.snr_db is not None
         assert db(speech) - db(noises[name]) == pytest.approx(condition.snr_db, abs=0.3)
@@ -64,10 +72,10 @@ def test_the_noise_depends_on_the_recordings_name_alone() -> None:
 
 def test_levels_change_as_a_microphones_gain_and_clip() -> None:
     speech = sine(200, level=0.5)
-    quiet, loud = (apply(BY_NAME[name], speech, Surroundings(), "one") for name in ("quiet", "loud"))
+    quiet, loud = (under(BY_NAME[name], speech, Surroundings()) for name in ("quiet", "loud"))
     np.testing.assert_allclose(quiet, speech / 10, atol=0.51)
     assert (loud.max(), loud.min()) == (32767, -32768)
-    np.testing.assert_array_equal(apply(CLEAN, speech, Surroundings(), "one"), speech)
+    np.testing.assert_array_equal(under(CLEAN, speech, Surroundings()), speech)
 
 
 def test_a_telephone_lets_its_band_through_and_nothing_else() -> None:
@@ -88,7 +96,7 @@ def test_a_room_is_heard_at_the_level_of_the_speech() -> None:
     response = np.zeros(8000, dtype=np.float32)
     response[[100, 4000]] = 0.5, 0.4
     speech = sine(300)
-    wet = apply(BY_NAME["room"], speech, Surroundings(rooms=[response]), "one")
+    wet = under(BY_NAME["room"], speech, Surroundings(rooms=[response]))
     assert db(wet) == pytest.approx(db(speech), abs=0.5)
     assert np.abs(wet.astype(int) - speech).max() > 1000
 
@@ -106,7 +114,8 @@ def test_only_what_training_leaves_out_is_used(tmp_path: Path) -> None:
 def heard(run: RunFolder, corpus: Path, utterances: int) -> Dataset:
     frames: Frames = np.random.default_rng(1).normal(0, 1, (40, 46)).astype(np.float32)
     count = len(run.names)
-    return Dataset(find_recordings(corpus).recordings, [[frames]] * count, np.full(count, utterances))
+    voiced = [np.arange(40)] * count
+    return Dataset(find_recordings(corpus).recordings, [[frames]] * count, np.full(count, utterances), voiced)
 
 
 def test_every_fold_answers_for_its_own_actors_and_what_is_missed_is_an_error(corpus: Path, tmp_path: Path) -> None:

@@ -96,7 +96,8 @@ def numbered(run: RunFolder, corpus: Path, utterances: list[int] | None = None) 
         rows[-1, 1] = 1
         frames.append([rows])
     found = np.array(utterances or [1] * len(recordings))
-    return Dataset(recordings, [one if found[at] else [] for at, one in enumerate(frames)], found)
+    kept = [one if found[at] else [] for at, one in enumerate(frames)]
+    return Dataset(recordings, kept, found, [np.arange(len(one[0]) if one else 0) for one in kept])
 
 
 def test_every_window_of_what_was_missed_or_split_is_an_error(run: RunFolder, corpus: Path) -> None:

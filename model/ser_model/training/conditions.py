@@ -19,6 +19,7 @@ from ser_model.training.augment import (
     in_room,
     to_wave,
 )
+from ser_model.training.cutting import AROUND, in_quiet
 from ser_model.types import SAMPLE_RATE, Samples
 
 TELEPHONE_RATE: Final = 8_000
@@ -80,20 +81,23 @@ def _held_out(folder: Path | None, beginnings: tuple[str, ...]) -> list[Wave]:
 
 
 def apply(condition: Condition, samples: Samples, held_out: Surroundings, seed: str) -> Samples:
-    """The recording under a condition, int16 at 16 kHz, as long as it was.
+    """The recording as `in_quiet` surrounds it, under a condition; noise goes on before and after it.
 
     Args:
         condition: what is done.
         samples: the recording, int16 at 16 kHz.
         held_out: what `load_held_out` read.
         seed: name of the recording; the same name gets the same piece of the same noise at every ratio.
+
+    Returns:
+        int16 at 16 kHz, the recording from sample `AROUND` on
     """
     rng = np.random.default_rng(list(seed.encode()))
-    wave = to_wave(samples)
+    wave = to_wave(in_quiet(samples))
     if condition.room:
         wave = in_room(wave, held_out.rooms[rng.integers(len(held_out.rooms))])
     if condition.snr_db is not None:
-        wave = add_noise(wave, _piece(held_out.noises, len(wave), rng), condition.snr_db)
+        wave = _with_noise(wave, _piece(held_out.noises, len(wave), rng), condition.snr_db)
     if condition.telephone:
         wave = through_telephone(wave)
     wave = wave * np.float32(10 ** (condition.level_db / 20))
@@ -106,6 +110,14 @@ def _piece(noises: list[Wave], length: int, rng: np.random.Generator) -> Wave:
     noise = np.tile(noise, length // len(noise) + 2)
     start = rng.integers(len(noise) - length)
     return noise[start : start + length]
+
+
+def _with_noise(wave: Wave, noise: Wave, snr_db: float) -> Wave:
+    """Noise through all of it, at a ratio that is that of `add_noise` for the recording itself."""
+    own = slice(AROUND, len(wave) - AROUND)
+    added = add_noise(wave[own], noise[own], snr_db) - wave[own]
+    scale = float(np.dot(added, noise[own])) / max(float(np.dot(noise[own], noise[own])), 1e-12)
+    return wave + noise * np.float32(scale)
 
 
 def through_telephone(wave: Wave) -> Wave:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,15 +17,36 @@ from rich.progress import track
 from ser_model.audio_file import read_audio
 from ser_model.config import GateConfig
 from ser_model.errors import SerError
-from ser_model.features import RECIPE, SIZE, compute_features
-from ser_model.gate import Gate
+from ser_model.features import FRAME, HOP, RECIPE, SIZE, compute_features
 from ser_model.training.augment import AugmentConfig, Surroundings, augment
 from ser_model.training.corpus import Corpus, Recording
+from ser_model.training.cutting import Cut, cut, hear_clean, in_quiet
 from ser_model.training.processes import new_pool
-from ser_model.types import SAMPLE_RATE, Block, Frames, Samples, SpeechAudio, SpeechStarted
+from ser_model.types import SAMPLE_RATE, Frames
 
-_SILENCE = SAMPLE_RATE
-"""Room before and after a recording, so that the gate opens and closes by itself."""
+Counts = npt.NDArray[np.int64]
+
+FILE_FORMAT = 2
+"""Of what `save` writes; part of the names of the files, so that older ones are not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One recording through the gate."""
+
+    frames: list[Frames]
+    """Its versions, each of shape (time, 46): clean, then the variants; one that was missed is missing."""
+    utterances: int
+    """How many utterances the gate found in the clean recording's speech."""
+    voiced: Counts
+    """Voiced samples of the clean utterance at the end of each of its frames, shape (time,); empty without one."""
+
+
+def hear(cut: Cut, variants: Sequence[Frames] = ()) -> Heard:
+    """Frames of what passed, and of its variants."""
+    frames = compute_features(cut.samples) if cut.utterances else np.zeros((0, SIZE), dtype=np.float32)
+    voiced = cut.voiced_after(FRAME + HOP * np.arange(len(frames), dtype=np.int64))
+    return Heard([frames, *variants] if cut.utterances else [*variants], cut.utterances, voiced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,44 +57,25 @@ class Dataset:
     frames: list[list[Frames]]
     """For each recording its versions, each of shape (time, 46); a version the gate missed is missing."""
     utterances: npt.NDArray[np.int64]
-    """How many utterances the gate found in each clean recording, shape (recordings,)."""
+    """How many utterances the gate found in each clean recording's speech, shape (recordings,)."""
+    voiced: list[Counts]
+    """For each recording how many samples of the clean utterance were voiced at the end of each of its frames."""
 
 
-def cut(samples: Samples, config: GateConfig) -> tuple[Samples, int]:
-    """What the gate lets through of a recording: samples from the first utterance to the last, and their number.
-
-    Silence is put around the recording, at the level of its own quietest moments.
-    """
-    quiet = np.sort(np.abs(samples))[: max(1, len(samples) // 10)].max(initial=1)
-    rng = np.random.default_rng(len(samples))
-    room = [rng.normal(0, quiet / 1.3, _SILENCE).astype(np.int16) for _ in range(2)]
-    whole = np.concatenate((room[0], samples, room[1]))
-    opened = Gate(config)
-    events = opened.push(Block(whole, 0)) + opened.finish()
-    audio = [event for event in events if isinstance(event, SpeechAudio)]
-    found = sum(isinstance(event, SpeechStarted) for event in events)
-    if not audio:
-        return np.zeros(0, dtype=np.int16), 0
-    return whole[audio[0].start : audio[-1].start + len(audio[-1].samples)], found
-
-
-def versions(
-    recording: Recording, seed: int, count: int, config: AugmentConfig, surroundings: Surroundings
-) -> tuple[list[Frames], int]:
-    """Frames of the clean recording and of `count` variants, and the clean one's number of utterances."""
+def versions(recording: Recording, seed: int, count: int, config: AugmentConfig, surroundings: Surroundings) -> Heard:
+    """What is heard of the clean recording and of `count` variants."""
     samples = read_audio(recording.path)
-    clean, found = cut(samples, GateConfig())
-    out = [compute_features(clean)] if found else []
+    out = []
     rng = np.random.default_rng([seed, *recording.name.encode()])
     for _ in range(count):
         settings = GateConfig(
             pre_roll_ms=int(rng.integers(*config.pre_roll_ms)),
             hangover_ms=int(rng.integers(*config.hangover_ms)),
         )
-        speech, number = cut(augment(samples, config, surroundings, rng), settings)
-        if number:
-            out.append(compute_features(speech))
-    return out, found
+        heard = cut(in_quiet(augment(samples, config, surroundings, rng)), settings)
+        if heard.utterances:
+            out.append(compute_features(heard.samples))
+    return hear(hear_clean(samples), out)
 
 
 def build(
@@ -118,6 +121,7 @@ def cache_path(cache: Path, corpus: Corpus, *depends: object) -> Path:
             *depends,
             asdict(GateConfig()),
             RECIPE,
+            FILE_FORMAT,
             _fingerprint(),
         ]
     )
@@ -133,26 +137,29 @@ def _fingerprint() -> str:
     buzz = np.sin(2 * np.pi * (140 * time + 12 * np.sin(3 * time))) ** 9 * (np.sin(2 * np.pi * 1.1 * time) > -0.5)
     probe = (8000 * buzz).astype(np.int16)
     varied = augment(probe, AugmentConfig(noise_share=1.0), Surroundings(), np.random.default_rng(0))
-    heard, found = cut(varied, GateConfig())
-    numbers = [compute_features(probe).round(2), compute_features(varied).round(1), np.array([len(heard), found])]
+    heard = hear_clean(varied)
+    sizes = np.array([len(heard.samples), heard.utterances])
+    numbers = [compute_features(probe).round(2), compute_features(varied).round(1), sizes]
     return hashlib.sha256(b"".join((part + 0.0).astype(np.float32).tobytes() for part in numbers)).hexdigest()
 
 
-def save(path: Path, rows: list[tuple[list[Frames], int]]) -> None:
-    """Keep each recording's versions and its number of utterances.
+def save(path: Path, rows: Sequence[Heard]) -> None:
+    """Keep what was heard of each recording.
 
     Half precision is far finer than the noise that training adds. Written under another name first: a file that is
     there is whole.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    flat = [frames for versions, _ in rows for frames in versions]
+    flat = [frames for row in rows for frames in row.frames]
     partial_path = path.with_suffix(".partial.npz")
     np.savez(
         partial_path,
         frames=np.concatenate([np.zeros((0, SIZE), dtype=np.float16), *flat], dtype=np.float16, casting="same_kind"),
         lengths=np.array([len(frames) for frames in flat]),
-        counts=np.array([len(versions) for versions, _ in rows]),
-        utterances=np.array([found for _, found in rows]),
+        counts=np.array([len(row.frames) for row in rows]),
+        utterances=np.array([row.utterances for row in rows]),
+        voiced=np.concatenate([row.voiced for row in rows]),
+        voiced_lengths=np.array([len(row.voiced) for row in rows]),
     )
     partial_path.replace(path)
 
@@ -168,9 +175,10 @@ def load(path: Path, corpus: Corpus) -> Dataset:
             pieces = np.split(file["frames"].astype(np.float32), np.cumsum(file["lengths"])[:-1])
             starts = np.cumsum(file["counts"])
             utterances = file["utterances"]
+            voiced = np.split(file["voiced"], np.cumsum(file["voiced_lengths"])[:-1])
             counts = file["counts"]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         path.unlink(missing_ok=True)
         raise SerError(f"{path}: was damaged ({error}) and is removed; run the command again") from error
     frames = [pieces[end - count : end] for end, count in zip(starts, counts, strict=True)]
-    return Dataset(corpus.recordings, frames, utterances)
+    return Dataset(corpus.recordings, frames, utterances, voiced)

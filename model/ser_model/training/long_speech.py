@@ -12,12 +12,11 @@ from rich.progress import Progress, track
 from rich.table import Table
 
 from ser_model.audio_file import read_audio
-from ser_model.config import GateConfig
 from ser_model.features import HOP, compute_features
 from ser_model.labels import LABELS
 from ser_model.training.architecture import ResLstmSa
 from ser_model.training.corpus import ACTORS, Corpus, Recording
-from ser_model.training.dataset import cut
+from ser_model.training.cutting import hear_clean
 from ser_model.training.fit import predict
 from ser_model.training.processes import new_pool
 from ser_model.training.run_folder import Figures, RunFolder, figures, shown, write_json
@@ -72,8 +71,8 @@ def speeches(corpus: Corpus, workers: int | None = None) -> list[Samples]:
 
 
 def _speech(recording: Recording) -> Samples:
-    samples, found = cut(read_audio(recording.path), GateConfig())
-    return samples if found == 1 else samples[:0]
+    heard = hear_clean(read_audio(recording.path))
+    return heard.samples if heard.utterances == 1 else heard.samples[:0]
 
 
 def make_tracks(run: RunFolder, spoken: Sequence[Samples], seed: int = 0) -> list[Track]:

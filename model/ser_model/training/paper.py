@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ser_model.training.bank import FrameBank
 from ser_model.training.corpus import TEST_ACTORS, VALIDATION_ACTORS, Corpus, Recording
-from ser_model.training.dataset import Dataset, load, save
+from ser_model.training.dataset import FILE_FORMAT, Dataset, Heard, load, save
 from ser_model.training.fit import FitConfig, Task, fit
 from ser_model.training.processes import new_pool
 from ser_model.training.scores import Classes, Logits, uar
@@ -86,13 +86,13 @@ def features(recording: Recording) -> Frames:
 
 def frames(corpus: Corpus, cache: Path, workers: int | None = None) -> Dataset:
     """Features of all recordings, or those from `cache` where they were computed before."""
-    key = json.dumps([[recording.name for recording in corpus.recordings], RATE, NFFT, HOP, MFCC])
+    key = json.dumps([[recording.name for recording in corpus.recordings], RATE, NFFT, HOP, MFCC, FILE_FORMAT])
     path = cache / f"paper-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if not path.exists():
         with new_pool(workers) as pool:
             steps = pool.imap(features, corpus.recordings, chunksize=8)
             rows = list(track(steps, "features at 48 kHz", len(corpus.recordings)))
-        save(path, [([row], 1) for row in rows])
+        save(path, [Heard([row], 1, np.zeros(0, dtype=np.int64)) for row in rows])
     return load(path, corpus)
 
 

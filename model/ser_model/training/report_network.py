@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ser_model.audio_file import read_audio
-from ser_model.config import GateConfig
 from ser_model.errors import SerError
 from ser_model.features import compute_features
 from ser_model.training.architecture import ResLstmSa, count_parameters
 from ser_model.training.corpus import Recording
-from ser_model.training.dataset import Dataset, cut
+from ser_model.training.cutting import hear_clean
+from ser_model.training.dataset import Dataset
 from ser_model.training.fit import pad
 from ser_model.training.jobs import Job
 from ser_model.training.report_run import Run
@@ -126,7 +126,7 @@ def look(run: Run, dataset: Dataset) -> View:
     truth = run.truth[index]
     at = _typical(probabilities, truth)
     recording = dataset.recordings[index[at]]
-    samples, _ = cut(read_audio(recording.path), GateConfig())
+    samples = hear_clean(read_audio(recording.path)).samples
     mean, std = network.mean.numpy(), network.std.numpy()
     return View(
         parameters=count_parameters(network),

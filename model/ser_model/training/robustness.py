@@ -14,17 +14,16 @@ from rich.table import Table
 
 from ser_model.audio_file import read_audio
 from ser_model.config import GateConfig
-from ser_model.features import compute_features
 from ser_model.training import conditions as made_by
 from ser_model.training.augment import Surroundings
 from ser_model.training.conditions import CLEAN, CONDITIONS, Condition, apply, load_held_out
 from ser_model.training.corpus import Corpus, Recording
-from ser_model.training.dataset import Dataset, build, cache_path, cut, load, save
+from ser_model.training.cutting import cut, speech_extent
+from ser_model.training.dataset import Dataset, Heard, build, cache_path, hear, load, save
 from ser_model.training.fit import predict
 from ser_model.training.processes import new_pool
 from ser_model.training.run_folder import Figures, RunFolder, figures, shown, write_json
 from ser_model.training.scores import MISSED, Classes
-from ser_model.types import Frames
 
 _held_out: Surroundings
 
@@ -65,7 +64,7 @@ def robustness(
         condition: cache_path(cache, corpus, getsource(made_by), asdict(condition), str(noise), str(rooms))
         for condition in wanted
     }
-    hear(corpus, {condition: path for condition, path in paths.items() if not path.exists()}, held_out, workers)
+    hear_under(corpus, {condition: path for condition, path in paths.items() if not path.exists()}, held_out, workers)
     heard |= {condition: load(path, corpus) for condition, path in paths.items()}
     result = score(run, heard)
     write_json(folder / "robustness.json", result)
@@ -75,7 +74,7 @@ def robustness(
         Console().print(f"Left out for want of --noise or --rooms: {'; '.join(left_out)}.")
 
 
-def hear(corpus: Corpus, todo: dict[Condition, Path], held_out: Surroundings, workers: int | None) -> None:
+def hear_under(corpus: Corpus, todo: dict[Condition, Path], held_out: Surroundings, workers: int | None) -> None:
     """Put every recording under each condition, through the gate, and keep its frames at the condition's path."""
     if not todo:
         return
@@ -90,11 +89,10 @@ def _start_worker(held_out: Surroundings) -> None:
     _held_out = held_out
 
 
-def _hear(task: tuple[Condition, Recording]) -> tuple[list[Frames], int]:
+def _hear(task: tuple[Condition, Recording]) -> Heard:
     condition, recording = task
-    samples = apply(condition, read_audio(recording.path), _held_out, recording.name)
-    speech, found = cut(samples, GateConfig())
-    return [compute_features(speech)] if found else [], found
+    samples = read_audio(recording.path)
+    return hear(cut(apply(condition, samples, _held_out, recording.name), GateConfig(), speech_extent(samples)))
 
 
 def score(run: RunFolder, heard: dict[Condition, Dataset]) -> Figures:
