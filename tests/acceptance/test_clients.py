@@ -17,6 +17,8 @@ import soundfile
 from ser_daemon.demo import recording
 from support.daemon import WAIT, Daemon, Message, wait_for
 
+pytestmark = pytest.mark.usefixtures("minute")
+
 
 @contextmanager
 def printing(command: list[str], output: Path) -> Iterator[subprocess.Popen[bytes]]:

@@ -19,6 +19,8 @@ from support.daemon import WAIT, Daemon, Message, numbered, wait_for
 from support.pulse import PulseAudio, virtual_microphone
 from support.session import Session, seed
 
+pytestmark = pytest.mark.usefixtures("minute")
+
 TOLERANCE_MS = 150
 """Between a boundary as published and the truth."""
 

@@ -13,6 +13,8 @@ from ser_model import Model, Recognizer, read_audio
 from ser_model.types import Block, Emotion
 from support.daemon import Daemon, Message
 
+pytestmark = pytest.mark.usefixtures("minute")
+
 LEAD_SECONDS = 60
 """Silence first: so a subscriber is there before the first utterance, though the file is read as fast as it goes."""
 

@@ -109,6 +109,12 @@ class Listener(Subscriber):
                 assert not self._ended, missed
                 self._changed.wait(left)
 
+    def all(self, seconds: float = LIMIT) -> list[Message]:
+        """All lines, once the stream has ended."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._ended, seconds), f"no end within {seconds} s"
+        return [message for _, message in self.lines]
+
     def listening(self) -> None:
         """Wait until the microphone is heard."""
         if self.hello["data"]["state"] != "listening":
