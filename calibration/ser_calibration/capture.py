@@ -6,10 +6,12 @@ import contextlib
 import queue
 import threading
 import time
+from dataclasses import replace
 
 from ser_calibration.timing import Stopwatch, Timing
 from ser_daemon.sources import ANSWER_SECONDS, AudioSource, NoAnswer, boot_time
 from ser_daemon.sources.base import Chunk
+from ser_daemon.sources.microphone import Microphone
 from ser_model.errors import SerError
 
 STALL_SECONDS = 5.0
@@ -75,7 +77,9 @@ class Capture:
 
     def timing(self) -> Timing:
         """Return how samples arrived so far."""
-        return self._watch.timing()
+        source = self.source
+        seconds = source.reported_latency if isinstance(source, Microphone) else None
+        return replace(self._watch.timing(), reported_ms=None if seconds is None else 1000.0 * seconds)
 
     def _take(self, seconds: float, late: SerError) -> Chunk | None:
         try:

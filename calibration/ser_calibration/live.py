@@ -41,7 +41,7 @@ SENTENCES = (
 
 _ENOUGH_VOICED_SECONDS = 4.0 * MIN_VOICED_SECONDS
 _METER_DBFS = (-72.0, 0.0)
-_METER_WIDTH = 36
+_METER_WIDTH = 20
 
 Tell = Callable[[str, bool], None]
 """Shows a line: its text, and whether the next one may replace it."""
@@ -97,7 +97,7 @@ def _wait_for_key(capture: Capture, tell: Tell) -> None:
     tell("Ten seconds of silence, then a few sentences: about a minute in all. Nothing is kept.", False)
     descriptor = sys.stdin.fileno()
     while not select.select([descriptor], [], [], 0)[0]:
-        tell(f"{meter(_level(capture.read().samples))}  Press Enter when the room is quiet.", True)
+        tell(f"{meter(level(capture.read().samples))}  Press Enter when the room is quiet.", True)
     os.read(descriptor, 4096)
 
 
@@ -110,7 +110,7 @@ def _silence(capture: Capture, tell: Tell) -> Samples:
         taken.append(samples)
         heard += len(samples)
         left = max(0.0, SILENCE_SECONDS - heard / SAMPLE_RATE)
-        tell(f"{meter(_level(samples))}  {left:2.0f} s left{_alarm(samples)}", True)
+        tell(f"{meter(level(samples))}  {left:2.0f} s left{alarm(samples)}", True)
     silence = np.concatenate(taken)
     if not silence.any():
         raise SerError(f"{capture.source.name} gives nothing but zeros; {mixer(Machine(os.environ))}.")
@@ -119,7 +119,7 @@ def _silence(capture: Capture, tell: Tell) -> Samples:
 
 def _speech(capture: Capture, tell: Tell, enough_seconds: float | None) -> Samples:
     """Record until enough was said, None: for a fixed time."""
-    tell("Now read this aloud, as you would speak to the assistant and from where you would:", False)
+    tell("Now read this aloud, as and from where you would speak to the assistant:", False)
     for sentence in SENTENCES:
         tell(f"    {sentence}", False)
     longest = UNATTENDED_SECONDS if enough_seconds is None else SPEECH_SECONDS
@@ -137,19 +137,20 @@ def _speech(capture: Capture, tell: Tell, enough_seconds: float | None) -> Sampl
             elif isinstance(event, SpeechEnded):
                 total, voiced = total + event.voiced, 0
         progress = f"{(total + voiced) / SAMPLE_RATE:4.1f} s of speech"
-        tell(f"{meter(_level(samples))}  {progress}{_alarm(samples)}", True)
+        tell(f"{meter(level(samples))}  {progress}{alarm(samples)}", True)
         if enough_seconds is not None and total >= enough_seconds * SAMPLE_RATE:
             break
     tell("Thank you; measuring ...", True)
     return np.concatenate(taken)
 
 
-def _level(samples: Samples) -> float:
+def level(samples: Samples) -> float:
+    """Return the mean power in dBFS."""
     power = float(np.mean(np.square(samples.astype(np.float64)))) / 32768.0**2
     return max(10.0 * float(np.log10(power + 1e-12)), SILENCE_DBFS)
 
 
-def _alarm(samples: Samples) -> str:
+def alarm(samples: Samples) -> str:
     """Say what can be put right at once."""
     if not samples.any():
         return "  nothing but zeros: muted?"

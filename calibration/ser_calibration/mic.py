@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ser_calibration.telling import probe, progress, tell
 from ser_daemon.config import load_config
 from ser_daemon.paths import SYSTEM_CONFIG
 from ser_daemon.profiles import MicrophoneProfile, file_name, profile_folders, write_profile
-from ser_model.errors import SerError
 
 
 def add_mic(commands: Any) -> None:
@@ -55,7 +54,7 @@ def run_mic(options: argparse.Namespace) -> int:
     config = load_config(environ=os.environ, overrides=overrides)
     user, system = profile_folders(os.environ)
     folder = options.output.parent if options.output else system if options.system else user
-    _probe(folder)
+    probe(options.output or folder / file_name(config.audio.device))
 
     # Loaded late: NumPy and ONNX Runtime take a moment that --help need not wait for.
     from ser_calibration.live import record
@@ -66,23 +65,23 @@ def run_mic(options: argparse.Namespace) -> int:
     from ser_model.audio_file import read_audio
 
     device, timing = config.audio.device, None
-    if options.recordings:
-        silence, speech = (read_audio(path, config.audio.channel) for path in options.recordings)
-    else:
-        recorded = record(config.audio, _tell, unattended=options.unattended)
-        device, silence, speech, timing = recorded.device, recorded.silence, recorded.speech, recorded.timing
-    measured = measure(silence, speech)
-    profile = MicrophoneProfile(
-        device=device,
-        measured=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        noise_floor_dbfs=measured.noise_floor_dbfs,
-        gain_db=measured.gain_db,
-        speech_level_dbfs=measured.speech_level_dbfs,
-        snr_db=measured.snr_db,
-        noise_margin_db=measured.noise_margin_db,
-    )
-    page = microphone_page(profile, measured, silence, speech, timing)
-    _clear()
+    with progress():
+        if options.recordings:
+            silence, speech = (read_audio(path, config.audio.channel) for path in options.recordings)
+        else:
+            recorded = record(config.audio, tell, unattended=options.unattended)
+            device, silence, speech, timing = recorded.device, recorded.silence, recorded.speech, recorded.timing
+        measured = measure(silence, speech)
+        profile = MicrophoneProfile(
+            device=device,
+            measured=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            noise_floor_dbfs=measured.noise_floor_dbfs,
+            gain_db=measured.gain_db,
+            speech_level_dbfs=measured.speech_level_dbfs,
+            snr_db=measured.snr_db,
+            noise_margin_db=measured.noise_margin_db,
+        )
+        page = microphone_page(profile, measured, silence, speech, timing)
     print(summary(measured, timing))
     path = options.output or folder / file_name(device)
     write_profile(profile, path)
@@ -106,31 +105,3 @@ def page_path(path: Path) -> Path:
     """Return where the page about a profile goes."""
     # Never the profile itself, whatever it is called.
     return path.with_suffix(".html") if path.suffix in (".yaml", ".yml") else path.with_name(path.name + ".html")
-
-
-def _probe(folder: Path) -> None:
-    """Make sure, before a person takes a minute over it, that a file can be made in a folder."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(b"\0" * 4096)
-            file.flush()
-    except OSError as error:
-        raise SerError(
-            f"{folder}: cannot write into this folder: {error.strerror}; choose another with --output."
-        ) from None
-
-
-def _tell(line: str, replaceable: bool) -> None:
-    """Show progress: lines that replace each other in a terminal, and only the lasting ones elsewhere."""
-    terminal = sys.stderr.isatty()
-    if not replaceable:
-        print(("\r\x1b[K" if terminal else "") + line, file=sys.stderr, flush=True)
-    elif terminal:
-        print("\r\x1b[K" + line, end="", file=sys.stderr, flush=True)
-
-
-def _clear() -> None:
-    """Remove the last line that was to be replaced."""
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ser_calibration.telling import probe, progress, tell
 from ser_daemon.adaptation import speaker_file, speaker_folders, write_data
 from ser_daemon.config import Config, load_config
 from ser_daemon.paths import SYSTEM_CONFIG
@@ -25,16 +25,13 @@ LEAST_SECONDS = 30.0
 ENOUGH_SECONDS = 45.0
 """Voiced speech after which a live recording ends."""
 
-LONGEST_SECONDS = 240.0
-"""Longest wait for it."""
-
 
 def add_speaker(commands: Any) -> None:
     """Add the subcommand to what `ArgumentParser.add_subparsers` gave."""
     speaker = commands.add_parser(
         "speaker",
         help="learn a voice from a minute of ordinary speech",
-        description="Listens to about a minute of ordinary speech and writes a profile of the voice at this "
+        description="Listens until 45 s of ordinary speech were heard, and writes a profile of the voice at this "
         "microphone, which ser-daemon uses with the setting adaptation.speaker. No audio is kept.",
     )
     speaker.add_argument("name", metavar="NAME", help="what the profile shall be called")
@@ -67,18 +64,12 @@ def run_speaker(options: argparse.Namespace) -> int:
     config = load_config(environ=os.environ, overrides=overrides)
     user, system = speaker_folders(os.environ)
     path = options.output or (system if options.system else user) / file
+    probe(path)
 
     # Loaded late: ONNX Runtime takes a moment that --help need not wait for.
-    from ser_model.audio_file import read_audio
     from ser_model.estimator import Model
 
-    model = Model.load(config.model.path)
-    if options.recordings:
-        # One after the other, and none heard as going on into the next.
-        pieces = [[read_audio(recording, config.audio.channel)] for recording in options.recordings]
-        data, seconds = learn(model, config, pieces)
-    else:
-        data, seconds = learn(model, config, [_listen(config)], live=True)
+    data, seconds = _hear(Model.load(config.model.path), config, options.recordings)
     if seconds < LEAST_SECONDS:
         raise SerError(
             f"Heard {seconds:.0f} s of speech, but {LEAST_SECONDS:.0f} s are needed to know a voice: say more, or "
@@ -91,20 +82,39 @@ def run_speaker(options: argparse.Namespace) -> int:
     except OSError as error:
         raise SerError(f"{path}: cannot write this profile: {error.strerror}; choose another with --output") from None
     print(f"Profile of {options.name!r} from {seconds:.0f} s of speech written to {path}.")
-    print(f"ser-daemon uses it with the setting adaptation.speaker: {options.name} (then: ser-ctl reload).")
+    if path.absolute() in (user / file, system / file):
+        print(f"ser-daemon uses it with the setting adaptation.speaker: {options.name} (then: ser-ctl reload).")
+    else:
+        print(f"ser-daemon looks for it as {user / file}, with the setting adaptation.speaker: {options.name}.")
     return 0
 
 
+def _hear(model: Model, config: Config, recordings: list[Path] | None) -> tuple[dict[str, Any], float]:
+    """Learn from recordings; None: from the microphone."""
+    if recordings:
+        from ser_model.audio_file import read_audio
+
+        # One after the other, and none heard as going on into the next.
+        return learn(model, config, [[read_audio(recording, config.audio.channel)] for recording in recordings])
+    from ser_calibration.speaker_live import Progress, listen
+
+    with progress():
+        return learn(model, config, [listen(config.audio, tell)], Progress(tell, ENOUGH_SECONDS).push)
+
+
 def learn(
-    model: Model, config: Config, recordings: list[list[Samples]] | list[Iterator[Samples]], *, live: bool = False
+    model: Model,
+    config: Config,
+    recordings: Iterable[Iterable[Samples]],
+    enough: Callable[[Samples, int], bool] = lambda samples, voiced: False,
 ) -> tuple[dict[str, Any], float]:
     """Hear recordings as the daemon would.
 
     Args:
         model: which network's features are adapted.
-        config: gate and decision, and whether `live` speech is enough.
+        config: gate and decision.
         recordings: each in pieces of any size, int16 at 16 kHz.
-        live: show progress, and stop when enough was said.
+        enough: is given every piece, and how many samples were voiced so far; tells whether to leave the recording.
 
     Returns:
         the statistics as plain data, and how many seconds of voiced speech they are from
@@ -117,46 +127,13 @@ def learn(
     voiced = 0
     for recording in recordings:
         recognizer = Recognizer(model, config.gate, config.decision, adaptation)
-        heard = 0
+        unfinished = 0
         for samples in recording:
-            heard += len(samples)
-            results = recognizer.push(samples)
-            voiced += sum(one.voiced for one in results if isinstance(one, Emotion) and one.final)
-            if live:
-                _tell(f"{voiced / SAMPLE_RATE:4.0f} of {ENOUGH_SECONDS:.0f} s of speech")
-                if voiced >= ENOUGH_SECONDS * SAMPLE_RATE or heard >= LONGEST_SECONDS * SAMPLE_RATE:
-                    break
+            for one in recognizer.push(samples):
+                if isinstance(one, Emotion):
+                    voiced, unfinished = (voiced + one.voiced, 0) if one.final else (voiced, one.voiced)
+            if enough(samples, voiced + unfinished):
+                break
         voiced += sum(one.voiced for one in recognizer.finish() if isinstance(one, Emotion) and one.final)
-    if live:
-        _tell("")
     statistics = adaptation.statistics
     return ({} if statistics is None else statistics.to_data(adaptation.model)), voiced / SAMPLE_RATE
-
-
-def _listen(config: Config) -> Iterator[Samples]:
-    """What the microphone gives, piece by piece.
-
-    Raises:
-        SerError: it can't be opened, or is none, or gives nothing.
-    """
-    from ser_calibration.capture import Capture
-    from ser_daemon.sources import make_source
-
-    source = make_source(config.audio)
-    if not source.live:
-        raise SerError(f"{source.name} is no microphone: learn from recordings with --from instead.")
-    with Capture(source) as capture:
-        print(
-            f"Microphone: {source.name}\nTalk for about a minute as you usually do, in sentences with short pauses: "
-            "tell what you did today, or read something aloud.",
-            file=sys.stderr,
-            flush=True,
-        )
-        while True:
-            yield capture.read().samples
-
-
-def _tell(line: str) -> None:
-    """Show progress where somebody looks."""
-    if sys.stderr.isatty():
-        print("\r\x1b[K" + line, end="", file=sys.stderr, flush=True)

@@ -37,6 +37,8 @@ class Timing:
     """How much later than the most punctual block the latest one came."""
     start_ms: float
     """From the request to open the device to its first samples."""
+    reported_ms: float | None = None
+    """Delay from the microphone to the program as the sound system reports it, not measured; None: it reports none."""
 
 
 class Stopwatch:

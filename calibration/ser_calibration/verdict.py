@@ -156,7 +156,7 @@ def figures(measured: Measurement, timing: Timing | None = None) -> list[tuple[s
                 f"{timing.lost_ms:.0f} ms in {timing.seconds:.0f} s, {timing.overflows} overflows reported",
             ),
             ("Clock", _clock(timing)),
-            ("Delay", f"blocks up to {timing.late_ms:.0f} ms late; first audio {timing.start_ms:.0f} ms after opening"),
+            ("Delay", _delay(timing)),
         ]
     return [*found, ("For the gate", f"detector gain {m.gain_db:.1f} dB, noise margin {m.noise_margin_db:.0f} dB")]
 
@@ -166,6 +166,13 @@ def _clock(timing: Timing) -> str:
         return "not measured: the recording is too short, or was interrupted"
     rate = 16_000 * (1 + 1e-6 * timing.rate_ppm)
     return f"{rate:.1f} samples a second for 16000 ({timing.rate_ppm:+.0f} ± {timing.rate_error_ppm:.0f} ppm)"
+
+
+def _delay(timing: Timing) -> str:
+    parts = [f"blocks up to {timing.late_ms:.0f} ms late", f"first audio {timing.start_ms:.0f} ms after opening"]
+    if timing.reported_ms is not None:
+        parts.append(f"the sound system itself reports {timing.reported_ms:.0f} ms")
+    return "; ".join(parts)
 
 
 def summary(measured: Measurement, timing: Timing | None = None) -> str:

@@ -89,9 +89,11 @@ def _audio(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("ok", "audio", f"{name} gives samples, level {level:.0f} dBFS")
     if config.audio.device.startswith("file:"):
         return
-    _, remarks = gate_with_profile(config, name, profile_folders(environ))
-    for remark in remarks or ["no profile: the gate learns by itself; better with: ser-calibrate mic"]:
-        yield Finding("warn" if "ignored" in remark else "ok", "profile", remark)
+    _, notes = gate_with_profile(config, name, profile_folders(environ))
+    for note in notes:
+        yield Finding("warn" if note.warning else "ok", "profile", note.text)
+    if not notes:
+        yield Finding("ok", "profile", "no profile: the gate learns by itself; better with: ser-calibrate mic")
 
 
 def _listen(config: Config) -> tuple[str, float]:

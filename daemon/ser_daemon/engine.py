@@ -16,7 +16,7 @@ from ser_daemon.config import Config
 from ser_daemon.events import AudioState, Event, from_result, to_ms, wall_time
 from ser_daemon.hearing import Hearing
 from ser_daemon.inference import Inference, Judged, Outcome
-from ser_daemon.profiles import gate_with_profile, profile_folders
+from ser_daemon.profiles import Note, gate_with_profile, profile_folders
 from ser_daemon.sources import AudioSource, boot_time, make_source
 from ser_daemon.sources.arrival import Arrivals
 from ser_daemon.speech_queue import AudioStatus, Errand, Mark, SpeechQueue
@@ -40,6 +40,8 @@ class Change:
 
     config: Config
     gate_config: GateConfig
+    notes: list[Note]
+    """About profiles."""
     gate: Gate | None
     """None: the present one goes on; so with the others."""
     model: Model
@@ -83,7 +85,9 @@ class Engine:
         """What was learnt about microphone and voice."""
         self._patient = patient
         source = make_source(config.audio)
-        self._gate_config = self._gate_for(config, source.name)
+        self._gate_config, _ = gate_with_profile(config, source.name, self._folders)
+        self._noted: list[Note] | None = None
+        """What was said last about profiles; None: nothing since the start or reload, the device is not open yet."""
         self.capture = Capture(
             source,
             Hearing(Gate(self._gate_config), self.queue),
@@ -140,12 +144,15 @@ class Engine:
         """
         old = self.config
         source = make_source(config.audio) if config.audio != old.audio else None
-        gate_config = self._gate_for(config, source.name if source else self.capture.source.name)
+        device = source.name if source else self.capture.source.name
+        gate_config, notes = gate_with_profile(config, device, self._folders)
         # A path may hold another file by now; what is inside the package does not change.
         reload_model = config.model != old.model or config.model.path is not None
         model = Model.load(config.model.path) if reload_model else self.model
         keeper = self.keeper
-        if config.adaptation != old.adaptation or model_version(model.metadata) != model_version(self.model.metadata):
+        # A speaker's profile may have been made anew.
+        adaptation_changed = config.adaptation != old.adaptation or config.adaptation.speaker is not None
+        if adaptation_changed or model_version(model.metadata) != model_version(self.model.metadata):
             # What has been learnt so far must be found by whoever goes on with it.
             with contextlib.suppress(TimeoutError):
                 self.errand(keeper.store).result(STORE_SECONDS)
@@ -154,6 +161,7 @@ class Engine:
         return Change(
             config=config,
             gate_config=gate_config,
+            notes=notes,
             gate=Gate(gate_config) if gate_config != self._gate_config else None,
             model=model,
             keeper=keeper,
@@ -165,6 +173,9 @@ class Engine:
         """Go over to what was prepared; an open utterance ends with what it had."""
         self.config, self.model, self._gate_config = change.config, change.model, change.gate_config
         self.keeper = change.keeper
+        opened, self._noted = self._noted is not None, None
+        if opened and change.source is None:
+            self._note(change.notes)
         settings = self._settings(change.config)
         return self.capture.exchange(settings, gate=change.gate, analyzer=change.analyzer, source=change.source)
 
@@ -184,16 +195,18 @@ class Engine:
 
     def _fit_gate(self, capture: Capture) -> None:
         """Use the profile of the device that was opened: what `default` is, is known only then."""
-        gate_config = self._gate_for(self.config, capture.source.name)
+        gate_config, notes = gate_with_profile(self.config, capture.source.name, self._folders)
+        self._note(notes)
         if gate_config != self._gate_config:
             self._gate_config = gate_config
             capture.hearing.exchange(Gate(gate_config))
 
-    def _gate_for(self, config: Config, device: str) -> GateConfig:
-        gate_config, remarks = gate_with_profile(config, device, self._folders)
-        for remark in remarks:
-            log.info("%s", remark)
-        return gate_config
+    def _note(self, notes: list[Note]) -> None:
+        """Say what was found about profiles, but not again when a device comes back."""
+        if notes != self._noted:
+            self._noted = notes
+            for note in notes:
+                log.log(logging.WARNING if note.warning else logging.INFO, "%s", note.text)
 
     def _settings(self, config: Config) -> CaptureSettings:
         return CaptureSettings(

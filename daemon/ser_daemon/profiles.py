@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from ser_daemon.config_schema import RULES, Config, Key, Rule
 from ser_daemon.config_values import ConfigError, Setting, did_you_mean
 from ser_daemon.config_yaml import compose, entries, read_scalar
@@ -28,6 +30,9 @@ FORMAT = 1
 
 MAX_FILES = 64
 """Files looked at in one folder: more are not a collection of microphones."""
+
+_SUFFIXES = (".yaml", ".yml")
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,15 @@ class MicrophoneProfile:
     was this key): as the configuration says."""
 
 
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence about profiles, for the log."""
+
+    text: str
+    warning: bool
+    """A profile was ignored; the text names what came and what was expected."""
+
+
 _KEYS: dict[str, Key] = {
     "format": Key("format", int, False, FORMAT, Rule("version of this file's format", 1, 1000)),
     "device": Key("device", str, False, "", Rule()),
@@ -70,18 +84,25 @@ def read_profile(path: Path) -> MicrophoneProfile:
         ConfigError: It can't be read, or holds, doubles or lacks a key or value that is (not) expected.
     """
     settings: dict[str, Setting] = {}
-    for name, where, node in entries(path, compose(path), "the keys of a profile"):
+    # The format first: a newer one may have other keys.
+    for name, where, node in sorted(entries(path, compose(path), "the keys of a profile"), key=_after_format):
         key = _KEYS.get(name)
         if key is None:
             raise ConfigError(f"{where}: {name[:60]}: unknown key{did_you_mean(name, list(_KEYS))}")
-        settings[name] = read_scalar(key, node, path)
+        setting = settings[name] = read_scalar(key, node, path)
+        if name == "format" and isinstance(setting.value, int) and setting.value > FORMAT:
+            raise ConfigError(
+                f"{where}: format: expected {FORMAT}, got {setting.value}, which is a newer ser-calibrate's"
+            )
     missing = [name for name, key in _KEYS.items() if name not in settings and not key.optional]
     if missing:
         raise ConfigError(f"{path}: {missing[0]}: missing; make the profile anew with ser-calibrate mic")
-    values: dict[str, Any] = {name: setting.value for name, setting in settings.items()}
-    if values.pop("format") > FORMAT:
-        raise ConfigError(f"{settings['format'].source}: format: made by a newer ser-calibrate; expected {FORMAT}")
+    values: dict[str, Any] = {name: setting.value for name, setting in settings.items() if name != "format"}
     return MicrophoneProfile(**values)
+
+
+def _after_format(entry: tuple[str, str, yaml.Node]) -> bool:
+    return entry[0] != "format"
 
 
 def write_profile(profile: MicrophoneProfile, path: Path) -> None:
@@ -138,8 +159,8 @@ def file_name(device: str) -> str:
     return f"{slug or 'microphone'}.yaml"
 
 
-def gate_with_profile(config: Config, device: str, folders: list[Path]) -> tuple[GateConfig, list[str]]:
-    """Return the gate's settings for a device, and sentences for the log.
+def gate_with_profile(config: Config, device: str, folders: list[Path]) -> tuple[GateConfig, list[Note]]:
+    """Return the gate's settings for a device, and what is to be said about profiles: at most one warning.
 
     Values that were set in the configuration win over measured ones. A profile that can't be used never stops
     the daemon: the gate then learns what the profile would have told it.
@@ -151,40 +172,49 @@ def gate_with_profile(config: Config, device: str, folders: list[Path]) -> tuple
     """
     if config.audio.device.startswith("file:"):
         return config.gate, []
-    names = {device, config.audio.device}
-    remarks: list[str] = []
+    names = dict.fromkeys((device, config.audio.device))
+    expected = " or ".join(f'"{name}"' for name in names)
+    broken: list[str] = []
     others: list[str] = []
     for folder in folders:
         found: list[tuple[str, MicrophoneProfile, Path]] = []
-        for path in _files(folder, remarks):
+        for path in _files(folder, broken):
             try:
                 profile = read_profile(path)
             except ConfigError as error:
-                remarks.append(f"profile ignored: {error}")
+                broken.append(str(error))
                 continue
             if profile.device in names:
                 found.append((profile.measured, profile, path))
             else:
-                others.append(f"{path} (for {profile.device!r})")
+                others.append(f'{path}: device: expected {expected}, got "{profile.device}"')
         if found:
+            # Those of other devices are for other days.
             _, profile, path = max(found, key=lambda item: item[0])
-            return _applied(config, profile), [*remarks, f"profile used: {path}"]
-    if others:
-        remarks.append(f"no profile for {device!r}; ignored: {', '.join(others[:5])}")
-    return config.gate, remarks
+            return _applied(config, profile), [*_ignored(broken), Note(f"Profile used: {path}", warning=False)]
+    return config.gate, _ignored(broken + others)
 
 
-def _files(folder: Path, remarks: list[str]) -> list[Path]:
-    """Return what may be profiles; what stands in the way of looking is remarked upon."""
+def _ignored(reasons: list[str]) -> list[Note]:
+    if not reasons:
+        return []
+    more = [f"and {len(reasons) - _MOST_NAMED} more"] if len(reasons) > _MOST_NAMED else []
+    return [Note(f"Profile ignored: {'; '.join(reasons[:_MOST_NAMED] + more)}", warning=True)]
+
+
+def _files(folder: Path, broken: list[str]) -> list[Path]:
+    """Return what may be profiles; what stands in the way of looking is added to `broken`."""
     try:
-        names = sorted(name for name in os.listdir(folder) if name.endswith(".yaml") and not name.startswith("."))
-    except (FileNotFoundError, NotADirectoryError):
+        names = sorted(name for name in os.listdir(folder) if name.endswith(_SUFFIXES) and not name.startswith("."))
+    except FileNotFoundError:
         return []
     except OSError as error:
-        remarks.append(f"profiles ignored: {folder}: cannot read this folder: {error.strerror}")
+        broken.append(f"{folder}: cannot read this folder: {error.strerror}")
         return []
+    paths = [folder / name for name in names[:MAX_FILES]]
     # Opening a pipe that nobody writes to would wait without end.
-    return [path for name in names[:MAX_FILES] if (path := folder / name).is_file()]
+    broken += [f"{path}: is no file" for path in paths if not path.is_file()]
+    return [path for path in paths if path.is_file()]
 
 
 def _applied(config: Config, profile: MicrophoneProfile) -> GateConfig:

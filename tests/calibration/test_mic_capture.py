@@ -162,8 +162,8 @@ def test_a_process_with_a_hanging_device_ends_with_its_code(
     assert codes == [2]
 
 
-@pytest.mark.parametrize(("level", "bar"), [(-200.0, 0), (-72.0, 0), (-36.0, 18), (0.0, 36), (5.0, 36)])
+@pytest.mark.parametrize(("level", "bar"), [(-200.0, 0), (-72.0, 0), (-36.0, 10), (0.0, 20), (5.0, 20)])
 def test_the_meter_has_one_width(level: float, bar: int) -> None:
     shown = live.meter(level)
     assert shown.count("#") == bar
-    assert shown.index("]") == 37
+    assert shown.index("]") == 21

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -60,6 +61,8 @@ def test_a_microphone_is_measured_as_its_recordings_are(tmp_path: Path) -> None:
     offline = measure(read_audio(room), read_audio(DEMO))
     assert f"Profile of {profile.device!r} written to {output}" in out
     assert "0 overflows reported" in out
+    assert re.search(r"^Delay .*; the sound system itself reports \d+ ms$", out, re.MULTILINE)
+    assert re.search(r"reports \d+ ms", output.with_suffix(".html").read_text())
     assert "samples a second for 16000 (" in out
     assert profile.noise_floor_dbfs == pytest.approx(offline.noise_floor_dbfs, abs=2)
     assert profile.speech_level_dbfs == pytest.approx(offline.speech_level_dbfs, abs=4)

@@ -29,7 +29,9 @@ from ser_model.errors import SerError
 from ser_model.types import SAMPLE_RATE, Samples
 
 DEMO = Path(str(files("ser_daemon") / "data" / "demo.flac"))
-TIMING = Timing(seconds=25, lost_ms=0, overflows=0, rate_ppm=12.0, rate_error_ppm=9.0, late_ms=8.0, start_ms=300.0)
+TIMING = Timing(
+    reported_ms=43.0, seconds=25, lost_ms=0, overflows=0, rate_ppm=12.0, rate_error_ppm=9.0, late_ms=8.0, start_ms=300.0
+)
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +135,12 @@ def test_a_device_that_keeps_no_time_is_told(
     assert phrase in summary(sound, replace(TIMING, **changes))
 
 
+def test_the_delay_that_is_only_reported_is_told_apart_from_the_measured_one(measured: Measurement) -> None:
+    both = "blocks up to 8 ms late; first audio 300 ms after opening"
+    assert f"{both}; the sound system itself reports 43 ms\n" in summary(measured, TIMING)
+    assert f"{both}\n" in summary(measured, replace(TIMING, reported_ms=None))
+
+
 def test_the_margin_of_the_profile_is_the_gates_unless_it_was_configured(tmp_path: Path) -> None:
     write_profile(profile(), tmp_path / "p.yaml")
     gate, _ = gate_with_profile(load_config(environ={}, usual=[]), "USB Mic", [tmp_path])
@@ -152,9 +160,12 @@ def test_a_profile_without_a_margin_leaves_the_configured_one(tmp_path: Path) ->
 def test_a_pipe_among_the_profiles_does_not_hold_up_the_daemon(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.yaml")
     write_profile(profile(), tmp_path / "b.yaml")
-    gate, remarks = gate_with_profile(load_config(environ={}, usual=[]), "USB Mic", [tmp_path])
+    gate, notes = gate_with_profile(load_config(environ={}, usual=[]), "USB Mic", [tmp_path])
     assert gate.gain_db == 8.0
-    assert remarks == [f"profile used: {tmp_path / 'b.yaml'}"]
+    assert [note.text for note in notes] == [
+        f"Profile ignored: {tmp_path / 'a.yaml'}: is no file",
+        f"Profile used: {tmp_path / 'b.yaml'}",
+    ]
 
 
 def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
@@ -173,7 +184,7 @@ def test_a_place_that_takes_no_file_is_told_before_anybody_speaks(
     monkeypatch.setenv("ALSA_CONFIG_PATH", "/nonexistent")
     assert main(["mic", "--output", str(blocked / "p.yaml")]) == 2
     err = capsys.readouterr().err
-    assert f"{blocked}: cannot write into this folder: " in err
+    assert f"{blocked / 'p.yaml'}: cannot write this profile: " in err
     assert err.count("\n") == 1
 
 

@@ -33,6 +33,8 @@ class Microphone:
 
     def __init__(self, config: AudioConfig) -> None:
         self.name = config.device
+        self.reported_latency: float | None = None
+        """Seconds from the microphone to a read, as the sound system says once it is open; it may be wrong."""
         self._config = config
         self._wanted = config.device
         self._stream: Any = None
@@ -55,6 +57,7 @@ class Microphone:
             channels = _channels(device, self._config.channel)
             stream, rate = self._start(sd, device, channels)
             self._stream = stream
+            self.reported_latency = float(stream.latency)
         self.name = device.name
         if self._wanted.isdigit():
             # Indexes move when devices come and go: after the first time the name is what counts.

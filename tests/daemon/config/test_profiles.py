@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ser_daemon.config import Config, ConfigError, load_config
 from ser_daemon.profiles import (
     MicrophoneProfile,
+    Note,
     file_name,
     gate_with_profile,
     profile_folders,
     read_profile,
     write_profile,
 )
+from ser_model.types import SAMPLE_RATE
+from support.daemon import Daemon, wait_for
 
 PROFILE = MicrophoneProfile(
     device='USB "Mïc": 1',
@@ -43,9 +48,9 @@ def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_the_profile_of_the_opened_device_sets_the_gate(tmp_path: Path) -> None:
     path = tmp_path / "any name.yaml"
     write_profile(PROFILE, path)
-    gate, remarks = gate_with_profile(config_for("default"), PROFILE.device, [tmp_path])
+    gate, notes = gate_with_profile(config_for("default"), PROFILE.device, [tmp_path])
     assert (gate.noise_floor_dbfs, gate.gain_db) == (-61.5, 12.0)
-    assert remarks == [f"profile used: {path}"]
+    assert notes == [Note(f"Profile used: {path}", warning=False)]
 
 
 def test_what_is_configured_wins_over_what_was_measured(tmp_path: Path) -> None:
@@ -59,9 +64,52 @@ def test_a_profile_of_another_device_is_ignored_and_named(tmp_path: Path) -> Non
     path = tmp_path / "p.yaml"
     write_profile(PROFILE, path)
     config = config_for("default")
-    gate, remarks = gate_with_profile(config, "Headset", [tmp_path])
+    gate, notes = gate_with_profile(config, "Headset", [tmp_path])
     assert gate == config.gate
-    assert remarks == [f"no profile for 'Headset'; ignored: {path} (for {PROFILE.device!r})"]
+    expected = f'{path}: device: expected "Headset" or "default", got "{PROFILE.device}"'
+    assert notes == [Note(f"Profile ignored: {expected}", warning=True)]
+
+
+def test_beside_the_profile_that_is_used_only_broken_ones_are_worth_a_warning(tmp_path: Path) -> None:
+    write_profile(PROFILE, tmp_path / "good.yaml")
+    write_profile(dataclasses.replace(PROFILE, device="USB Mic"), tmp_path / "other.yaml")
+    (tmp_path / "empty.yml").touch()
+    (tmp_path / "folder.yaml").mkdir()
+    gate, notes = gate_with_profile(config_for("default"), PROFILE.device, [tmp_path])
+    assert gate.gain_db == PROFILE.gain_db
+    assert [note.warning for note in notes] == [True, False]
+    assert "folder.yaml: is no file; " in notes[0].text
+    assert "empty.yml: format: missing" in notes[0].text
+    assert "other.yaml" not in notes[0].text
+
+
+def test_of_many_profiles_of_other_devices_a_few_are_named(tmp_path: Path) -> None:
+    for number in range(7):
+        write_profile(PROFILE, tmp_path / f"{number}.yaml")
+    _, notes = gate_with_profile(config_for("default"), "Headset", [tmp_path])
+    assert len(notes) == 1
+    assert notes[0].text.endswith("; and 2 more")
+
+
+def test_a_running_daemon_warns_once_at_the_start_and_once_a_reload(tmp_path: Path) -> None:
+    path = tmp_path / "config" / "ser-daemon" / "profiles" / "p.yaml"
+    write_profile(PROFILE, path)
+    with Daemon("--mic", "stdin", "--rate", "16000", feed=True, folder=tmp_path) as daemon:
+        control = daemon.controller()
+        daemon.write(np.zeros(SAMPLE_RATE, np.int16))
+        wait_for(lambda: bool(control.request("status")["data"]["state"] == "listening"))
+        ignored = f'WARNING Profile ignored: {path}: device: expected "stdin", got "{PROFILE.device}"'
+        assert [line.partition(" ")[2] for line in daemon.stderr.splitlines()] == [ignored]
+        path.write_text(path.read_text().replace("gain_db: 12.0", "gain_db: loud"))
+        control.request("reload")
+        came = f'{path}:6: gain_db: expected a number from -10 to 40 (decibels), got "loud"'
+        second = f"WARNING Profile ignored: {came}"
+        assert [line.partition(" ")[2] for line in daemon.stderr.splitlines()] == [ignored, second]
+        write_profile(dataclasses.replace(PROFILE, device="stdin"), path)
+        control.request("reload")
+        daemon.end_of_input()
+        assert daemon.wait() == 0
+        assert daemon.stderr.count("ignored") == 2
 
 
 def test_a_recording_is_judged_without_a_microphones_profile(tmp_path: Path) -> None:
@@ -101,7 +149,8 @@ def test_the_folders_are_beside_the_config_files() -> None:
         ),
         ("gain_db: 12.0", "gain: 12.0", ':6: gain: unknown key; did you mean "gain_db"?'),
         ("gain_db: 12.0\n", "", ": gain_db: missing; make the profile anew with ser-calibrate mic"),
-        ("format: 1", "format: 2", ":2: format: made by a newer ser-calibrate; expected 1"),
+        ("format: 1", "format: 2", ":2: format: expected 1, got 2, which is a newer ser-calibrate's"),
+        ("format: 1", "new: 1\nformat: 2", ":3: format: expected 1, got 2, which is a newer ser-calibrate's"),
         (
             "gain_db: 12.0",
             "gain_db: 12.0\ngain_db: 1.0",
@@ -119,9 +168,9 @@ def test_a_broken_profile_is_refused_and_does_not_stop_the_daemon(
         read_profile(path)
     assert str(caught.value) == f"{path}{message.replace('{path}', str(path))}"
     config = config_for("default")
-    gate, remarks = gate_with_profile(config, PROFILE.device, [tmp_path])
+    gate, notes = gate_with_profile(config, PROFILE.device, [tmp_path])
     assert gate == config.gate
-    assert remarks == [f"profile ignored: {caught.value}"]
+    assert notes == [Note(f"Profile ignored: {caught.value}", warning=True)]
 
 
 def test_a_profile_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:

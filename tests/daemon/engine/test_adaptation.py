@@ -304,6 +304,27 @@ def test_a_reload_switches_adaptation_off_and_on_again(tmp_path: Path) -> None:
         assert daemon.wait() == 0
 
 
+def test_a_speakers_profile_made_anew_is_used_after_a_reload(tmp_path: Path, metadata: ModelMetadata) -> None:
+    path = tmp_path / "config" / "ser-daemon" / "speakers" / "anna.json"
+    write_data(path, some(metadata, 45).to_data("reslstm-sa-h32 0123456789ab"))
+    environ = {"SER_ADAPTATION_SPEAKER": "anna"}
+    with Daemon(*STDIN, feed=True, folder=tmp_path, environment=environ) as daemon:
+        control = daemon.controller()
+        daemon.write(np.zeros(16_000, np.int16))
+        ignored = f"WARNING Speaker's profile ignored: {path}: belongs to the model 'reslstm-sa-h32 0123456789ab', "
+        for count in (1, 2):
+            assert daemon.stderr.count(f"{ignored}but the model is '{model_version(metadata)}'") == count
+            control.request("reload")
+        for seconds in (45, 60):
+            write_data(path, some(metadata, seconds).to_data(model_version(metadata)))
+            control.request("reload")
+            data = control.request("status")["data"]
+            assert (data["adaptation"], data["adaptation_seconds"]) == ("profile", seconds)
+        daemon.end_of_input()
+        assert daemon.wait() == 0
+        assert daemon.stderr.count("ignored") == 3
+
+
 def test_unreadable_statistics_are_one_sentence(tmp_path: Path, metadata: ModelMetadata) -> None:
     (tmp_path / "x.json").mkdir()
     with pytest.raises(AdaptationError, match=r"x\.json: is no file"):

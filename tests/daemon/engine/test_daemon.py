@@ -202,6 +202,7 @@ def test_a_second_daemon_says_who_holds_the_socket(daemon: Daemon) -> None:
     daemon.subscribe()
     second = subprocess.run(
         [sys.executable, "-m", "ser_daemon.main", *STDIN, "--socket", str(daemon.socket)],
+        env=os.environ | {"XDG_CONFIG_HOME": str(daemon.folder), "XDG_STATE_HOME": str(daemon.folder)},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

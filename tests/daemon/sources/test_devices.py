@@ -94,6 +94,7 @@ class FakeStream:
     """Gives frames of ones; `fails` makes the next read fail."""
 
     read_available = 0
+    latency = 0.043
 
     def __init__(self, portaudio: FakePortAudio, channels: int, dtype: str) -> None:
         self.portaudio, self.channels, self.dtype = portaudio, channels, dtype
@@ -164,7 +165,9 @@ def microphone(**config: object):
 
 def test_16_khz_int16_is_asked_for_first(fake: FakePortAudio) -> None:
     source = microphone()
+    assert source.reported_latency is None
     source.open()
+    assert source.reported_latency == 0.043
     chunk = source.read()
     assert chunk is not None
     assert chunk.samples.tolist() == [1_000] * (160 * 16)
