@@ -19,6 +19,8 @@ from ser_daemon.demo import recording
 from support.commands import WAIT, environment, program, shell
 from support.daemon import Daemon, numbered, wait_for
 
+pytestmark = pytest.mark.usefixtures("minute")
+
 STDIN = ("--mic", "stdin", "--rate", "16000")
 
 
@@ -38,7 +40,7 @@ def connect(daemon: Daemon) -> socket.socket:
 
 
 @pytest.mark.parametrize(
-    ("data", "code"),
+    ("sent", "code"),
     [
         (b"\x00\xff\xfe\x80 binary garbage \r\n", "bad-line"),
         (b"y" * 1_000_000 + b"\n", "line-too-long"),
@@ -47,17 +49,17 @@ def connect(daemon: Daemon) -> socket.socket:
     ],
     ids=["garbage", "a megabyte", "half a line", "a control verb on the wrong socket"],
 )
-def test_a_bad_line_is_answered_and_the_connection_lives(daemon: Daemon, data: bytes, code: str) -> None:
+def test_a_bad_line_is_answered_and_the_connection_lives(daemon: Daemon, sent: bytes, code: str) -> None:
     with connect(daemon) as client:
-        client.sendall(data)
-        if not data.endswith(b"\n"):
+        client.sendall(sent)
+        if not sent.endswith(b"\n"):
             client.shutdown(socket.SHUT_WR)
         lines = client.makefile("rb")
         assert json.loads(lines.readline())["type"] == "hello"
         error = json.loads(lines.readline())
         assert (error["type"], error["data"]["code"]) == ("error", code)
         assert error["data"]["text"]
-        if data.endswith(b"\n"):
+        if sent.endswith(b"\n"):
             client.sendall(b'{"type":"ping"}\n')
             assert json.loads(lines.readline())["type"] == "pong"
     assert daemon.controller().request("ping")["type"] == "pong"

@@ -16,7 +16,7 @@ from support.torture import ROWS, Check, Unavailable
 ALONE = ("clients", "hours")
 LONG = ("hours", "clients", "server-late", "formats", "state-directory", "unplugged")
 """Over ten seconds."""
-AT_ONCE = 3
+AT_ONCE = 4
 
 
 def rows(names: list[str]) -> pytest.MarkDecorator:
