@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -88,12 +88,19 @@ class Machine:
 
     def make(self, *words: str, user: str | None = None) -> str:
         """Run make in the source tree; return what it said."""
+        return self._make(words, user, check=True).stdout
+
+    def try_make(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run make where it may fail."""
+        return self._make(words, None, check=False)
+
+    def _make(self, words: Sequence[str], user: str | None, *, check: bool) -> subprocess.CompletedProcess[str]:
         offline = ["env", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/usr/src/wheels"]
         if user is not None:
             uid = self.box.run("id", "-u", user).stdout.strip()
             offline.append(f"XDG_RUNTIME_DIR=/run/user/{uid}")
         command = [*offline, "make", "--silent", "--directory=/usr/src/ser-daemon", *words]
-        return self.box.run(*command, user=user, timeout=240).stdout
+        return self.box.run(*command, user=user, check=check, timeout=240)
 
     def plug_in(self) -> None:
         """Start what provides the microphone `hum` and, to be played into, another one; return when it works."""

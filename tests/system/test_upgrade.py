@@ -36,10 +36,11 @@ def test_an_upgrade_that_fails_changes_nothing(service: Machine) -> None:
     good = lock.read_text()
     before = service.pid()
     lock.write_text(good.replace("--hash=sha256:", "--hash=sha256:0123456789abcdef")[: len(good)])
-    done = service.box.run("make", "--directory=/usr/src/ser-daemon", "install-service", check=False)
+    done = service.try_make("install-service")
     lock.write_text(good)
     assert done.returncode != 0
     assert "ser-daemon: Could not install what it needs" in done.stderr
+    assert "Expected     or 0123456789abcdef" in done.stderr
     assert (service.pid(), service.state()) == (before, "no-device")
 
 
