@@ -191,7 +191,10 @@ def gate_with_profile(config: Config, device: str, folders: list[Path]) -> tuple
         if found:
             # Those of other devices are for other days.
             _, profile, path = max(found, key=lambda item: item[0])
-            return _applied(config, profile), [*_ignored(broken), Note(f"Profile used: {path}", warning=False)]
+            return _applied(config, profile), [
+                *_ignored(broken),
+                Note(f"Microphone's profile used: {path}", warning=False),
+            ]
     return config.gate, _ignored(broken + others)
 
 
@@ -199,7 +202,7 @@ def _ignored(reasons: list[str]) -> list[Note]:
     if not reasons:
         return []
     more = [f"and {len(reasons) - _MOST_NAMED} more"] if len(reasons) > _MOST_NAMED else []
-    return [Note(f"Profile ignored: {'; '.join(reasons[:_MOST_NAMED] + more)}", warning=True)]
+    return [Note(f"Microphone's profile ignored: {'; '.join(reasons[:_MOST_NAMED] + more)}", warning=True)]
 
 
 def _files(folder: Path, broken: list[str]) -> list[Path]:

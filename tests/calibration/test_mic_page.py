@@ -163,8 +163,8 @@ def test_a_pipe_among_the_profiles_does_not_hold_up_the_daemon(tmp_path: Path) -
     gate, notes = gate_with_profile(load_config(environ={}, usual=[]), "USB Mic", [tmp_path])
     assert gate.gain_db == 8.0
     assert [note.text for note in notes] == [
-        f"Profile ignored: {tmp_path / 'a.yaml'}: is no file",
-        f"Profile used: {tmp_path / 'b.yaml'}",
+        f"Microphone's profile ignored: {tmp_path / 'a.yaml'}: is no file",
+        f"Microphone's profile used: {tmp_path / 'b.yaml'}",
     ]
 
 

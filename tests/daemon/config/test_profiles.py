@@ -50,7 +50,7 @@ def test_the_profile_of_the_opened_device_sets_the_gate(tmp_path: Path) -> None:
     write_profile(PROFILE, path)
     gate, notes = gate_with_profile(config_for("default"), PROFILE.device, [tmp_path])
     assert (gate.noise_floor_dbfs, gate.gain_db) == (-61.5, 12.0)
-    assert notes == [Note(f"Profile used: {path}", warning=False)]
+    assert notes == [Note(f"Microphone's profile used: {path}", warning=False)]
 
 
 def test_what_is_configured_wins_over_what_was_measured(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_profile_of_another_device_is_ignored_and_named(tmp_path: Path) -> Non
     gate, notes = gate_with_profile(config, "Headset", [tmp_path])
     assert gate == config.gate
     expected = f'{path}: device: expected "Headset" or "default", got "{PROFILE.device}"'
-    assert notes == [Note(f"Profile ignored: {expected}", warning=True)]
+    assert notes == [Note(f"Microphone's profile ignored: {expected}", warning=True)]
 
 
 def test_beside_the_profile_that_is_used_only_broken_ones_are_worth_a_warning(tmp_path: Path) -> None:
@@ -98,12 +98,13 @@ def test_a_running_daemon_warns_once_at_the_start_and_once_a_reload(tmp_path: Pa
         control = daemon.controller()
         daemon.write(np.zeros(SAMPLE_RATE, np.int16))
         wait_for(lambda: bool(control.request("status")["data"]["state"] == "listening"))
-        ignored = f'WARNING Profile ignored: {path}: device: expected "stdin", got "{PROFILE.device}"'
+        came = f'{path}: device: expected "stdin", got "{PROFILE.device}"'
+        ignored = f"WARNING Microphone's profile ignored: {came}"
         assert [line.partition(" ")[2] for line in daemon.stderr.splitlines()] == [ignored]
         path.write_text(path.read_text().replace("gain_db: 12.0", "gain_db: loud"))
         control.request("reload")
         came = f'{path}:6: gain_db: expected a number from -10 to 40 (decibels), got "loud"'
-        second = f"WARNING Profile ignored: {came}"
+        second = f"WARNING Microphone's profile ignored: {came}"
         assert [line.partition(" ")[2] for line in daemon.stderr.splitlines()] == [ignored, second]
         write_profile(dataclasses.replace(PROFILE, device="stdin"), path)
         control.request("reload")
@@ -170,7 +171,7 @@ def test_a_broken_profile_is_refused_and_does_not_stop_the_daemon(
     config = config_for("default")
     gate, notes = gate_with_profile(config, PROFILE.device, [tmp_path])
     assert gate == config.gate
-    assert notes == [Note(f"Profile ignored: {caught.value}", warning=True)]
+    assert notes == [Note(f"Microphone's profile ignored: {caught.value}", warning=True)]
 
 
 def test_a_profile_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
