@@ -4,25 +4,24 @@ What it needs is the table of logits that are typical of each answer, from valid
 model. Whoever is measured had no part in the table that he is measured with.
 
 Speakers whom the networks have not heard say 60 utterances in random orders; the daemon's own adaptation hears 20, and
-goes on learning while the other 40 are counted: the same utterances with and without it.
+goes on learning while the other 40 are counted: the same utterances with and without it. What it knows after 20 is just
+what a profile would hold; so it is compared as well with a profile that stays what it is, and with none.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
-from ser_calibration.scenarios import COUNTED, HEARD, SCENARIOS, Plan, draw
+from ser_calibration.beginnings import AS_SHIPPED, BEGINNINGS
+from ser_calibration.gains import Told, against, print_gains, summarise
+from ser_calibration.scenarios import COUNTED, HEARD, Plan, draw
 from ser_model.adaptation import Adaptation, AdaptationStrength
 from ser_model.errors import SerError
 from ser_model.features import RECIPE, SIZE
@@ -36,17 +35,16 @@ from ser_model.training.fit import predict
 from ser_model.training.fitted import TYPICAL
 from ser_model.training.judged import Judged, out_of_fold
 from ser_model.training.run_folder import RunFolder, write_json
-from ser_model.training.scores import Classes, uar
 
 FOLDS: Final = range(len(TEST_ACTORS))
 
 EIGHT: Final = range(len(LABELS))
 
 SEED: Final = 1
-"""Of the orders and of the bootstrap."""
+"""Of the orders."""
 
 TRIED: Final[dict[str, AdaptationStrength]] = {
-    "as shipped": AdaptationStrength(),
+    AS_SHIPPED: AdaptationStrength(),
     "logits: half the prior": AdaptationStrength(logit_prior_seconds=15.0),
     "logits: twice the prior": AdaptationStrength(logit_prior_seconds=60.0),
     "logits: bound 0.3": AdaptationStrength(logit_bound=0.3),
@@ -60,19 +58,6 @@ TRIED: Final[dict[str, AdaptationStrength]] = {
     "both: features' prior 240 s": AdaptationStrength(prior_seconds=240.0),
 }
 """Strengths that were compared on validation actors."""
-
-_RESAMPLES = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What was said of the counted utterances of one order."""
-
-    plan: Plan
-    truth: Classes
-    """Shape (40,), as both others."""
-    without: Classes
-    adapted: Classes
 
 
 def measure_adaptation(
@@ -102,27 +87,46 @@ def measure_adaptation(
         if min(np.sum((run.actors == actor) & (run.emotions == one) & (dataset.utterances == 1)) for one in EIGHT) < 2:
             raise SerError(f"{data}: expected recordings of all eight emotions, two of each; actor {actor} has fewer")
     known = Judged.join([fold for seed in run.seeds for fold in out_of_fold(run, dataset, seed, "validation")])
-    rows = [
-        {"setting": name, **summarise(hear(run, dataset, known, strength, orders, validation=validation))}
-        for name, strength in (TRIED if validation else {"as shipped": AdaptationStrength()}).items()
-    ]
+    compare = _strengths if validation else _beginnings
     result = {
         "actors": "validation" if validation else "test",
         "seeds": list(run.seeds),
         "orders": orders,
         "typical_logits": fit_typical(known.logits).tolist(),
-        "rows": rows,
+        "rows": [{"setting": name, **summarise(told)} for name, told in compare(run, dataset, known, orders)],
     }
     write_json(folder / ("adaptation-validation.json" if validation else TYPICAL), result)
-    _print(result)
+    print_gains(result)
+
+
+def _strengths(run: RunFolder, dataset: Dataset, known: Judged, orders: int) -> Iterator[tuple[str, list[Told]]]:
+    for name, strength in TRIED.items():
+        yield name, hear(run, dataset, known, strength, orders, validation=True)
+
+
+def _beginnings(run: RunFolder, dataset: Dataset, known: Judged, orders: int) -> Iterator[tuple[str, list[Told]]]:
+    shipped = hear(run, dataset, known, AdaptationStrength(), orders, validation=False)
+    yield AS_SHIPPED, shipped
+    for name, kind in BEGINNINGS.items():
+        other = hear(run, dataset, known, AdaptationStrength(), orders, validation=False, kind=kind)
+        yield name, other
+        yield f"{AS_SHIPPED} against {name}", against(shipped, other)
 
 
 def hear(
-    run: RunFolder, dataset: Dataset, known: Judged, strength: AdaptationStrength, orders: int, *, validation: bool
+    run: RunFolder,
+    dataset: Dataset,
+    known: Judged,
+    strength: AdaptationStrength,
+    orders: int,
+    *,
+    validation: bool,
+    kind: type[Adaptation] = Adaptation,
 ) -> list[Told]:
     """Play all scenarios to all networks, every actor to those that have not heard him.
 
-    `known` are all answers for validation actors: those of the fold's own actors are left out of its table.
+    `known` are all answers for validation actors: those of the fold's own actors are left out of its table. `kind` is
+    the daemon's adaptation or one that takes part of what it hears.
     """
     heard = dataset.utterances == 1
     jobs = [(seed, fold) for seed in run.seeds for fold in FOLDS]
@@ -133,7 +137,8 @@ def hear(
         plans = [plan for actor in actors for plan in draw(actor, actors, run.actors, run.emotions, heard, orders, rng)]
         network = run.network(seed, fold, "validation" if validation else "test")
         metadata = _metadata(network, run.variant, typical_without(run, known, actors))
-        told += list(_play(network, metadata, run, dataset, plans, strength))
+        minds = [kind(metadata, strength=strength) for _ in plans]
+        told += list(_play(network, run, dataset, plans, minds))
     return told
 
 
@@ -144,12 +149,7 @@ def typical_without(run: RunFolder, known: Judged, actors: Sequence[int]) -> Typ
 
 
 def _play(
-    network: ResLstmSa,
-    metadata: ModelMetadata,
-    run: RunFolder,
-    dataset: Dataset,
-    plans: Sequence[Plan],
-    strength: AdaptationStrength,
+    network: ResLstmSa, run: RunFolder, dataset: Dataset, plans: Sequence[Plan], minds: Sequence[Adaptation]
 ) -> Iterator[Told]:
     """All orders side by side: utterance after utterance, since each changes how the next is judged."""
     frames = [
@@ -159,7 +159,6 @@ def _play(
     known = np.unique([plan.utterances for plan in plans])
     unmoved = np.zeros((len(frames), len(LABELS)), dtype=np.float32)
     unmoved[known] = predict(network, [frames[at] for at in known])
-    minds = [Adaptation(metadata, strength=strength) for _ in plans]
     classes = np.zeros((len(plans), HEARD + COUNTED), dtype=np.int64)
     for step in range(HEARD + COUNTED):
         now = np.array([plan.utterances[step] for plan in plans])
@@ -192,58 +191,3 @@ def _metadata(network: ResLstmSa, variant: str, typical: Typical) -> ModelMetada
         licence="",
         features=RECIPE,
     )
-
-
-def summarise(told: Sequence[Told]) -> dict[str, Any]:
-    """Figures of every scenario: mean over actors, and the interval of a bootstrap over them.
-
-    Returns:
-        by scenario `uar_without`, `gain` (points of UAR), `low` and `high` (paired, 95 %), `accuracy_gain` (points)
-    """
-    return {name: _figures([one for one in told if one.plan.scenario == name]) for name in SCENARIOS}
-
-
-def _figures(told: Sequence[Told]) -> dict[str, float]:
-    rows = []
-    for actor in sorted({one.plan.actor for one in told}):
-        mine = [one for one in told if one.plan.actor == actor]
-        truth, without, adapted = (
-            np.concatenate([getattr(one, name) for one in mine]) for name in ("truth", "without", "adapted")
-        )
-        rows.append((uar(truth, without), uar(truth, adapted), np.mean(truth == without), np.mean(truth == adapted)))
-    table = 100 * np.array(rows)
-    gains = table[:, 1] - table[:, 0]
-    low, high = interval(gains)
-    return {
-        "uar_without": float(table[:, 0].mean()) / 100,
-        "gain": float(gains.mean()),
-        "low": low,
-        "high": high,
-        "accuracy_gain": float((table[:, 3] - table[:, 2]).mean()),
-    }
-
-
-def interval(gains: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """95 % interval of the mean by resampling (Efron 1979, doi 10.1214/aos/1176344552), shape (actors,)."""
-    rng = np.random.default_rng(SEED)
-    means = gains[rng.integers(len(gains), size=(_RESAMPLES, len(gains)))].mean(axis=1)
-    low, high = np.quantile(means, (0.025, 0.975))
-    return float(low), float(high)
-
-
-def _print(result: dict[str, Any]) -> None:
-    title = f"UAR, points gained by adaptation; {result['actors']} actors, {len(result['seeds'])} seed(s)"
-    for row in result["rows"]:
-        table = Table(title=f"{title}; {row['setting']}", title_justify="left")
-        for name in ("scenario", "UAR without", "gain", "95 % of actors' mean", "accuracy"):
-            table.add_column(name, justify="left" if name == "scenario" else "right")
-        for name in SCENARIOS:
-            one = row[name]
-            table.add_row(
-                name,
-                f"{one['uar_without']:.3f}",
-                f"{one['gain']:+.1f}",
-                f"{one['low']:+.1f} to {one['high']:+.1f}",
-                f"{one['accuracy_gain']:+.1f}",
-            )
-        Console().print(table)

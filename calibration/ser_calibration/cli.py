@@ -49,7 +49,8 @@ def _add_adaptation(commands: argparse._SubParsersAction[argparse.ArgumentParser
         help="fit what adapting to a speaker needs, and measure what it is worth",
         description="Fits on validation actors which logits are typical of each answer, lets speakers whom a run's "
         "networks have not heard speak 60 utterances in random orders, and compares the last 40 with and without "
-        "adaptation. Writes RUN/adaptation.json, which `ser-model export` reads; without it a model can't be adapted.",
+        "adaptation, and with a profile of the first 20. Writes RUN/adaptation.json, which `ser-model export` reads; "
+        "without it a model can't be adapted.",
     )
     adaptation.add_argument("run", type=Path, metavar="RUN", help="the --output of ser-model train")
     adaptation.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of Actor_NN/*.{wav,flac}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ser_calibration.telling import probe, progress, tell
-from ser_daemon.adaptation import speaker_file, speaker_folders, write_data
+from ser_daemon.adaptation_files import speaker_file, speaker_folders, write_data
 from ser_daemon.config import Config, load_config
 from ser_daemon.paths import SYSTEM_CONFIG
 from ser_model.errors import SerError

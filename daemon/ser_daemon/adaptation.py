@@ -1,25 +1,23 @@
 """What was learnt about microphone and voice: where it is kept, and when it is written.
 
-Running statistics live in `adaptation.json` in the state directory, speakers' profiles in the folder `speakers/` beside
-the config file of the user or of the machine. Both hold numbers only, as `ser_model.adaptation` makes them.
+What is learnt lives in `adaptation.json` in the state directory, speakers' profiles in the folder `speakers/` beside
+the config file of the user or of the machine. Both hold numbers only, as `ser_model.adaptation` makes them. What was
+learnt from a profile on is used with this profile only: with another, or none, learning begins anew.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
-import os
-import re
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ser_daemon.adaptation_files import find_speaker, read_statistics, speaker_folders, write_data
 from ser_daemon.config_schema import Config
-from ser_daemon.paths import config_files, state_directory
-from ser_model.adaptation import NONE, Adaptation, AdaptationError, Statistics
+from ser_daemon.paths import state_directory
+from ser_model.adaptation import Adaptation, AdaptationError, Statistics
 from ser_model.errors import SerError
+from ser_model.feature_map import NONE
 from ser_model.metadata import ModelMetadata
 
 log = logging.getLogger(__name__)
@@ -28,59 +26,6 @@ FILE_NAME = "adaptation.json"
 
 SAVE_SECONDS = 300.0
 """Shortest time between two writes, but for the one at the end: memory cards wear out."""
-
-MAX_BYTES = 65_536
-"""Longest file that is read: thirty times what one needs."""
-
-_NAME = re.compile(r"[\w-][\w. -]{0,63}")
-
-
-def read_statistics(path: Path, metadata: ModelMetadata) -> Statistics:
-    """Read a file of statistics.
-
-    Raises:
-        FileNotFoundError: there is none.
-        AdaptationError: it can't be read, or not used with this model; one sentence with its path.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            # Opening a pipe that nobody writes to would wait without end.
-            raise AdaptationError("is no file")
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise AdaptationError(f"is longer than {MAX_BYTES} bytes")
-        return Statistics.from_data(json.loads(content), metadata)
-    except (FileNotFoundError, NotADirectoryError):
-        # What can't be there has not been written either; that it can't be is said when it should be.
-        raise FileNotFoundError(path) from None
-    except OSError as error:
-        raise AdaptationError(f"{path}: can't be read ({error.strerror})") from None
-    except AdaptationError as error:
-        raise AdaptationError(f"{path}: {error}") from None
-    except (ValueError, RecursionError):
-        raise AdaptationError(f"{path}: is damaged, it holds no JSON") from None
-
-
-def write_data(path: Path, data: Mapping[str, object], mode: int = 0o600) -> None:
-    """Write plain data so that a reader finds the old file or the new one.
-
-    Raises:
-        OSError: there is no place or no permission for it; the old file is as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".adaptation-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(json.dumps(data) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, mode)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
 
 
 class AdaptationMemory:
@@ -93,15 +38,19 @@ class AdaptationMemory:
         self._path = directory / FILE_NAME
         self._warned = False
 
-    def load(self, metadata: ModelMetadata) -> Statistics | None:
-        """What was stored last; None where nothing was that fits the model."""
+    def load(self, metadata: ModelMetadata, profile: Statistics | None = None) -> Statistics | None:
+        """What was stored last; None where nothing was that fits the model and began with the profile."""
         try:
-            return read_statistics(self._path, metadata)
+            statistics = read_statistics(self._path, metadata)
         except FileNotFoundError:
             return None
         except AdaptationError as error:
             log.warning("Adaptation ignored: %s; it begins anew.", error)
             return None
+        if statistics.profile != (profile.profile if profile else ""):
+            log.info("What was learnt began with another speaker's profile, or none; it begins anew.")
+            return None
+        return statistics
 
     def store(self, statistics: Statistics, model: str) -> None:
         """Remember; a failure is logged the first time."""
@@ -160,7 +109,7 @@ class Keeper:
 
     @property
     def seconds(self) -> float:
-        """Speech behind it."""
+        """Speech behind it, the profile's included."""
         statistics = None if self.adaptation is None else self.adaptation.statistics
         return 0.0 if statistics is None else statistics.seconds
 
@@ -178,7 +127,7 @@ class Keeper:
         self._memory.store(statistics, self.adaptation.model)
 
     def forget(self) -> None:
-        """Begin anew, also on disk; a profile stays.
+        """Begin anew, also on disk: with the profile where there is one.
 
         Raises:
             SerError: the file can't be removed.
@@ -191,9 +140,9 @@ class Keeper:
 
 
 def make_keeper(config: Config, metadata: ModelMetadata, environ: Mapping[str, str]) -> Keeper:
-    """What the configuration asks for: a speaker's profile, running statistics, or nothing.
+    """What the configuration asks for: a speaker's profile, what was learnt, the one and then the other, or nothing.
 
-    What can't be used never stops the daemon: it is logged, and running statistics take the place of a profile.
+    What can't be used never stops the daemon: it is logged, and counts as not there.
     """
     is_file = config.audio.device.startswith("file:")
     memory = None if is_file else AdaptationMemory(config.service.state_directory or state_directory(environ))
@@ -205,45 +154,20 @@ def make_keeper(config: Config, metadata: ModelMetadata, environ: Mapping[str, s
     except SerError as error:
         log.warning("Adaptation is off: %s", error)
         return Keeper(None, memory)
-    if config.adaptation.speaker is not None:
-        try:
-            statistics, path = find_speaker(config.adaptation.speaker, metadata, speaker_folders(environ))
-        except SerError as error:
-            log.warning("Speaker's profile ignored: %s", error)
-        else:
-            log.info("Speaker's profile used: %s", path)
-            return Keeper(Adaptation(metadata, statistics, fixed=True), memory)
-    return Keeper(Adaptation(metadata, memory.load(metadata)) if memory and running else None, memory)
+    profile = _profile(config.adaptation.speaker, metadata, environ)
+    if profile is None and not running:
+        return Keeper(None, memory)
+    learnt = memory.load(metadata, profile) if memory and running else None
+    return Keeper(Adaptation(metadata, learnt, profile=profile, fixed=not running), memory)
 
 
-def speaker_folders(environ: Mapping[str, str]) -> list[Path]:
-    """Folders that speakers' profiles are read from, the user's before the machine's."""
-    return [file.parent / "speakers" for file in config_files(environ)]
-
-
-def speaker_file(name: str) -> str:
-    """Name of the file of a speaker's profile.
-
-    Raises:
-        SerError: the name is no good for a file.
-    """
-    if not _NAME.fullmatch(name):
-        raise SerError(
-            f"{name[:70]!r} can't name a speaker: expected up to 64 letters, digits, spaces, dots, hyphens and "
-            "underscores"
-        )
-    return f"{name}.json"
-
-
-def find_speaker(name: str, metadata: ModelMetadata, folders: Sequence[Path]) -> tuple[Statistics, Path]:
-    """Read a speaker's profile from the first folder that has one.
-
-    Raises:
-        SerError: there is none, or it can't be used.
-    """
-    file = speaker_file(name)
-    for folder in folders:
-        with contextlib.suppress(FileNotFoundError):
-            return read_statistics(folder / file, metadata), folder / file
-    places = " or ".join(map(str, folders))
-    raise SerError(f"there is no {file} in {places}; make it with: ser-calibrate speaker {name!r}")
+def _profile(speaker: str | None, metadata: ModelMetadata, environ: Mapping[str, str]) -> Statistics | None:
+    if speaker is None:
+        return None
+    try:
+        statistics, path = find_speaker(speaker, metadata, speaker_folders(environ))
+    except SerError as error:
+        log.warning("Speaker's profile ignored: %s", error)
+        return None
+    log.info("Speaker's profile used: %s", path)
+    return statistics

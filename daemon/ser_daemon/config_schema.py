@@ -34,7 +34,7 @@ class AdaptationConfig:
     running: bool = True
     """Learn from what is heard, and remember it over a restart."""
     speaker: str | None = None
-    """Name of a profile of `ser-calibrate speaker`, used as it is in place of what is learnt; None: no profile."""
+    """Name of a profile of `ser-calibrate speaker` to begin with; without `running` used as it is; None: no profile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -105,7 +105,7 @@ class Emotion(Event):
     clipping: bool = False
     """Whether a sample of the utterance so far was at full scale: the microphone is too loud."""
     adaptation: str = "none"
-    """What moved the model: `none`, `running` (what was heard before) or `profile` (a speaker's)."""
+    """What moved the model: `none`, `running` (what was heard before) or `profile` (a speaker's, and what followed)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

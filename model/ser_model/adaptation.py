@@ -20,26 +20,21 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from ser_model.errors import SerError
+from ser_model.feature_map import IDENTITY, PROFILE, RUNNING, FeatureMap, Logits
 from ser_model.features import HOP, SIZE
 from ser_model.labels import LABELS
 from ser_model.leaning import Numbers, is_finite, lean
 from ser_model.metadata import ModelMetadata
-from ser_model.types import SAMPLE_RATE, Frames
+from ser_model.types import SAMPLE_RATE
 
 FORMAT: Final = 1
 """Version of the plain data; grows when older programs would misread it."""
 
-NONE, RUNNING, PROFILE = "none", "running", "profile"
-"""What an answer may be adapted by: nothing, what was heard so far, a speaker's profile."""
-
 _FARTHEST = 5.0
 """Standard deviations from the network's mean beyond which a mean is no speech; the graph clips there too."""
 _FARTHEST_LOGIT = 20.0
-
-Logits = npt.NDArray[np.float32]
 
 
 class AdaptationError(SerError):
@@ -73,6 +68,8 @@ class Statistics:
     """Mean of the raw features, shape (46,)."""
     logits: Numbers
     """Mean of what `lean` leaves of the utterances' logits, shape (8,)."""
+    profile: str = ""
+    """Digest of the speaker's profile that the means began with; empty: they began with nothing."""
 
     def add(self, seconds: float, features: Numbers, logits: Numbers, memory_seconds: float) -> Statistics:
         """Return the statistics with an utterance more, each weighing its seconds."""
@@ -82,6 +79,7 @@ class Statistics:
             kept + seconds,
             self.features + share * (features - self.features),
             self.logits + share * (logits - self.logits),
+            self.profile,
         )
 
     def to_data(self, model: str) -> dict[str, Any]:
@@ -89,6 +87,7 @@ class Statistics:
         return {
             "format": FORMAT,
             "model": model,
+            **({"profile": self.profile} if self.profile else {}),
             "seconds": round(self.seconds, 3),
             "features": [round(value, 6) for value in self.features.tolist()],
             "logits": [round(value, 6) for value in self.logits.tolist()],
@@ -122,30 +121,8 @@ class Statistics:
             raise AdaptationError(
                 f"would move a logit by {np.abs(logits).max():.1f}, expected at most {_FARTHEST_LOGIT:g}"
             )
-        return cls(float(seconds), features, logits)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FeatureMap:
-    """What an utterance is judged by, from its first frame to its last."""
-
-    name: str
-    """`none`, `running` or `profile`."""
-    features: npt.NDArray[np.float32]
-    """Taken off every raw frame, shape (46,)."""
-    logits: Logits
-    """Taken off the logits, shape (8,)."""
-
-    def frames(self, frames: Frames) -> Frames:
-        """Frames as the graph shall see them, shape as given."""
-        return frames - self.features
-
-    def judged(self, logits: Logits) -> Logits:
-        """Logits as the decision shall see them."""
-        return logits - self.logits
-
-
-IDENTITY: Final = FeatureMap(NONE, np.zeros(SIZE, dtype=np.float32), np.zeros(len(LABELS), dtype=np.float32))
+        profile = data.get("profile")
+        return cls(float(seconds), features, logits, profile if isinstance(profile, str) else "")
 
 
 class Adaptation:
@@ -157,15 +134,17 @@ class Adaptation:
         statistics: Statistics | None = None,
         strength: AdaptationStrength | None = None,
         *,
+        profile: Statistics | None = None,
         fixed: bool = False,
     ) -> None:
         """Begin with what was heard before.
 
         Args:
             metadata: of the network whose features are moved.
-            statistics: None: nothing yet.
+            statistics: with the profile that they began with; None: nothing since.
             strength: how fast and how far.
-            fixed: a speaker's profile: used as it is, nothing is learnt.
+            profile: a speaker's, to begin with and to go back to; None: the identity.
+            fixed: nothing is learnt.
 
         Raises:
             SerError: the network can't be adapted, see `ModelMetadata.required_typical`.
@@ -173,14 +152,14 @@ class Adaptation:
         self._typical = np.array(metadata.required_typical())
         self._mean, self._std = np.array(metadata.mean), np.array(metadata.std)
         self._strength = strength or AdaptationStrength()
-        self._fixed = fixed
+        self._profile, self._fixed = profile, fixed
         self.model = model_version(metadata)
         """Of which network: see `model_version`."""
-        self._use(statistics)
+        self._use(statistics or profile)
 
     @property
     def statistics(self) -> Statistics | None:
-        """What was heard so far; None: nothing. Never changed in place, so that any thread may look."""
+        """What was heard so far, profile included; None: nothing. Never changed in place: any thread may look."""
         return self._statistics
 
     @property
@@ -208,9 +187,8 @@ class Adaptation:
         self._use(before.add(frames * HOP / SAMPLE_RATE, features, left, self._strength.memory_seconds))
 
     def forget(self) -> None:
-        """Go back to the identity; a profile stays what it is."""
-        if not self._fixed:
-            self._use(None)
+        """Go back to the profile, or to the identity."""
+        self._use(self._profile)
 
     def _use(self, statistics: Statistics | None) -> None:
         self._statistics = statistics
@@ -222,7 +200,7 @@ class Adaptation:
         logits = heard.logits * _weight(heard.seconds, strength.logit_prior_seconds)
         reach = strength.bound * self._std
         return FeatureMap(
-            PROFILE if self._fixed else RUNNING,
+            RUNNING if self._profile is None else PROFILE,
             np.clip(features, -reach, reach).astype(np.float32),
             np.clip(logits, -strength.logit_bound, strength.logit_bound).astype(np.float32),
         )

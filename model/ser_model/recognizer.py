@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ser_model.adaptation import IDENTITY, Adaptation
+from ser_model.adaptation import Adaptation
 from ser_model.config import DecisionConfig, GateConfig
 from ser_model.decision import Answer, Decision
 from ser_model.estimator import Estimate, Model
+from ser_model.feature_map import IDENTITY
 from ser_model.features import FRAME, HOP, SIZE, Features
 from ser_model.gate import Gate, to_samples
 from ser_model.types import (

@@ -16,8 +16,11 @@ from support.run_folder import make_corpus, make_run
 pytest.importorskip("torch", reason="the train extra is not installed")
 
 from ser_calibration import adaptation
-from ser_calibration.adaptation import Told, interval, summarise, typical_without
-from ser_model.adaptation import AdaptationStrength
+from ser_calibration.adaptation import typical_without
+from ser_calibration.beginnings import BEGINNINGS
+from ser_calibration.gains import Told, against, interval, summarise
+from ser_model import Model
+from ser_model.adaptation import Adaptation, AdaptationStrength
 from ser_model.errors import SerError
 from ser_model.training.corpus import ACTORS as EVERYBODY
 from ser_model.training.corpus import TEST_ACTORS, VALIDATION_ACTORS
@@ -93,6 +96,34 @@ def test_the_interval_covers_the_mean_about_as_often_as_it_says() -> None:
     assert 0.88 <= np.mean(covered) <= 0.99
 
 
+def test_two_kinds_are_compared_on_the_same_utterances() -> None:
+    truth = np.tile(np.arange(8), 5)
+    wrong = (truth + 1) % 8
+    one, other = (
+        [Told(Plan(scenario, 1, np.arange(60)), truth, wrong, said) for scenario in SCENARIOS]
+        for said in (truth, wrong)
+    )
+    assert summarise(against(one, other))[MIXED]["gain"] == 100
+    assert summarise(against(one, one))[MIXED]["gain"] == 0
+
+
+def test_a_profile_is_of_the_first_utterances_and_without_one_they_teach_nothing() -> None:
+    metadata = Model.load().metadata
+    logits = np.random.default_rng(4).normal(size=(HEARD + COUNTED, 8)).astype(np.float32)
+
+    def taught(mind: Adaptation, rows: np.ndarray) -> np.ndarray:
+        for row in rows:
+            mind.learn(np.zeros(46), 300, row)
+        return mind.map.logits
+
+    frozen, anew = (kind(metadata) for kind in BEGINNINGS.values())
+    first = taught(Adaptation(metadata), logits[:HEARD])
+    np.testing.assert_array_equal(taught(frozen, logits[:HEARD]), first)
+    np.testing.assert_array_equal(taught(frozen, logits[HEARD:]), first)
+    assert not taught(anew, logits[:HEARD]).any()
+    np.testing.assert_array_equal(taught(anew, logits[HEARD:]), taught(Adaptation(metadata), logits[HEARD:]))
+
+
 @pytest.mark.slow
 def test_networks_that_always_say_the_same_gain_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = make_corpus(tmp_path / "corpus")
@@ -141,6 +172,13 @@ def test_the_command_writes_what_export_reads(
     np.testing.assert_allclose(table.sum(axis=1), 0, atol=1e-3)
     # Figures alone, as earlier versions wrote them, are no damage.
     figures = json.loads((run / TYPICAL).read_text())
+    assert [row["setting"] for row in figures["rows"]] == [
+        "as shipped",
+        "a frozen profile",
+        "as shipped against a frozen profile",
+        "no profile",
+        "as shipped against no profile",
+    ]
     (run / TYPICAL).write_text(json.dumps({"rows": figures["rows"]}))
     assert read_typical(run) is None
 

@@ -17,7 +17,7 @@ import pytest
 from ser_calibration.cli import main
 from ser_calibration.speaker_live import QUIET_SECONDS, ZEROS_SECONDS, Progress, listen
 from ser_calibration.telling import probe
-from ser_daemon.adaptation import read_statistics
+from ser_daemon.adaptation_files import read_statistics
 from ser_daemon.audio_config import AudioConfig
 from ser_daemon.demo import recording
 from ser_daemon.sources import Chunk

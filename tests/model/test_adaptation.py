@@ -12,7 +12,6 @@ import pytest
 
 from ser_model import Model, Recognizer, read_audio
 from ser_model.adaptation import (
-    IDENTITY,
     Adaptation,
     AdaptationError,
     AdaptationStrength,
@@ -21,6 +20,7 @@ from ser_model.adaptation import (
 )
 from ser_model.config import DecisionConfig
 from ser_model.errors import SerError
+from ser_model.feature_map import IDENTITY
 from ser_model.features import HOP, SIZE, compute_features
 from ser_model.labels import LABELS
 from ser_model.leaning import lean
@@ -157,18 +157,53 @@ def test_what_is_no_number_is_not_learnt(model: Model, bad: float) -> None:
     assert adaptation.map is IDENTITY
 
 
-def test_forgetting_goes_back_to_the_identity_but_a_profile_stays(model: Model) -> None:
+def test_forgetting_goes_back_to_the_identity(model: Model) -> None:
     running = Adaptation(model.metadata)
     learn(running, heard(model, 1.0), 30)
-    profile = Adaptation(model.metadata, running.statistics, fixed=True)
-    for adaptation in (running, profile):
-        adaptation.forget()
+    assert running.statistics is not None
+    running.forget()
     assert running.map is IDENTITY
     assert running.statistics is None
-    before = profile.map
-    learn(profile, heard(model, -1.0), 30)
-    assert profile.map is before
+
+
+def test_a_fixed_profile_stays_what_it_is(model: Model) -> None:
+    profile = Statistics(45.0, heard(model, 0.3), np.linspace(-0.4, 0.4, 8), "one")
+    adaptation = Adaptation(model.metadata, profile=profile, fixed=True)
+    before = adaptation.map
     assert before.name == "profile"
+    learn(adaptation, heard(model, -1.0), 30)
+    assert adaptation.map is before
+    adaptation.forget()
+    assert adaptation.statistics is profile
+
+
+def test_learning_goes_on_from_a_profile_and_forgetting_goes_back_to_it(model: Model) -> None:
+    profile = Statistics(45.0, heard(model, 0.3), np.linspace(-0.4, 0.4, 8), "one")
+    adaptation = Adaptation(model.metadata, strength=STRENGTH, profile=profile)
+    begun = adaptation.map
+    same = Adaptation(model.metadata, profile, STRENGTH).map
+    np.testing.assert_array_equal(begun.logits, same.logits)
+    np.testing.assert_array_equal(begun.features, same.features)
+    length = learn(adaptation, heard(model, -0.3), 45)
+    learnt = adaptation.statistics
+    assert learnt is not None
+    # As if the profile's speech had been heard just before.
+    assert (learnt.seconds, learnt.profile) == (45 + length, "one")
+    np.testing.assert_allclose(learnt.features, heard(model, 0.0), atol=1e-2)
+    assert adaptation.map.name == "profile"
+    # After a restart it goes on from there, and still knows what to go back to.
+    again = Adaptation(
+        model.metadata,
+        Statistics.from_data(learnt.to_data(adaptation.model), model.metadata),
+        STRENGTH,
+        profile=profile,
+    )
+    assert again.statistics is not None
+    assert (again.statistics.profile, again.map.name) == ("one", "profile")
+    np.testing.assert_allclose(again.map.logits, adaptation.map.logits, atol=1e-5)
+    again.forget()
+    assert again.statistics is profile
+    np.testing.assert_array_equal(again.map.logits, begun.logits)
 
 
 def test_statistics_survive_as_plain_numbers(model: Model) -> None:
@@ -240,7 +275,8 @@ def test_an_utterance_is_judged_by_the_map_it_began_with(model: Model) -> None:
     noise = (3000 * np.random.default_rng(2).standard_normal(40_000)).astype(np.int16)
     decision = DecisionConfig(min_voiced_ms=0, unknown_below=0.0, unlike_speech=False)
     adaptation = Adaptation(model.metadata, Statistics(100.0, heard(model, 0.3), np.linspace(-0.5, 0.5, 8)))
-    fixed = Adaptation(model.metadata, Statistics(100.0, heard(model, 0.3), np.linspace(-0.5, 0.5, 8)), fixed=True)
+    profile = Statistics(100.0, heard(model, 0.3), np.linspace(-0.5, 0.5, 8))
+    fixed = Adaptation(model.metadata, profile=profile, fixed=True)
 
     class Impatient(Analyzer):
         """Forgets in the middle."""

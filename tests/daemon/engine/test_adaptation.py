@@ -19,12 +19,9 @@ from ser_daemon.adaptation import (
     SAVE_SECONDS,
     AdaptationMemory,
     Keeper,
-    find_speaker,
     make_keeper,
-    read_statistics,
-    speaker_file,
-    write_data,
 )
+from ser_daemon.adaptation_files import find_speaker, read_statistics, speaker_file, write_data
 from ser_daemon.config import load_config
 from ser_daemon.demo import recording
 from ser_daemon.inference import Inference
@@ -151,6 +148,11 @@ def configured(tmp_path: Path, metadata: ModelMetadata, **settings: str) -> Keep
     return make_keeper(load_config(environ=environ, usual=[]), metadata, environ)
 
 
+def make_profile(folder: Path, metadata: ModelMetadata, name: str = "anna", seconds: float = 45.0) -> None:
+    path = folder / "ser-daemon" / "speakers" / f"{name}.json"
+    write_data(path, some(metadata, seconds).to_data(model_version(metadata)))
+
+
 def test_settings_choose_between_running_profile_and_nothing(
     tmp_path: Path, metadata: ModelMetadata, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -161,17 +163,62 @@ def test_settings_choose_between_running_profile_and_nothing(
     off = configured(tmp_path, metadata, SER_ADAPTATION_RUNNING="false")
     assert (off.name, off.adaptation) == ("none", None)
     assert configured(tmp_path, metadata, SER_AUDIO_DEVICE="file:speech.wav").adaptation is None
-    write_data(tmp_path / "ser-daemon" / "speakers" / "anna.json", some(metadata, 45).to_data(model_version(metadata)))
-    profile = configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="anna")
-    assert (profile.name, profile.seconds) == ("profile", 45)
-    before = state.read_bytes()
-    learn(profile)
-    profile.store()
-    assert state.read_bytes() == before
+    make_profile(tmp_path, metadata)
+    # Frozen: a file is judged as it was the last time.
+    for settings in ({"SER_ADAPTATION_RUNNING": "false"}, {"SER_AUDIO_DEVICE": "file:speech.wav"}):
+        profile = configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="anna", **settings)
+        before = state.read_bytes()
+        learn(profile)
+        profile.store()
+        assert (profile.name, profile.seconds) == ("profile", 45)
+        assert state.read_bytes() == before
     assert caplog.records == []
     missing = configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="bert")
     assert missing.name == "running"
     assert "ser-calibrate speaker 'bert'" in caplog.text
+
+
+def test_learning_goes_on_from_a_profile_over_a_restart(
+    tmp_path: Path, metadata: ModelMetadata, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = tmp_path / "state" / "ser-daemon" / FILE_NAME
+    # What was learnt without the profile is not the profile's speaker's.
+    write_data(state, some(metadata, 300).to_data(model_version(metadata)))
+    make_profile(tmp_path, metadata)
+    first = configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="anna")
+    assert (first.name, first.seconds) == ("profile", 45)
+    learn(first)
+    first.store()
+    learnt = first.seconds
+    assert 45 < learnt < 50
+    again = configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="anna")
+    assert (again.name, again.seconds) == ("profile", pytest.approx(learnt, abs=1e-3))
+    assert first.adaptation is not None
+    assert again.adaptation is not None
+    np.testing.assert_allclose(again.adaptation.map.logits, first.adaptation.map.logits, atol=1e-5)
+    # Without learning it is the profile alone, and what was learnt waits.
+    frozen = configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="anna", SER_ADAPTATION_RUNNING="false")
+    assert (frozen.name, frozen.seconds) == ("profile", 45)
+    assert configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="anna").seconds > 45
+    # Nothing of it is wrong, so nothing is warned of.
+    assert caplog.records == []
+    again.forget()
+    assert (again.name, again.seconds, state.exists()) == ("profile", 45, False)
+    assert configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="anna").seconds == 45
+
+
+def test_another_profile_or_one_made_anew_begins_anew(tmp_path: Path, metadata: ModelMetadata) -> None:
+    make_profile(tmp_path, metadata)
+    # The same numbers by another name are another speaker's.
+    make_profile(tmp_path, metadata, "bert")
+    keeper = configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="anna")
+    learn(keeper)
+    keeper.store()
+    assert configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="anna").seconds > 45
+    assert configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="bert").seconds == 45
+    assert configured(tmp_path, metadata).name == "none"
+    make_profile(tmp_path, metadata, seconds=60)
+    assert configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="anna").seconds == 60
 
 
 def test_a_model_that_cannot_be_adapted_is_told_once_where_adaptation_is_wanted(
@@ -323,6 +370,31 @@ def test_a_speakers_profile_made_anew_is_used_after_a_reload(tmp_path: Path, met
         daemon.end_of_input()
         assert daemon.wait() == 0
         assert daemon.stderr.count("ignored") == 3
+
+
+def test_a_daemon_goes_on_learning_from_a_profile(tmp_path: Path, metadata: ModelMetadata) -> None:
+    speech, _ = soundfile.read(recording(), dtype="int16")
+    state = tmp_path / "state" / "ser-daemon" / FILE_NAME
+    make_profile(tmp_path / "config", metadata)
+    environ = {"SER_ADAPTATION_SPEAKER": "anna", "SER_DECISION_UNLIKE_SPEECH": "false"}
+    with Daemon(*STDIN, feed=True, folder=tmp_path, environment=environ) as daemon:
+        client = daemon.subscribe()
+        daemon.write(speech)
+        daemon.end_of_input()
+        assert set(finals(client.rest())) == {"profile"}
+        assert daemon.wait() == 0
+    learnt = read_statistics(state, metadata).seconds
+    assert learnt > 46
+    with Daemon(*STDIN, feed=True, folder=tmp_path, environment=environ) as daemon:
+        daemon.subscribe()
+        control = daemon.controller()
+        for seconds in (learnt, 45):
+            data = control.request("status")["data"]
+            assert (data["adaptation"], data["adaptation_seconds"]) == ("profile", pytest.approx(seconds, abs=0.1))
+            assert "the speaker's profile stays" in control.request("reset-adaptation")["data"]["text"]
+        assert not state.exists()
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
 
 
 def test_unreadable_statistics_are_one_sentence(tmp_path: Path, metadata: ModelMetadata) -> None:
