@@ -20,7 +20,7 @@ def add_model_parsers(
     confidence = commands.add_parser(
         "confidence",
         help="fit a run's temperatures and measure how honest its confidence is",
-        description="Fits temperatures for whole utterances and for windows on validation actors, and measures on "
+        description="Fits temperatures, by how much was heard, on validation actors, and measures on "
         "test actors expected calibration error, Brier score, negative log-likelihood and accuracy against coverage. "
         "Writes RUN/confidence.json, which `ser-model export` takes them from.",
     )
@@ -45,6 +45,7 @@ def add_model_parsers(
     unknown.add_argument(
         "--noise", type=Path, required=True, metavar="DIR", help="recorded noises, as for ser-model train"
     )
+    unknown.add_argument("--rooms", type=Path, metavar="DIR", help="room responses (default: none)")
     unknown.add_argument(
         "--precision", type=_share, metavar="P", help="share of right labels to choose the threshold for"
     )
@@ -70,7 +71,9 @@ def _unknown(options: argparse.Namespace) -> None:
     from ser_calibration.unknown import unknown
 
     chosen = {name: getattr(options, name) for name in ("precision", "seconds") if getattr(options, name) is not None}
-    unknown(options.run, options.data, options.noise, seeds=options.seeds, workers=options.workers, **chosen)
+    unknown(
+        options.run, options.data, options.noise, options.rooms, seeds=options.seeds, workers=options.workers, **chosen
+    )
 
 
 def _smoothing(options: argparse.Namespace) -> None:

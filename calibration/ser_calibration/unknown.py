@@ -14,15 +14,15 @@ from rich.table import Table
 from ser_calibration import unlike
 from ser_calibration.hearing import Intruder, find_intruders, find_speech
 from ser_calibration.noise_hour import SECONDS, Piece, pieces
-from ser_calibration.selective import REASONS, Rule, measure_seed, rules
+from ser_calibration.selective import REASONS, Rule, measure_seed, rejected, rules
 from ser_calibration.unlike import FoldScores, final_parameters, score_fold
 from ser_model.training.augment import Surroundings
 from ser_model.training.conditions import load_held_out
 from ser_model.training.cutting import Cut
 from ser_model.training.dataset import Dataset, build
-from ser_model.training.fitted import PRECISION, UNLIKE, final_digest
+from ser_model.training.fitted import PRECISION, UNLIKE, WINDOW_MS, final_digest
 from ser_model.training.jobs import FINAL, FOLDS
-from ser_model.training.judged import Judged, judge, out_of_fold
+from ser_model.training.judged import judge, out_of_fold
 from ser_model.training.run_folder import RunFolder, write_json
 from ser_model.types import SAMPLE_RATE
 from ser_model.unlike import METHODS, UnlikeScorer
@@ -37,6 +37,7 @@ def unknown(
     folder: Path,
     data: Path,
     noise: Path,
+    rooms: Path | None = None,
     *,
     seeds: int | None = None,
     workers: int | None = None,
@@ -49,6 +50,7 @@ def unknown(
         folder: output of `ser-model train`.
         data: the run's recordings.
         noise: folder of noises.
+        rooms: folder of room responses; None: none.
         seeds: measure only the first so many; None: all.
         workers: processes for the gate; None: one per core.
         precision: share of right labels that the threshold is chosen for.
@@ -60,14 +62,14 @@ def unknown(
     run = RunFolder.open(folder, seeds)
     corpus = run.corpus(data)
     held_out = load_held_out(noise, None)
-    dataset = build(corpus, variants=0, noise=None, rooms=None, cache=folder.parent / "cache", workers=workers)
+    dataset = build(corpus, variants=1, noise=noise, rooms=rooms, cache=folder.parent / "cache", workers=workers)
     clean = find_speech(corpus, Surroundings(), None, workers)
     noisy = find_speech(corpus, held_out, SNR_DB, workers)
     hour, samples = find_intruders(track_pieces(noise, seconds))
     result = {
         "seeds": list(run.seeds),
         "precision": precision,
-        **judge_all(run, dataset, clean, hour, more_noise(noise, seconds), precision),
+        **judge_all(run, dataset, hour, more_noise(noise, seconds), precision),
         "gate": {"clean": gate_figures(clean), f"snr-{SNR_DB:g}": gate_figures(noisy)},
         "hour": {
             "seconds": samples / SAMPLE_RATE,
@@ -96,7 +98,6 @@ def more_noise(noise: Path, seconds: int) -> list[Intruder]:
 def judge_all(
     run: RunFolder,
     dataset: Dataset,
-    clean: Sequence[Cut],
     hour: Sequence[Intruder],
     others: Sequence[Intruder],
     precision: float,
@@ -105,8 +106,7 @@ def judge_all(
 
     Args:
         run: whose networks answer.
-        dataset: clean frames.
-        clean: what the gate found in each clean recording.
+        dataset: with a variant of each recording.
         hour: noise that passed the gate and is measured on.
         others: noise that passed the gate and chooses the method.
         precision: that the threshold is chosen for.
@@ -119,16 +119,18 @@ def judge_all(
                 scores[method].append(one)
     areas = unlike.compare(scores, slice(len(hour), None)) if others else {}
     method = max(areas, key=lambda name: areas[name]["auroc"]) if areas else METHODS[0]
-    known = Judged.join([fold for seed in run.seeds for fold in out_of_fold(run, dataset, seed, "validation")])
-    made = rules(run, known, scores[method], precision)
-    voiced = np.array([one.voiced for one in clean])
+    whole, windows = (
+        [out_of_fold(run, dataset, seed, "validation", length) for seed in run.seeds] for length in (None, WINDOW_MS)
+    )
+    made = rules(run, whole, windows, scores[method], precision)
     figures = []
     for number, seed in enumerate(track(run.seeds, "answers")):
         own = scores[method][number * len(FOLDS) : (number + 1) * len(FOLDS)]
-        figures.append(measure_seed(run, out_of_fold(run, dataset, seed, "test"), own, made, voiced, hour))
+        figures.append(measure_seed(run, out_of_fold(run, dataset, seed, "test"), own, made, hour, others))
     return {
         "method": method,
         "kept": unlike.KEPT,
+        "varied_rejected": rejected(scores[method], made),
         "noises": len(others),
         "auroc": areas,
         "clean": figures,
@@ -170,8 +172,9 @@ def show(result: dict[str, Any]) -> None:
         chosen = ", chosen" if method == result["method"] else ""
         console.print(
             f"{method}: AUROC {row['auroc']:.3f} ± {row['std']:.3f} of held-out speech against {result['noises']} "
-            f"noises that pass the gate{chosen}"
+            f"noises that pass the gate, {row['varied']:.3f} of varied speech{chosen}"
         )
+    console.print(f"Unlike speech: {result['varied_rejected']:.2%} of held-out speech in noise and in rooms")
     table = Table(title=f"Clean recordings of test actors, threshold for a precision of {result['precision']:.2f}")
     for title in ("seed", "labelled", "right of those", *REASONS, "missed or split", "hour: labelled"):
         table.add_column(title, justify="right")
@@ -193,6 +196,12 @@ def show(result: dict[str, Any]) -> None:
         if final is None
         else f"Final network: labels {final['labelled_in_hour']} of them"
     )
+    if result["noises"]:
+        given = [sum(row["labelled_in_others"]) / len(row["labelled_in_others"]) for row in result["clean"]]
+        console.print(
+            f"Other hours, every kind of noise: of {result['noises']} that pass the gate a network labels "
+            f"{np.mean(given):.1f} on average"
+        )
     console.print("\n".join(verdict(result)))
 
 

@@ -117,15 +117,15 @@ def _run(arguments: argparse.Namespace) -> int:
         if find_spec(module) is None:
             raise SerError(f"{module} is not installed: pip install 'ser-daemon[train]'")
     with console.uninterrupted():
-        from ser_model.training import commands
+        from ser_model.training import commands, evaluate
 
     try:
         if arguments.command == "train":
             commands.train(arguments)
         elif arguments.command == "evaluate":
             if arguments.data is not None:
-                commands.gate_again(arguments.run, arguments.data)
-            commands.evaluate(arguments.run)
+                evaluate.gate_again(arguments.run, arguments.data)
+            evaluate.evaluate(arguments.run)
         elif arguments.command == "report":
             _report(arguments)
         elif arguments.command in _MEASURING:

@@ -39,15 +39,14 @@ class DecisionConfig:
     """Length of the rolling window behind a partial answer."""
     update_ms: int = 500
     """Speech between two partial answers."""
-    min_voiced_ms: int = 400
-    """Voiced audio below which the answer is `unknown`."""
+    min_voiced_ms: int = 600
+    """Voiced audio below which the answer is `unknown`; most of what noise gets through the gate is shorter."""
     unknown_below: float | None = None
     """Confidence under which the answer is `unknown`, 0 to 1; None: as the model file says."""
     temperature: float | None = None
     """Divisor of the logits, above 0; None: as the model file says."""
-    unlike_speech: bool = False
-    """Whether the answer is `unknown` for what sounds unlike the speech that the model knows; its limit was fitted on
-    clean studio recordings and takes some real voices for noise (docs/calibration.md)."""
+    unlike_speech: bool = True
+    """Whether the answer is `unknown` for what sounds unlike the speech that the model knows."""
     smoothing: float = 0.0
     """Weight of the previous partial answer in the next, 0 (none) to below 1; see `docs/calibration.md`."""
     margin: float = 0.0

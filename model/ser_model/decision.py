@@ -12,6 +12,7 @@ from ser_model.gate import to_samples
 from ser_model.labels import LABELS, UNKNOWN
 from ser_model.metadata import ModelMetadata
 from ser_model.smoothing import Smoother
+from ser_model.temperature import Temperature
 from ser_model.unlike import UnlikeScorer
 
 Scores = npt.NDArray[np.float64]
@@ -36,9 +37,8 @@ class Decision:
     """Judges one utterance after the other; remembers the smoothed scores of the open one."""
 
     def __init__(self, config: DecisionConfig, metadata: ModelMetadata) -> None:
-        self._temperature = metadata.temperature if config.temperature is None else config.temperature
-        own = metadata.window_temperature if config.temperature is None else None
-        self._window_temperature = self._temperature if own is None else own
+        own = config.temperature
+        self._temperature = metadata.temperatures() if own is None else Temperature(own, own)
         self._calibrated = metadata.calibrated and config.temperature is None
         self._threshold = metadata.unknown_below if config.unknown_below is None else config.unknown_below
         self._min_voiced = to_samples(config.min_voiced_ms)
@@ -58,7 +58,7 @@ class Decision:
             voiced: samples of the utterance so far that were voiced.
             embedding: shape (hidden,); without it nothing is found unlike speech.
         """
-        scores, shown = self._smoother.push(self._posterior(logits, self._window_temperature))
+        scores, shown = self._smoother.push(self._posterior(logits, voiced))
         return self._answer(scores, shown, voiced, self._is_unlike(logits, embedding, window=True))
 
     def final(self, logits: Numbers | None, voiced: int, embedding: Numbers | None = None) -> Answer:
@@ -66,7 +66,7 @@ class Decision:
         if logits is None:
             scores = np.full(len(LABELS), 1 / len(LABELS))
             return self._answer(scores, 0, voiced, unlike=False)
-        scores = self._posterior(logits, self._temperature)
+        scores = self._posterior(logits, voiced)
         return self._answer(scores, int(scores.argmax()), voiced, self._is_unlike(logits, embedding, window=False))
 
     def _is_unlike(self, logits: Numbers, embedding: Numbers | None, *, window: bool) -> bool:
@@ -74,10 +74,9 @@ class Decision:
             return False
         return self._unlike.is_unlike(logits, embedding, window=window)
 
-    @staticmethod
-    def _posterior(logits: Numbers, temperature: float) -> Scores:
-        """Softmax of the logits divided by the temperature (Guo et al. 2017, arXiv 1706.04599)."""
-        scaled = logits.astype(np.float64) / temperature
+    def _posterior(self, logits: Numbers, voiced: int) -> Scores:
+        """Softmax of the logits divided by the temperature."""
+        scaled = logits.astype(np.float64) / self._temperature.after(voiced)
         exponential = np.exp(scaled - scaled.max())
         return np.asarray(exponential / exponential.sum())
 

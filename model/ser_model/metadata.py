@@ -12,6 +12,7 @@ from ser_model.errors import SerError
 from ser_model.features import RECIPE
 from ser_model.labels import LABELS
 from ser_model.leaning import Typical, typical_from
+from ser_model.temperature import Temperature
 from ser_model.unlike import UnlikeSpeech
 
 FORMAT_VERSION: Final = 1
@@ -34,9 +35,9 @@ class ModelMetadata:
     """Of the 46 raw features over the training data; the graph itself normalises with it."""
     std: tuple[float, ...]
     temperature: float
-    """Divisor of a whole utterance's logits that makes the confidence honest."""
-    window_temperature: float | None = None
-    """The same for the windows behind partial answers; None, as in older files: `temperature`."""
+    """Divisor of the logits that makes the confidence honest, once enough was heard: see `Temperature`."""
+    short_temperature: float | None = None
+    """The same when little was heard; None, as in older files: `temperature`."""
     calibrated: bool = False
     """Whether both were fitted on speakers that the networks had not heard; older files don't say."""
     unknown_below: float
@@ -56,6 +57,11 @@ class ModelMetadata:
     def name(self) -> str:
         """Such as `reslstm-sa-h64`."""
         return f"reslstm-sa-{self.variant}"
+
+    def temperatures(self) -> Temperature:
+        """By how much was heard."""
+        short = self.temperature if self.short_temperature is None else self.short_temperature
+        return Temperature(short, self.temperature)
 
     def required_typical(self) -> Typical:
         """`typical_logits`, for adaptation.
@@ -97,7 +103,7 @@ class ModelMetadata:
                 values[name] = tuple(values[name])
             if not isinstance(values["hidden"], int):
                 raise TypeError(f"hidden is {values['hidden']!r}")
-            for name in ("temperature", "window_temperature", "unknown_below"):
+            for name in ("temperature", "short_temperature", "unknown_below"):
                 if values.get(name) is not None:
                     values[name] = float(values[name])
             if values.get("unlike_speech") is not None:
@@ -120,7 +126,7 @@ class ModelMetadata:
             raise SerError(f"{path}: was trained on other features ({found}); this program computes {wanted}")
         if self.mode != mode:
             raise SerError(f"{path}: is the {self.mode} graph, expected the {mode} graph; are the two files swapped?")
-        temperatures = [one for one in (self.temperature, self.window_temperature) if one is not None]
+        temperatures = [one for one in (self.temperature, self.short_temperature) if one is not None]
         if not all(one > 0 for one in temperatures) or not 0 <= self.unknown_below <= 1:
             shown = " and ".join(map(str, temperatures))
             raise SerError(f"{path}: temperature {shown} or threshold {self.unknown_below} is impossible")

@@ -154,7 +154,7 @@ def test_the_command_writes_what_export_reads(
 ) -> None:
     monkeypatch.setattr(adaptation, "TRIED", {"as shipped": AdaptationStrength()})
     (run / FITTED).write_text(
-        json.dumps({"fitted": {"temperature": 1.5, "window_temperature": 2.0, "unknown_below": 0.4}})
+        json.dumps({"fitted": {"temperature": 1.5, "short_temperature": 2.0, "unknown_below": 0.4}})
     )
     before = read_fitted(run)
     assert before is not None
@@ -200,7 +200,9 @@ def test_nobody_has_a_part_in_the_table_that_he_is_measured_with(run: Path) -> N
         assert 0 < theirs.sum() < len(owner)
         louder = np.where(theirs[:, None], 20 * logits, logits)
         tables = [
-            typical_without(opened, Judged(owner, one, np.zeros((len(owner), 4), np.float32)), actors)
+            typical_without(
+                opened, Judged(owner, one, np.zeros((len(owner), 4), np.float32), np.zeros_like(owner)), actors
+            )
             for one in (logits, louder)
         ]
         assert tables[0] == tables[1]

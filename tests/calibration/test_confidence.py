@@ -15,7 +15,7 @@ for module in ("torch", "scipy", "onnx"):
     pytest.importorskip(module, reason="the train extra is not installed")
 
 from ser_calibration.cli import main  # noqa: E402
-from ser_calibration.confidence import fit, measure  # noqa: E402
+from ser_calibration.confidence import by_voiced, measure  # noqa: E402
 from ser_calibration.reliability import (  # noqa: E402
     auroc,
     brier,
@@ -26,8 +26,10 @@ from ser_calibration.reliability import (  # noqa: E402
     risk_coverage,
 )
 from ser_calibration.scaling import METHODS, compare  # noqa: E402
+from ser_calibration.temperatures import fit, fit_folds  # noqa: E402
 from ser_model.errors import SerError  # noqa: E402
-from ser_model.training.corpus import TEST_ACTORS, VALIDATION_ACTORS  # noqa: E402
+from ser_model.temperature import LONG, SHORT  # noqa: E402
+from ser_model.training.corpus import ACTORS, TEST_ACTORS, VALIDATION_ACTORS  # noqa: E402
 from ser_model.training.fitted import FITTED, UNLIKE, final_digest, read_fitted  # noqa: E402
 from ser_model.training.jobs import FINAL, FOLDS  # noqa: E402
 from ser_model.training.judged import Judged, strangers  # noqa: E402
@@ -119,41 +121,51 @@ def test_methods_are_compared_on_actors_left_out() -> None:
     assert rows["vector"]["gain"] > 3 * rows["vector"]["error"] > 0
 
 
-def answers(run: RunFolder, actors: tuple[int, ...], factor: float, seed: int) -> Judged:
+def answers(run: RunFolder, actors: tuple[int, ...], factor: float, seed: int, voiced: int = LONG) -> Judged:
     owner = np.flatnonzero(np.isin(run.actors, actors))
     owner = np.tile(owner, 60)
     rng = np.random.default_rng(seed)
     logits = rng.standard_normal((len(owner), 8))
     logits[np.arange(len(owner)), run.emotions[owner]] += 1.5
-    return Judged(owner, logits * factor, np.zeros((len(owner), 4), np.float32))
+    return Judged(owner, logits * factor, np.zeros((len(owner), 4), np.float32), np.full(len(owner), voiced))
+
+
+def test_both_temperatures_are_found_from_answers_after_much_and_little_speech(corpus: Path, tmp_path: Path) -> None:
+    run = RunFolder.open(make_run(corpus, tmp_path / "run"))
+    alike = fit([answers(run, ACTORS, 2.0, 0)], run.emotions).long
+    much, little = answers(run, ACTORS, 2.0, 0), answers(run, ACTORS, 6.0, 0, voiced=SHORT)
+    made = fit([much, little], run.emotions)
+    assert made.long == pytest.approx(alike, rel=0.02)
+    assert made.short == pytest.approx(3 * alike, rel=0.02)
 
 
 def test_nobody_chooses_the_temperature_that_measures_him(corpus: Path, tmp_path: Path) -> None:
     run = RunFolder.open(make_run(corpus, tmp_path / "run"))
     validation = [answers(run, actors, 2.0, fold) for fold, actors in enumerate(VALIDATION_ACTORS)]
-    test = [answers(run, actors, 2.0, fold) for fold, actors in enumerate(TEST_ACTORS)]
-    before = measure(run, [validation], [test])["temperatures"]
+    before = [one.long for one in fit_folds(run, [[validation]])]
     # Actors 1 and 14 say everything far too loudly from now on: they are tested in folds 4 and 0.
     validation[3] = dataclasses.replace(validation[3], logits=validation[3].logits * 20)
-    after = measure(run, [validation], [test])["temperatures"]
-    assert all(after[fold] > 1.5 * before[fold] for fold in (1, 2, 3))
+    after = [one.long for one in fit_folds(run, [[validation]])]
+    assert all(after[fold] > 1.5 * before[fold] for fold in (1, 2, 3, -1))
     for fold in FOLDS:
         some = strangers(run, Judged.join(validation), fold)
         assert len(some.owner) > 0
         assert not set(run.actors[some.owner].tolist()) & set(TEST_ACTORS[fold])
-    whole = fit(run, [validation], [test])
-    assert whole["temperature"] > whole["window_temperature"]
 
 
 def test_the_figures_after_are_better_where_confidence_was_exaggerated(corpus: Path, tmp_path: Path) -> None:
     run = RunFolder.open(make_run(corpus, tmp_path / "run"))
     validation = [answers(run, actors, 6.0, fold) for fold, actors in enumerate(VALIDATION_ACTORS)]
     test = [answers(run, actors, 6.0, 10 + fold) for fold, actors in enumerate(TEST_ACTORS)]
-    row = measure(run, [validation], [test])
+    made = fit_folds(run, [[validation]])
+    row = measure(run, made, [test])
     for name in ("ece", "nll", "brier"):
         assert row["after"][name] < row["before"][name]
     assert row["after"]["accuracy"] == row["before"]["accuracy"]
     assert sum(part["answers"] for part in row["after"]["reliability"]) == row["after"]["answers"]
+    heard = by_voiced(run, made, [[test]])
+    assert [part["up_to_seconds"] for part in heard] == [2.0]
+    assert abs(heard[0]["after"] - heard[0]["accuracy"]) < 0.1 < heard[0]["before"] - heard[0]["accuracy"]
 
 
 def test_the_command_writes_what_export_reads(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -164,7 +176,7 @@ def test_the_command_writes_what_export_reads(corpus: Path, tmp_path: Path, caps
     assert "ECE" in out
     result = json.loads((run / FITTED).read_text())
     assert result["seeds"] == [0]
-    assert set(result["measured"]) == {"utterance", "window", "live_window"}
+    assert set(result["measured"]) == {"utterance", "window", "full_window", "live_window"}
     fitted = read_fitted(run)
     assert fitted is not None
     assert fitted.temperature == round(result["fitted"]["temperature"], 4)
@@ -173,7 +185,7 @@ def test_the_command_writes_what_export_reads(corpus: Path, tmp_path: Path, caps
 
 def test_what_was_measured_for_another_final_network_is_not_exported(corpus: Path, tmp_path: Path) -> None:
     run = make_run(corpus, tmp_path / "one")
-    values = {"temperature": 1.5, "window_temperature": 2.0, "unknown_below": 0.4}
+    values = {"temperature": 1.5, "short_temperature": 2.0, "unknown_below": 0.4}
     (run / FITTED).write_text(json.dumps({"fitted": values}))
     (run / f"{FINAL.name}.pt").write_bytes(b"weights")
     energy = {"method": "energy", "limit": -1.0, "window_limit": -0.5}
@@ -181,7 +193,7 @@ def test_what_was_measured_for_another_final_network_is_not_exported(corpus: Pat
     fitted = read_fitted(run)
     assert fitted is not None
     assert fitted.unlike_speech is not None
-    assert (fitted.window_temperature, fitted.unlike_speech.limit) == (2.0, -1.0)
+    assert (fitted.short_temperature, fitted.unlike_speech.limit) == (2.0, -1.0)
     (run / f"{FINAL.name}.pt").write_bytes(b"other weights")
     again = read_fitted(run)
     assert again is not None

@@ -22,6 +22,7 @@ from ser_calibration.selective import Rule  # noqa: E402
 from ser_calibration.unknown import gate_figures, verdict  # noqa: E402
 from ser_calibration.unlike import fit_scorer  # noqa: E402
 from ser_model import read_audio  # noqa: E402
+from ser_model.temperature import Temperature  # noqa: E402
 from ser_model.training.augment import HELD_OUT_NOISES, Surroundings  # noqa: E402
 from ser_model.training.corpus import find_recordings  # noqa: E402
 from ser_model.training.fitted import UNLIKE  # noqa: E402
@@ -84,7 +85,7 @@ def test_each_reason_has_its_rule_and_the_first_that_holds_is_named() -> None:
     logits[:3, 2] = 5.0
     scores = np.array([1.0, 3.0, 1.0, 3.0])
     voiced = np.array([16_000, 16_000, 100, 100])
-    rule = Rule(temperature=1.0, threshold=0.5, limit=2.0)
+    rule = Rule(temperature=Temperature(1.0, 1.0), threshold=0.5, limit=2.0)
     assert rule.reasons(logits, scores, voiced) == [None, "unlike-speech", "too-short", "too-short"]
     assert rule.reasons(logits[3:], scores[:1], voiced[:1]) == ["low-confidence"]
     assert rule.labelled(logits, scores, voiced).tolist() == [True, False, False, False]
@@ -97,7 +98,7 @@ def test_the_fitted_distance_knows_the_shape_of_the_speech() -> None:
     centres = 5 * rng.standard_normal((8, 4))
     stretch = np.diag([4.0, 1.0, 1.0, 0.25])
     embeddings = (centres[emotions] + rng.standard_normal((4000, 4)) @ stretch).astype(np.float32)
-    known = Judged(np.arange(4000), np.zeros((4000, 8)), embeddings)
+    known = Judged(np.arange(4000), np.zeros((4000, 8)), embeddings, np.zeros(4000, np.int64))
     scorer = fit_scorer("mahalanobis", known, emotions, 1.0, 1.0)
     along, across = (centres[:1] + np.array(offset) for offset in ([4.0, 0, 0, 0], [0, 0, 0, 4.0]))
     near, far = (scorer.scores(np.zeros((1, 8)), point)[0] for point in (along, across))

@@ -17,6 +17,7 @@ from ser_model.errors import SerError
 from ser_model.labels import LABELS
 from ser_model.metadata import ModelMetadata
 from ser_model.smoothing import Smoother
+from ser_model.temperature import LONG, SHORT, Temperature
 from ser_model.unlike import UnlikeScorer, UnlikeSpeech, energy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,15 +39,24 @@ def softmax(values: np.ndarray) -> np.ndarray:
     return np.exp(values) / np.exp(values).sum()
 
 
-def test_whole_utterances_and_windows_have_temperatures_of_their_own(metadata: ModelMetadata) -> None:
-    known = dataclasses.replace(metadata, temperature=1.0, window_temperature=2.0, unknown_below=0.0)
+def test_confidence_grows_with_what_was_heard_of_finals_and_partials_alike(metadata: ModelMetadata) -> None:
+    known = dataclasses.replace(metadata, temperature=1.0, short_temperature=2.0, unknown_below=0.0)
     decision, logits = Decision(DecisionConfig(), known), logits_for("sad")
-    assert decision.final(logits, 16_000).confidence == pytest.approx(softmax(logits).max())
-    assert decision.partial(logits, 16_000).confidence == pytest.approx(softmax(logits / 2).max())
-    older = Decision(DecisionConfig(), dataclasses.replace(known, window_temperature=None))
-    assert older.partial(logits, 16_000).confidence == pytest.approx(softmax(logits).max())
+    for answer in (decision.final, decision.partial):
+        assert answer(logits, 100_000).confidence == pytest.approx(softmax(logits).max())
+        assert answer(logits, 1_000).confidence == pytest.approx(softmax(logits / 2).max())
+        assert answer(logits, 1_000).confidence < answer(logits, 16_000).confidence < answer(logits, 40_000).confidence
+    older = Decision(DecisionConfig(), dataclasses.replace(known, short_temperature=None))
+    assert older.partial(logits, 1_000).confidence == pytest.approx(softmax(logits).max())
     own = Decision(DecisionConfig(temperature=4.0), known)
-    assert own.partial(logits, 16_000).confidence == pytest.approx(softmax(logits / 4).max())
+    assert own.partial(logits, 1_000).confidence == pytest.approx(softmax(logits / 4).max())
+
+
+def test_the_inverse_of_the_temperature_is_linear_between_its_ends() -> None:
+    made = Temperature(short=2.0, long=0.5)
+    np.testing.assert_allclose(
+        1 / made.after(np.array([0, SHORT, (SHORT + LONG) // 2, LONG, 10**9])), [0.5, 0.5, 1.25, 2, 2]
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,14 +73,14 @@ def test_only_the_models_own_fitted_temperatures_count_as_calibrated(
 def test_what_is_unlike_speech_is_unknown_whatever_the_confidence(metadata: ModelMetadata) -> None:
     near = UnlikeSpeech(method="energy", limit=-3.0, window_limit=-5.0)
     known = dataclasses.replace(metadata, temperature=1.0, unknown_below=0.5, unlike_speech=near)
-    decision, logits = Decision(DecisionConfig(unlike_speech=True), known), logits_for("sad")
+    decision, logits = Decision(DecisionConfig(), known), logits_for("sad")
     assert -5.0 < energy(logits) < -3.0
     assert decision.final(logits, 16_000, EMBEDDING).label == "sad"
     partial = decision.partial(logits, 16_000, EMBEDDING)
     assert (partial.label, partial.reason, partial.top) == ("unknown", "unlike-speech", "sad")
     assert decision.final(logits_for("sad", 0.0), 16_000, EMBEDDING).reason == "unlike-speech"
     assert decision.final(logits_for("sad", 0.0), 100, EMBEDDING).reason == "too-short"
-    ignoring = Decision(DecisionConfig(), known)
+    ignoring = Decision(DecisionConfig(unlike_speech=False), known)
     assert ignoring.partial(logits, 16_000, EMBEDDING).label == "sad"
 
 
@@ -103,20 +113,20 @@ def test_the_description_survives_the_file_and_older_ones_stay_readable(metadata
         means=tuple((0.5,) * metadata.hidden for _ in LABELS),
         whitening=tuple(tuple(row) for row in np.eye(metadata.hidden).tolist()),
     )
-    full = dataclasses.replace(metadata, window_temperature=1.25, calibrated=True, unlike_speech=unlike)
+    full = dataclasses.replace(metadata, short_temperature=1.25, calibrated=True, unlike_speech=unlike)
     properties = full.to_properties()
     assert ModelMetadata.from_properties(properties, "f", full.mode) == full
-    for name in ("window_temperature", "calibrated", "unlike_speech"):
+    for name in ("short_temperature", "calibrated", "unlike_speech"):
         del properties[name]
     old = ModelMetadata.from_properties(properties, "f", full.mode)
-    assert (old.window_temperature, old.calibrated, old.unlike_speech) == (None, False, None)
+    assert (old.short_temperature, old.calibrated, old.unlike_speech) == (None, False, None)
 
 
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("window_temperature", 0, "impossible"),
-        ("window_temperature", "warm", "damaged"),
+        ("short_temperature", 0, "impossible"),
+        ("short_temperature", "warm", "damaged"),
         ("unlike_speech", {"method": "smell", "limit": 1, "window_limit": 1}, "no method 'smell'"),
         ("unlike_speech", {"method": "energy", "limit": 1}, "damaged"),
         ("unlike_speech", {"method": "mahalanobis", "limit": 1, "window_limit": 1}, "do not fit"),

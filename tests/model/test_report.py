@@ -32,7 +32,9 @@ from ser_model.training.report_figures import recalls, reliability  # noqa: E402
 from ser_model.training.report_inside import nearest_agree, principal_axes  # noqa: E402
 from ser_model.training.report_network import trace  # noqa: E402
 
-PICTURES = ["confusion", "recall", "curves", "signal", "spaces", "reliability", "robustness", "sizes"]
+PICTURES = ["confusion", "recall", "curves", "signal", "spaces", "reliability", "coverage", "heard", "robustness"]
+PICTURES += ["sizes"]
+MEASURED = {"curves", "coverage", "heard", "robustness"}
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +93,13 @@ def add_robustness(run: Path) -> None:
     (run / "robustness.json").write_text(json.dumps({"recordings": 48, "seeds": [0], "conditions": rows}))
 
 
+def add_confidence(run: Path) -> None:
+    curve = [{"coverage": share, "accuracy": 1 - share / 2} for share in (0.5, 1.0)]
+    measured = {kind: {"after": {"risk_coverage": curve}} for kind in ("utterance", "window", "full_window")}
+    heard = [{"up_to_seconds": end, "accuracy": 0.4, "before": 0.6, "after": 0.4} for end in (0.5, None)]
+    (run / "confidence.json").write_text(json.dumps({"measured": measured, "heard": heard}))
+
+
 class Page(HTMLParser):
     """What a browser would load, show and run."""
 
@@ -120,6 +129,7 @@ def test_the_page_holds_every_picture_and_loads_nothing(
 ) -> None:
     add_curves(run)
     add_robustness(run)
+    add_confidence(run)
     folder, text = written(run, data, capsys)
     page = Page(text)
     assert sorted(path.stem for path in folder.glob("*.png")) == sorted(PICTURES)
@@ -149,9 +159,10 @@ def test_what_was_not_measured_is_left_out_with_a_sentence(
     (run / "there").mkdir()
     (run / "there" / "robustness.png").write_bytes(b"of an older report")
     folder, text = written(run, data, capsys)
-    assert sorted(path.stem for path in folder.glob("*.png")) == sorted({*PICTURES} - {"curves", "robustness"})
+    assert sorted(path.stem for path in folder.glob("*.png")) == sorted({*PICTURES} - MEASURED)
     assert "The learning curve is not there" in text
     assert "Robustness was not measured" in text
+    assert "Confidence was not measured" in text
 
 
 def test_the_same_run_gives_the_same_page(run: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,6 +206,7 @@ def test_bad_input_gets_one_sentence(run: Path, data: Path, tmp_path: Path, caps
         ("recordings.json", b'[["03-01-03-01-01-01-01", 2, 1]]', "other recordings than its recordings.json names"),
         ("robustness.json", b'{"conditions": {}}', "robustness.json: is damaged"),
         ("robustness.json", b'{"conditions": [1]}', "robustness.json: is damaged"),
+        ("confidence.json", b'{"measured": {}}', "confidence.json: is damaged"),
     ],
 )
 def test_a_run_that_is_not_whole_is_refused(

@@ -40,7 +40,7 @@ def test_the_threshold_gives_the_precision_asked_for() -> None:
     logits = rng.standard_normal((4000, 8)) * 1.5
     probabilities = posterior(logits)
     truth = np.array([rng.choice(8, p=row) for row in probabilities])
-    threshold = unknown_threshold(probabilities, truth, 0.75)
+    threshold = unknown_threshold(probabilities, truth, np.arange(4000) % 10, 0.75)
     given = probabilities.max(axis=1) >= threshold
     assert np.mean(probabilities.argmax(axis=1)[given] == truth[given]) >= 0.75
     assert given.mean() > 0.05
@@ -48,4 +48,19 @@ def test_the_threshold_gives_the_precision_asked_for() -> None:
 
 def test_where_no_threshold_is_precise_enough_nothing_is_labelled() -> None:
     probabilities = np.full((10, 8), 1 / 8)
-    assert unknown_threshold(probabilities, np.full(10, 5), 0.75) == 1.0
+    assert unknown_threshold(probabilities, np.full(10, 5), np.arange(10) % 2, 0.75) == 1.0
+
+
+def test_actors_who_differ_much_make_the_threshold_more_careful() -> None:
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.3, 1.0, 4000)
+    probabilities = np.concatenate((confidence[:, None], np.repeat((1 - confidence)[:, None] / 7, 7, axis=1)), axis=1)
+    right = rng.random(4000) < confidence
+    truth = np.where(right, 0, 1)
+    alike = np.arange(4000) % 10
+    # Half of the actors say what the network gets right, the others what it doesn't.
+    apart = np.where(right, rng.integers(0, 5, 4000), rng.integers(5, 10, 4000))
+    thresholds = [unknown_threshold(probabilities, truth, actors, 0.75) for actors in (alike, apart)]
+    plain = unknown_threshold(probabilities, truth, np.zeros(4000, dtype=np.int64), 0.75)
+    assert plain < thresholds[0] < plain + 0.05
+    assert thresholds[1] > thresholds[0] + 0.1

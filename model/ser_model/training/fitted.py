@@ -21,11 +21,11 @@ TYPICAL: Final = "adaptation.json"
 """In a run's folder: which logits are typical of each answer, by `ser-calibrate adaptation`."""
 
 WINDOW_MS: Final = 2_000
-"""Length of the windows that the temperature of partial answers is fitted on."""
+"""Length of the windows that the temperatures are fitted on, beside whole utterances."""
 PRECISION: Final = 0.75
 """Share of right labels, on validation actors, that the threshold of `unknown` is chosen for."""
 
-_NUMBERS: Final = ("temperature", "window_temperature", "unknown_below")
+_NUMBERS: Final = ("temperature", "short_temperature", "unknown_below")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Fitted:
     """For one exported model."""
 
     temperature: float
-    window_temperature: float
+    short_temperature: float
     unknown_below: float
     unlike_speech: UnlikeSpeech | None
     """None: not measured, or for another final network."""

@@ -16,7 +16,7 @@ from ser_model.training.dataset import Dataset
 from ser_model.training.fit import pad
 from ser_model.training.run_folder import RunFolder
 from ser_model.training.scores import Classes, Logits
-from ser_model.training.windows import cut_windows, update_ends
+from ser_model.training.windows import cut_windows, update_ends, window_frames
 from ser_model.types import Frames
 
 Numbers = npt.NDArray[np.float32]
@@ -34,10 +34,12 @@ class Judged:
     """Shape (n, 8)."""
     embeddings: Numbers
     """Shape (n, hidden)."""
+    voiced: Classes
+    """Samples that were voiced by the end of each, shape (n,)."""
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> Judged:
         """Only some of them, by a mask of shape (n,)."""
-        return Judged(self.owner[chosen], self.logits[chosen], self.embeddings[chosen])
+        return Judged(self.owner[chosen], self.logits[chosen], self.embeddings[chosen], self.voiced[chosen])
 
     @classmethod
     def join(cls, parts: Sequence[Judged]) -> Judged:
@@ -46,6 +48,7 @@ class Judged:
             np.concatenate([part.owner for part in parts]),
             np.concatenate([part.logits for part in parts]),
             np.concatenate([part.embeddings for part in parts]),
+            np.concatenate([part.voiced for part in parts]),
         )
 
 
@@ -62,7 +65,12 @@ def judge(network: ResLstmSa, sequences: Sequence[Frames]) -> tuple[Numbers, Num
 
 
 def judge_recordings(
-    network: ResLstmSa, dataset: Dataset, index: Classes, window_ms: int | None = None, update_ms: int | None = None
+    network: ResLstmSa,
+    dataset: Dataset,
+    index: Classes,
+    window_ms: int | None = None,
+    update_ms: int | None = None,
+    full: bool = False,
 ) -> Judged:
     """Answers for recordings that the gate heard as one utterance.
 
@@ -72,23 +80,30 @@ def judge_recordings(
         index: of the recordings.
         window_ms: judge the windows of this length behind each update of the live path; None: whole utterances.
         update_ms: speech between two updates; None: the live path's own.
+        full: leave out the windows that are shorter because the utterance has just begun.
     """
     owner: list[int] = []
+    voiced: list[int] = []
     pieces: list[Frames] = []
     update = DecisionConfig().update_ms if update_ms is None else update_ms
     for at in index[dataset.utterances[index] == 1].tolist():
         frames = dataset.frames[at][0]
-        some = [frames] if window_ms is None else cut_windows(frames, window_ms, update_ends(len(frames), update))
-        owner += [at] * len(some)
-        pieces += some
-    return Judged(np.array(owner, dtype=np.int64), *judge(network, pieces))
+        ends = [len(frames)] if window_ms is None else update_ends(len(frames), update)
+        if full and window_ms is not None:
+            ends = [end for end in ends if end >= window_frames(window_ms)]
+        pieces += [frames] if window_ms is None else cut_windows(frames, window_ms, ends)
+        owner += [at] * len(ends)
+        voiced += [int(dataset.voiced[at][end - 1]) for end in ends]
+    return Judged(np.array(owner, dtype=np.int64), *judge(network, pieces), np.array(voiced, dtype=np.int64))
 
 
 def out_of_fold(
-    run: RunFolder, dataset: Dataset, seed: int, split: str, window_ms: int | None = None
+    run: RunFolder, dataset: Dataset, seed: int, split: str, window_ms: int | None = None, full: bool = False
 ) -> tuple[Judged, ...]:
-    """For each fold the answers of one seed's network for its `test` or `validation` actors."""
-    return tuple(judge_recordings(network, dataset, index, window_ms) for network, index in run.judges(seed, split))
+    """For each fold the answers of one seed's network for its `test` or `validation` actors, as `judge_recordings`."""
+    return tuple(
+        judge_recordings(network, dataset, index, window_ms, full=full) for network, index in run.judges(seed, split)
+    )
 
 
 def strangers(run: RunFolder, judged: Judged, fold: int) -> Judged:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 from rich.progress import track
 
+from ser_model.training.corpus import NEVER_VALIDATING
 from ser_model.training.dataset import build
+from ser_model.training.finished import Run, open_finished, selective
+from ser_model.training.fitted import PRECISION
 from ser_model.training.report_network import look
 from ser_model.training.report_page import compose
 from ser_model.training.report_pictures import makers
-from ser_model.training.report_run import headline, open_finished
+from ser_model.training.scores import uar
 
 
 def report(folder: Path, data: Path, output: Path | None = None) -> Path:
@@ -43,3 +47,26 @@ def report(folder: Path, data: Path, output: Path | None = None) -> Path:
     title = f"ResLSTM-SA {run.folder.variant}: what it hears, and what it doesn't"
     page.write_text(compose(title, headline(run, view.parameters), view.notes, pictures), encoding="utf-8")
     return page
+
+
+def headline(run: Run, parameters: int) -> list[tuple[str, str]]:
+    """Names and values of the figures that a report begins with."""
+    never = np.isin(run.folder.actors, list(NEVER_VALIDATING))
+    rows = [
+        (f"UAR, all {len(set(run.folder.actors.tolist()))} actors", [uar(run.truth, one) for one in run.predicted]),
+        ("UAR, the 14 actors that chose no setting", [uar(run.truth[never], one[never]) for one in run.predicted]),
+    ]
+    chosen = [selective(run, *pair) for pair in zip(run.test, run.validation, strict=True)]
+    coverage, precision = np.mean(chosen, axis=0)
+    missed = len(run.truth) - len(run.test[0].index)
+    return [
+        *((name, f"{np.mean(values):.4f} ± {np.std(values):.4f}") for name, values in rows),
+        ("seeds", f"{len(run.seeds)} (each trains ten networks; ± is the standard deviation over seeds)"),
+        ("parameters", f"{parameters:,}"),
+        ("recordings", f"{len(run.truth)}, of which the gate misses or splits {missed}: counted as errors"),
+        (
+            "when it may say “unknown”",
+            f"it labels {100 * coverage:.0f} % of the recordings, and {100 * precision:.0f} % of these rightly "
+            f"(threshold chosen on validation actors, for {100 * PRECISION:.0f} %)",
+        ),
+    ]

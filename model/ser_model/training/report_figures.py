@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -14,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from ser_model.labels import LABELS
+from ser_model.training.report_page import Picture
 from ser_model.training.scores import Classes, confusion
 
 COLOURS: Final = ("#000000", "#56B4E9", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#009E73", "#E69F00")
@@ -23,6 +25,9 @@ CHANCE: Final = 1 / len(LABELS)
 """UAR of guessing."""
 
 Floats = npt.NDArray[np.float64]
+
+_FEWEST: Final = 0.002
+"""Share of the answers below which a bin of the reliability diagram gets no point."""
 
 
 def style() -> AbstractContextManager[None]:
@@ -38,6 +43,17 @@ def style() -> AbstractContextManager[None]:
             "savefig.dpi": "figure",
         }
     )
+
+
+def picture(name: str, title: str, caption: str, draw: Callable[[], Figure] | None) -> Picture:
+    """Draw a picture as PNG; None: there is none, and the caption says why."""
+    if draw is None:
+        return Picture(name=name, title=title, caption=caption, png=None)
+    out = io.BytesIO()
+    with style():
+        # Without the version of the program that wrote it: the same run gives the same bytes.
+        draw().savefig(out, format="png", metadata={"Software": None})
+    return Picture(name=name, title=title, caption=caption, png=out.getvalue())
 
 
 def draw_confusion(truth: Classes, predicted: Sequence[Classes]) -> Figure:
@@ -162,7 +178,8 @@ def draw_reliability(before: tuple[Floats, float], after: tuple[Floats, float], 
         (before, "s--", "#D55E00", "as the network says it"),
         (after, "o-", "#0072B2", f"calibrated (temperature {temperature:.2f})"),
     ):
-        some = bins[:, 2] > 0
+        # A handful of answers says nothing about how often such ones are right.
+        some = bins[:, 2] >= _FEWEST
         label = f"{name}: error {100 * error:.1f} points"
         upper.plot(bins[some, 0], bins[some, 1], look, color=colour, label=label)
     edges = np.linspace(0, 1, len(after[0]), endpoint=False)

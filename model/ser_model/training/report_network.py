@@ -18,9 +18,9 @@ from ser_model.training.architecture import ResLstmSa, count_parameters
 from ser_model.training.corpus import Recording
 from ser_model.training.cutting import hear_clean
 from ser_model.training.dataset import Dataset
+from ser_model.training.finished import Run
 from ser_model.training.fit import pad
 from ser_model.training.jobs import Job
-from ser_model.training.report_run import Run
 from ser_model.training.scores import Classes, posterior
 from ser_model.types import Frames, Samples
 

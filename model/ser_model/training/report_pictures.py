@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
 from ser_model.training import report_figures as figures
+from ser_model.training.finished import Run
 from ser_model.training.jobs import FOLDS, SPLITS, Job
 from ser_model.training.report_comparisons import Bar, draw_robustness, draw_sizes
-from ser_model.training.report_figures import Floats
+from ser_model.training.report_confidence import choosy, heard
+from ser_model.training.report_figures import Floats, picture
 from ser_model.training.report_inside import draw_signal, draw_spaces
 from ser_model.training.report_network import View
 from ser_model.training.report_page import Picture
-from ser_model.training.report_run import Run
 from ser_model.training.scores import fit_temperature, posterior, uar
 
 
@@ -33,23 +32,15 @@ def makers(run: Run, view: View) -> list[Callable[[], Picture]]:
         partial(_signal, view),
         partial(_spaces, view),
         partial(_reliability, run),
+        partial(choosy, run),
+        partial(heard, run),
         partial(_robustness, run),
         partial(_sizes, run, view),
     ]
 
 
-def _picture(name: str, title: str, caption: str, draw: Callable[[], Figure] | None) -> Picture:
-    if draw is None:
-        return Picture(name=name, title=title, caption=caption, png=None)
-    out = io.BytesIO()
-    with figures.style():
-        # Without the version of the program that wrote it: the same run gives the same bytes.
-        draw().savefig(out, format="png", metadata={"Software": None})
-    return Picture(name=name, title=title, caption=caption, png=out.getvalue())
-
-
 def _confusion(run: Run) -> Picture:
-    return _picture(
+    return picture(
         "confusion",
         "What it takes for what",
         "Each row is an emotion that was acted, each column an answer; the number is how many of a hundred such "
@@ -61,7 +52,7 @@ def _confusion(run: Run) -> Picture:
 
 
 def _recall(run: Run) -> Picture:
-    return _picture(
+    return picture(
         "recall",
         "How much of each emotion it recognises",
         "Each bar shows which share of the recordings of one emotion was recognised; the dots are trainings that "
@@ -81,8 +72,8 @@ def _curves(run: Run) -> Picture:
                     if "curve" in file and file["curve"].ndim == 2 and len(file["curve"]):
                         curves[split].append(np.asarray(file["curve"], dtype=np.float64))
     if not any(curves.values()):
-        return _picture(name, title, "The learning curve is not there: this run did not record it.", None)
-    return _picture(
+        return picture(name, title, "The learning curve is not there: this run did not record it.", None)
+    return picture(
         name,
         title,
         "Above: how wrong the networks are about the recordings they learn from, after each pass through them "
@@ -98,7 +89,7 @@ def _signal(view: View) -> Picture:
         f"{view.recording.name}: acted {LABELS[view.recording.emotion]}, "
         f"answered {LABELS[view.answer]} ({100 * view.confidence:.0f} %)"
     )
-    return _picture(
+    return picture(
         "signal",
         "One utterance on its way through the network",
         "Time runs from left to right through one utterance of a speaker this network has never heard (fold "
@@ -111,7 +102,7 @@ def _signal(view: View) -> Picture:
 
 
 def _spaces(view: View) -> Picture:
-    return _picture(
+    return picture(
         "spaces",
         "Sorting voices by emotion",
         f"Each point is one of {len(view.truth)} utterances of the {len(set(view.actors.tolist()))} speakers of fold "
@@ -142,7 +133,7 @@ def _reliability(run: Run) -> Picture:
         figures.reliability(np.concatenate([row[0] for row in pairs]), np.concatenate([row[1] for row in pairs]))
         for pairs in rows.values()
     )
-    return _picture(
+    return picture(
         "reliability",
         "Whether its confidence can be believed",
         "Of all answers given with, say, 60 % confidence, 60 % should be right: then the points lie on the dotted "
@@ -158,7 +149,7 @@ def _robustness(run: Run) -> Picture:
     name, title = "robustness", "In noise, in a room, over the telephone"
     path = run.folder.path / "robustness.json"
     if not path.exists():
-        return _picture(name, title, "Robustness was not measured for this run: it has no robustness.json.", None)
+        return picture(name, title, "Robustness was not measured for this run: it has no robustness.json.", None)
     try:
         conditions = [
             Bar(
@@ -173,7 +164,7 @@ def _robustness(run: Run) -> Picture:
             raise ValueError("it holds no conditions")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SerError(f"{path}: is damaged ({error}); measure it again, or remove it") from error
-    return _picture(
+    return picture(
         name,
         title,
         "Each bar is the accuracy on the same recordings of unheard speakers, changed as its name says: with noise "
@@ -186,7 +177,7 @@ def _robustness(run: Run) -> Picture:
 
 def _sizes(run: Run, view: View) -> Picture:
     scores = [uar(run.truth, one) for one in run.predicted]
-    return _picture(
+    return picture(
         "sizes",
         "Accuracy against size",
         "Each point is a model: the further right, the larger it is (each step of the axis is ten times as large), "

@@ -15,7 +15,7 @@ import torch
 from ser_model.errors import SerError
 from ser_model.training.architecture import VARIANTS, ResLstmSa
 from ser_model.training.corpus import NEVER_VALIDATING, Corpus, find_recordings
-from ser_model.training.jobs import FOLDS, Job
+from ser_model.training.jobs import FINAL, FOLDS, Job
 from ser_model.training.scores import Classes, uar
 
 Figures = dict[str, Any]
@@ -93,7 +93,8 @@ class RunFolder:
         """
         path = self.path / f"{Job(seed, fold, split).name}.pt"
         if not path.exists():
-            raise SerError(f"{path} is missing: run `ser-model train` with the same --output to finish the run")
+            final = " --final" if split == FINAL.split else ""
+            raise SerError(f"{path} is missing: run `ser-model train{final}` with the same --output to finish the run")
         network = ResLstmSa(VARIANTS[self.variant])
         try:
             network.load_state_dict(torch.load(path, weights_only=True))

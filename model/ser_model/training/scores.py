@@ -27,9 +27,9 @@ def confusion(truth: Classes, predicted: Classes) -> npt.NDArray[np.int64]:
     return table
 
 
-def posterior(logits: Logits, temperature: float = 1.0) -> npt.NDArray[np.float64]:
-    """Softmax of logits divided by the temperature, shape as given."""
-    scaled = np.asarray(logits, dtype=np.float64) / temperature
+def posterior(logits: Logits, temperature: float | npt.NDArray[np.float64] = 1.0) -> npt.NDArray[np.float64]:
+    """Softmax of logits divided by the temperature (or by each answer's own), shape as given."""
+    scaled = np.asarray(logits, dtype=np.float64) / np.expand_dims(temperature, -1)
     scaled = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     return np.asarray(scaled / scaled.sum(axis=-1, keepdims=True))
 
@@ -41,11 +41,32 @@ def fit_temperature(logits: Logits, truth: Classes) -> float:
     return float(grid[int(np.argmin(losses))])
 
 
-def unknown_threshold(probabilities: npt.NDArray[np.float64], truth: Classes, precision: float) -> float:
-    """Lowest confidence from which the labels given are right with this precision; 1.0 if none is."""
+def unknown_threshold(
+    probabilities: npt.NDArray[np.float64], truth: Classes, actors: Classes, precision: float
+) -> float:
+    """Lowest confidence from which the labels given are right with this precision by other people too.
+
+    A few actors choose it, and everybody is judged by it: so their precision must exceed what is asked for by its
+    standard error over actors (of a ratio of sums: Cochran 1977, Sampling Techniques, section 6.3).
+
+    Args:
+        probabilities: shape (n, 8).
+        truth: shape (n,).
+        actors: who spoke, shape (n,).
+        precision: share of right labels.
+
+    Returns:
+        the confidence; 1.0 if there is none
+    """
     confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == truth
     order = np.argsort(-confidence)
-    running = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    enough = np.flatnonzero(running >= precision)
+    right = (probabilities.argmax(axis=1) == truth)[order]
+    everybody, own = np.unique(actors[order], return_inverse=True)
+    given_by = np.cumsum(np.eye(len(everybody))[own], axis=0)
+    right_by = np.cumsum(np.eye(len(everybody))[own] * right[:, None], axis=0)
+    given = given_by.sum(axis=1)
+    running = right_by.sum(axis=1) / given
+    squares = np.square(right_by - running[:, None] * given_by).sum(axis=1)
+    error = np.sqrt(squares * len(everybody) / max(len(everybody) - 1, 1)) / given
+    enough = np.flatnonzero(running - error >= precision)
     return float(confidence[order][enough[-1]]) if len(enough) else 1.0

@@ -1,4 +1,4 @@
-"""What a finished run answered, and its headline figures."""
+"""A run all of whose networks have answered, and what they answered."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from ser_model.errors import SerError
-from ser_model.training.corpus import NEVER_VALIDATING
 from ser_model.training.crossval import Predictions, pooled
 from ser_model.training.fitted import PRECISION
 from ser_model.training.jobs import FOLDS, SPLITS, Job
 from ser_model.training.run_folder import RunFolder
-from ser_model.training.scores import Classes, fit_temperature, posterior, uar, unknown_threshold
+from ser_model.training.scores import Classes, Logits, fit_temperature, posterior, unknown_threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,35 +65,24 @@ def open_finished(path: Path) -> Run:
     return Run(folder, seeds, test, validation)
 
 
-def headline(run: Run, parameters: int) -> list[tuple[str, str]]:
-    """Names and values of the figures that a report begins with."""
-    never = np.isin(run.folder.actors, list(NEVER_VALIDATING))
-    rows = [
-        (f"UAR, all {len(set(run.folder.actors.tolist()))} actors", [uar(run.truth, one) for one in run.predicted]),
-        ("UAR, the 14 actors that chose no setting", [uar(run.truth[never], one[never]) for one in run.predicted]),
-    ]
-    chosen = [_selective(run.truth, *pair) for pair in zip(run.test, run.validation, strict=True)]
-    coverage, precision = np.mean(chosen, axis=0)
-    missed = len(run.truth) - len(run.test[0].index)
-    return [
-        *((name, f"{np.mean(values):.4f} ± {np.std(values):.4f}") for name, values in rows),
-        ("seeds", f"{len(run.seeds)} (each trains ten networks; ± is the standard deviation over seeds)"),
-        ("parameters", f"{parameters:,}"),
-        ("recordings", f"{len(run.truth)}, of which the gate misses or splits {missed}: counted as errors"),
-        (
-            "when it may say “unknown”",
-            f"it labels {100 * coverage:.0f} % of the recordings, and {100 * precision:.0f} % of these rightly "
-            f"(threshold chosen on validation actors, for {100 * PRECISION:.0f} %)",
-        ),
-    ]
+def calibrate(run: Run, index: Classes, logits: Logits) -> tuple[float, float]:
+    """One temperature for whole utterances, and the threshold of `unknown` at it.
+
+    Args:
+        run: whose answers they are.
+        index: of the recordings, by validation actors, shape (n,).
+        logits: shape (n, 8).
+    """
+    truth = run.truth[index]
+    temperature = fit_temperature(logits, truth)
+    probabilities = posterior(logits, temperature)
+    return temperature, unknown_threshold(probabilities, truth, run.folder.actors[index], PRECISION)
 
 
-def _selective(truth: Classes, test: Predictions, validation: Predictions) -> tuple[float, float]:
-    """Share labelled, and share right of those, at the threshold that validation actors choose."""
-    known = truth[validation.index]
-    temperature = fit_temperature(validation.logits, known)
-    threshold = unknown_threshold(posterior(validation.logits, temperature), known, PRECISION)
+def selective(run: Run, test: Predictions, validation: Predictions) -> tuple[float, float]:
+    """Share of the test actors' recordings that get a label, and share right of those, as validation actors chose."""
+    temperature, threshold = calibrate(run, validation.index, validation.logits)
     probabilities = posterior(test.logits, temperature)
     given = probabilities.max(axis=1) >= threshold
-    right = (probabilities.argmax(axis=1) == truth[test.index])[given]
-    return float(np.sum(given) / len(truth)), float(np.mean(right)) if len(right) else 0.0
+    right = (probabilities.argmax(axis=1) == run.truth[test.index])[given]
+    return float(np.sum(given) / len(run.truth)), float(np.mean(right)) if len(right) else 0.0
