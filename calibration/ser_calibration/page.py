@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Final
 
-from ser_daemon.profiles import replace_file
+from ser_daemon.files import replace_file
 from ser_model.errors import SerError
 
 

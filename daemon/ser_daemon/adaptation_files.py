@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ser_daemon.files import replace_file
 from ser_daemon.paths import config_files
 from ser_model.adaptation import AdaptationError, Statistics, model_version
 from ser_model.errors import SerError
@@ -56,19 +55,7 @@ def write_data(path: Path, data: Mapping[str, object], mode: int = 0o600) -> Non
     Raises:
         OSError: there is no place or no permission for it; the old file is as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".adaptation-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="ascii") as file:
-            file.write(json.dumps(data) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, mode)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
+    replace_file(path, json.dumps(data) + "\n", mode)
 
 
 def speaker_folders(environ: Mapping[str, str]) -> list[Path]:

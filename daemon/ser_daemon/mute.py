@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import tempfile
 from pathlib import Path
+
+from ser_daemon.files import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -42,18 +41,7 @@ class MuteMemory:
     def store(self, muted: bool) -> None:
         """Remember; replaced in one step, so that a crash leaves the old or the new value."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=".muted-", dir=self._path.parent)
-            try:
-                with os.fdopen(handle, "w", encoding="ascii") as file:
-                    file.write("1\n" if muted else "0\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(name, self._path)
-            except OSError:
-                with contextlib.suppress(OSError):
-                    os.unlink(name)
-                raise
+            replace_file(self._path, "1\n" if muted else "0\n", 0o600)
         except OSError as error:
             self._warn(f"could not be written: {error.strerror}; mute will not survive a restart")
 

@@ -6,12 +6,10 @@ The name of the device inside decides, not the name of the file.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +20,7 @@ import yaml
 from ser_daemon.config_schema import RULES, Config, Key, Rule
 from ser_daemon.config_values import ConfigError, Setting, did_you_mean
 from ser_daemon.config_yaml import compose, entries, read_scalar
+from ser_daemon.files import replace_file
 from ser_daemon.paths import config_files
 from ser_model.config import GateConfig
 
@@ -124,28 +123,6 @@ def write_profile(profile: MicrophoneProfile, path: Path) -> None:
         raise ConfigError(
             f"{path}: cannot write this profile: {error.strerror}; choose another with --output"
         ) from None
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file, and the folders above it, in one step: a reader finds the old file or the new one.
-
-    Raises:
-        OSError: There is no place or no permission for it; the old file is as it was.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".profile-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes the file private; the system service runs as a user of its own.
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
 
 
 def profile_folders(environ: Mapping[str, str]) -> list[Path]:
