@@ -13,16 +13,17 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from ser_calibration.temperatures import fit
 from ser_model.config import DecisionConfig
 from ser_model.smoothing import Smoother
 from ser_model.training.architecture import ResLstmSa
 from ser_model.training.corpus import TEST_ACTORS, VALIDATION_ACTORS
 from ser_model.training.dataset import Dataset, build
 from ser_model.training.jobs import FOLDS
-from ser_model.training.judged import judge
+from ser_model.training.judged import Judged, judge
 from ser_model.training.long_speech import Track, make_tracks, speeches
 from ser_model.training.run_folder import RunFolder, write_json
-from ser_model.training.scores import Classes, fit_temperature, posterior
+from ser_model.training.scores import Classes, posterior
 from ser_model.training.windows import cut_windows, update_ends
 
 Way = tuple[float, float, int]
@@ -101,25 +102,28 @@ def single(run: RunFolder, dataset: Dataset) -> list[Track]:
     """Every utterance by itself; recordings that the gate missed or split take no part."""
     out = []
     for index in np.flatnonzero(dataset.utterances == 1).tolist():
-        frames = dataset.frames[index][0]
-        out.append(Track(int(run.actors[index]), False, frames, (len(frames),), (int(run.emotions[index]),)))
+        frames, voiced = dataset.frames[index][0], dataset.voiced[index]
+        out.append(Track(int(run.actors[index]), False, frames, voiced, (len(frames),), (int(run.emotions[index]),)))
     return out
 
 
 def answer_all(run: RunFolder, stretches: Sequence[Track], seed: int, split: str) -> list[Answered]:
-    """What one seed's networks say of the actors they answer for, at the temperature of their windows.
+    """What one seed's networks say of the actors they answer for, at temperatures by how much was heard.
 
-    The temperature is fitted on the very answers: it is one number, the same for all ways of smoothing.
+    These are fitted on the very answers: two numbers, the same for all ways of smoothing.
     """
     out: list[tuple[Track, npt.NDArray[np.float32], list[int]]] = []
     for fold in FOLDS:
         actors = (TEST_ACTORS if split == "test" else VALIDATION_ACTORS)[fold]
         out += _logits(run.network(seed, fold, split), [one for one in stretches if one.actor in actors])
     owed = [np.array([one.emotions[_segment(one, end)] for end in ends], dtype=np.int64) for one, _, ends in out]
-    temperature = fit_temperature(np.concatenate([logits for _, logits, _ in out]), np.concatenate(owed))
+    voiced = [one.voiced[np.array(ends) - 1] for one, _, ends in out]
+    everything = np.concatenate([logits for _, logits, _ in out])
+    nothing = np.zeros((len(everything), 0), dtype=np.float32)
+    made = fit([Judged(np.arange(len(everything)), everything, nothing, np.concatenate(voiced))], np.concatenate(owed))
     return [
-        Answered(posterior(logits, temperature), truth, np.array([_segment(one, end) for end in ends]))
-        for (one, logits, ends), truth in zip(out, owed, strict=True)
+        Answered(posterior(logits, made.after(heard)), truth, np.array([_segment(one, end) for end in ends]))
+        for (one, logits, ends), truth, heard in zip(out, owed, voiced, strict=True)
     ]
 
 

@@ -13,7 +13,7 @@ from ser_model import read_audio
 from ser_model.config import GateConfig
 from ser_model.training.augment import Surroundings
 from ser_model.training.conditions import Condition, apply
-from ser_model.training.cutting import AROUND, cut, hear_clean, in_quiet, speech_extent
+from ser_model.training.cutting import AROUND, Cut, cut, hear_clean, in_quiet, speech_extent
 from ser_model.training.dataset import hear
 from ser_model.types import SAMPLE_RATE, Samples
 
@@ -60,6 +60,18 @@ def test_how_much_was_voiced_grows_frame_by_frame_to_what_the_gate_says(sentence
     assert len(voiced) == len(hear(passed).frames[0])
     assert (np.diff(voiced) >= 0).all()
     assert voiced[0] < voiced[-1] == passed.voiced
+
+
+def test_utterances_that_are_joined_are_one_whose_voice_adds_up(sentence: Samples) -> None:
+    one = hear_clean(sentence)
+    two = Cut.join([one, one])
+    assert len(two.samples) == 2 * len(one.samples)
+    assert (two.utterances, two.voiced) == (1, 2 * one.voiced)
+    places = np.arange(0, len(one.samples), 1000)
+    np.testing.assert_array_equal(two.voiced_after(places), one.voiced_after(places))
+    np.testing.assert_array_equal(
+        two.voiced_after(len(one.samples) + places[1:]), one.voiced + one.voiced_after(places[1:])
+    )
 
 
 def test_noise_goes_on_around_the_speech_at_the_ratio(sentence: Samples) -> None:

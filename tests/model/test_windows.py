@@ -19,6 +19,7 @@ from ser_model.features import HOP, compute_features
 from ser_model.gate import Gate
 from ser_model.recognizer import Analyzer
 from ser_model.training.corpus import find_recordings
+from ser_model.training.cutting import Cut
 from ser_model.training.dataset import Dataset
 from ser_model.types import SAMPLE_RATE, Block, Frames, SpeechAudio, SpeechStarted
 from support.run_folder import make_corpus, make_run
@@ -129,8 +130,8 @@ def test_tracks_are_whole_utterances_of_one_actor(run: RunFolder, monkeypatch: p
     monkeypatch.setattr(long_speech, "SECONDS", (1, 2, 3, 4))
     rng = np.random.default_rng(0)
     # The length tells whose it is.
-    speeches = [rng.integers(-2000, 2000, (10 + at) * HOP).astype(np.int16) for at in range(len(run.names))]
-    speeches[5] = speeches[5][:0]
+    sounds = [rng.integers(-2000, 2000, (10 + at) * HOP).astype(np.int16) for at in range(len(run.names))]
+    speeches = [Cut(one, int(at != 5), 0, np.array([[len(one), len(one) // 2]])) for at, one in enumerate(sounds)]
     tracks = make_tracks(run, speeches)
     assert {(one.actor, one.changing) for one in tracks} >= {(actor, False) for actor in range(1, 25)}
     for one in tracks:
@@ -142,8 +143,9 @@ def test_tracks_are_whole_utterances_of_one_actor(run: RunFolder, monkeypatch: p
             assert all(before != after for before, after in pairwise(one.emotions))
         else:
             assert len(set(one.emotions)) == 1
-    whole = np.concatenate([speeches[length - 10] for length in np.diff((0, *tracks[0].ends))])
+    whole = np.concatenate([sounds[length - 10] for length in np.diff((0, *tracks[0].ends))])
     np.testing.assert_array_equal(tracks[0].frames, compute_features(whole))
+    assert tracks[0].voiced[-1] == sum(len(sounds[length - 10]) // 2 for length in np.diff((0, *tracks[0].ends)))
     again = make_tracks(run, speeches)
     assert [one.emotions for one in again] == [one.emotions for one in tracks]
     assert any(a.ends != b.ends for a, b in zip(tracks, make_tracks(run, speeches, 1), strict=True))
@@ -157,7 +159,8 @@ def spoken(*parts: tuple[int, float]) -> Track:
         rows[:, emotion] = 1
         pieces.append(rows)
     ends = tuple(np.cumsum([len(piece) for piece in pieces]).tolist())
-    return Track(1, True, np.concatenate(pieces), ends, tuple(emotion for emotion, _ in parts))
+    frames = np.concatenate(pieces)
+    return Track(1, True, frames, np.arange(len(frames)), ends, tuple(emotion for emotion, _ in parts))
 
 
 class Literal(nn.Module):

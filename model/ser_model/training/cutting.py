@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -47,6 +47,13 @@ class Cut:
             return np.zeros_like(heard)
         piece = np.searchsorted(self.progress[:, 0], heard).clip(max=len(self.progress) - 1)
         return np.asarray(self.progress[piece, 1])
+
+    @classmethod
+    def join(cls, parts: Sequence[Cut]) -> Cut:
+        """Some one after the other, as one utterance; at least one of them."""
+        before = np.cumsum([(0, 0), *((len(part.samples), part.voiced) for part in parts)], axis=0)
+        progress = [part.progress + so_far for part, so_far in zip(parts, before[:-1], strict=True)]
+        return cls(np.concatenate([part.samples for part in parts]), 1, 0, np.concatenate(progress))
 
 
 def in_quiet(samples: Samples) -> Samples:

@@ -7,22 +7,24 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 from rich.progress import Progress, track
 from rich.table import Table
 
 from ser_model.audio_file import read_audio
-from ser_model.features import HOP, compute_features
+from ser_model.features import HOP
 from ser_model.labels import LABELS
 from ser_model.training.architecture import ResLstmSa
 from ser_model.training.corpus import ACTORS, Corpus, Recording
-from ser_model.training.cutting import hear_clean
+from ser_model.training.cutting import Cut, hear_clean
+from ser_model.training.dataset import hear
 from ser_model.training.fit import predict
 from ser_model.training.processes import new_pool
 from ser_model.training.run_folder import Figures, RunFolder, figures, shown, write_json
 from ser_model.training.scores import Classes, posterior
 from ser_model.training.windows import cut_windows, update_ends, window_frames
-from ser_model.types import SAMPLE_RATE, Frames, Samples
+from ser_model.types import SAMPLE_RATE, Frames
 
 SECONDS: Final = (5, 10, 20, 30)
 WINDOWS_MS: Final = (2_000, 4_000)
@@ -48,6 +50,8 @@ class Track:
     """Whether the emotion changes from every utterance to the next."""
     frames: Frames
     """Shape (time, 46)."""
+    voiced: npt.NDArray[np.int64]
+    """Voiced samples at the end of each frame, shape (time,)."""
     ends: tuple[int, ...]
     """Frames after which each utterance ends."""
     emotions: tuple[int, ...]
@@ -64,26 +68,25 @@ class Track:
         return int(time.argmax())
 
 
-def speeches(corpus: Corpus, workers: int | None = None) -> list[Samples]:
-    """What the gate lets through of each recording; nothing where it doesn't hear exactly one utterance."""
+def speeches(corpus: Corpus, workers: int | None = None) -> list[Cut]:
+    """What the gate makes of each recording."""
     with new_pool(workers) as pool:
         return list(track(pool.imap(_speech, corpus.recordings, chunksize=8), "gate", len(corpus.recordings)))
 
 
-def _speech(recording: Recording) -> Samples:
-    heard = hear_clean(read_audio(recording.path))
-    return heard.samples if heard.utterances == 1 else heard.samples[:0]
+def _speech(recording: Recording) -> Cut:
+    return hear_clean(read_audio(recording.path))
 
 
-def make_tracks(run: RunFolder, spoken: Sequence[Samples], seed: int = 0) -> list[Track]:
+def make_tracks(run: RunFolder, spoken: Sequence[Cut], seed: int = 0) -> list[Track]:
     """Chain clean utterances of each actor, the same in every run of the same seed.
 
     Args:
         run: whose recordings.
-        spoken: `speeches` of its corpus; those without any take no part.
+        spoken: `speeches` of its corpus; those that are not one utterance take no part.
         seed: of the order; none comes again before all others of its kind have.
     """
-    heard = np.array([len(samples) > 0 for samples in spoken])
+    heard = np.array([one.utterances == 1 for one in spoken])
     tracks = []
     for actor in ACTORS:
         rng = np.random.default_rng([seed, actor])
@@ -112,20 +115,21 @@ def _changing(decks: dict[int, Classes], rng: np.random.Generator) -> Iterator[i
 
 
 def _chain(
-    run: RunFolder, spoken: Sequence[Samples], actor: int, order: Iterator[int], emotion: int | None = None
+    run: RunFolder, spoken: Sequence[Cut], actor: int, order: Iterator[int], emotion: int | None = None
 ) -> Track:
     """Take utterances until the longest duration is reached."""
-    pieces: list[Samples] = []
+    pieces: list[Cut] = []
     emotions: list[int] = []
     length = 0
     while length // HOP * HOP < SECONDS[-1] * SAMPLE_RATE:
         index = next(order)
         pieces.append(spoken[index])
         emotions.append(int(run.emotions[index]))
-        length += len(spoken[index])
-    ends = tuple((np.cumsum([len(piece) for piece in pieces]) // HOP).tolist())
+        length += len(spoken[index].samples)
+    ends = tuple((np.cumsum([len(piece.samples) for piece in pieces]) // HOP).tolist())
     # As one utterance: many features are relative to what was heard before in it.
-    return Track(actor, emotion is None, compute_features(np.concatenate(pieces)), ends, tuple(emotions))
+    heard = hear(Cut.join(pieces))
+    return Track(actor, emotion is None, heard.frames[0], heard.voiced, ends, tuple(emotions))
 
 
 def long_speech(run: RunFolder, corpus: Corpus, workers: int | None = None) -> None:
