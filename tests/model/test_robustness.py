@@ -11,7 +11,15 @@ import soundfile
 
 from ser_model.cli import main
 from ser_model.training.augment import HELD_OUT_NOISES, Surroundings
-from ser_model.training.conditions import CLEAN, CONDITIONS, Condition, apply, load_held_out, through_telephone
+from ser_model.training.conditions import (
+    CLEAN,
+    CONDITIONS,
+    Condition,
+    apply,
+    load_held_out,
+    through_telephone,
+    which_noise,
+)
 from ser_model.training.corpus import TEST_ACTORS, find_recordings
 from ser_model.training.cutting import AROUND
 from ser_model.training.dataset import Dataset
@@ -70,6 +78,27 @@ def test_the_noise_depends_on_the_recordings_name_alone() -> None:
     assert np.abs(one.astype(int) - other).max() > 100
 
 
+def test_which_noise_a_recording_gets_can_be_told() -> None:
+    kinds = Surroundings([np.full(50_000, level, dtype=np.float32) for level in (1.0, -1.0)])
+    quiet = np.zeros(SAMPLE_RATE, dtype=np.int16)
+    quiet[::2] = 3000
+    for name in ("one", "two", "three", "four", "five"):
+        shift = float(np.mean(under(BY_NAME["snr-10"], quiet, kinds, name).astype(float) - quiet))
+        assert (shift < 0) == bool(which_noise(name, 2))
+
+
+def test_what_each_kind_of_noise_costs_is_counted_by_itself(corpus: Path, tmp_path: Path) -> None:
+    run = RunFolder.open(make_run(corpus, tmp_path / "run"))
+    kinds = np.array(["rain", "sea_waves"] * (len(run.names) // 2))
+    clean, noisy = heard(run, corpus, 1), heard(run, corpus, 1)
+    noisy.utterances[kinds == "rain"] = 0
+    rows = score(run, {CLEAN: clean, BY_NAME["snr-20"]: noisy}, kinds)["conditions"]
+    by_noise = rows["snr-20"]["by_noise"]
+    assert by_noise["sea_waves"] == {"recordings": len(run.names) // 2, "loss_points": 0}
+    assert by_noise["rain"]["loss_points"] > 0
+    assert "by_noise" not in rows["clean"]
+
+
 def test_levels_change_as_a_microphones_gain_and_clip() -> None:
     speech = sine(200, level=0.5)
     quiet, loud = (under(BY_NAME[name], speech, Surroundings()) for name in ("quiet", "loud"))
@@ -121,7 +150,9 @@ def heard(run: RunFolder, corpus: Path, utterances: int) -> Dataset:
 def test_every_fold_answers_for_its_own_actors_and_what_is_missed_is_an_error(corpus: Path, tmp_path: Path) -> None:
     run = RunFolder.open(make_run(corpus, tmp_path / "run", seeds=2))
     missed, split = (Condition(name=name, title=name) for name in ("missed", "split"))
-    result = score(run, {CLEAN: heard(run, corpus, 1), missed: heard(run, corpus, 0), split: heard(run, corpus, 2)})
+    result = score(
+        run, {CLEAN: heard(run, corpus, 1), missed: heard(run, corpus, 0), split: heard(run, corpus, 2)}, np.array([])
+    )
     # The network of fold f says f: emotions 0 and 4 are found in their own fold only.
     shares = [len(TEST_ACTORS[0]) / 24, len(TEST_ACTORS[4]) / 24]
     rows = result["conditions"]

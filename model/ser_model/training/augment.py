@@ -47,6 +47,8 @@ class Surroundings:
 
     noises: list[Wave] = field(default_factory=list)
     rooms: list[Wave] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    """What each of the noises is, where they are those held out."""
 
     @classmethod
     def load(cls, noise: Path | None, rooms: Path | None) -> Surroundings:

@@ -64,20 +64,32 @@ def load_held_out(noise: Path | None, rooms: Path | None) -> Surroundings:
     Raises:
         SerError: a folder isn't there, or holds none of them.
     """
-    return Surroundings(_held_out(noise, HELD_OUT_NOISES), _held_out(rooms, HELD_OUT_ROOMS))
+    noises, kinds = _held_out(noise, HELD_OUT_NOISES)
+    return Surroundings(noises, _held_out(rooms, HELD_OUT_ROOMS)[0], kinds)
 
 
-def _held_out(folder: Path | None, beginnings: tuple[str, ...]) -> list[Wave]:
+def _held_out(folder: Path | None, beginnings: tuple[str, ...]) -> tuple[list[Wave], list[str]]:
+    """Sounds, and which of the beginnings each has."""
     if folder is None:
-        return []
+        return [], []
     if not folder.is_dir():
         raise SerError(f"{folder}: expected a folder of WAV or FLAC files, found no such folder")
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix in (".wav", ".flac")]
-    kept = [path for path in paths if any(part.startswith(beginnings) for part in path.relative_to(folder).parts)]
+    parts = {path: path.relative_to(folder).parts for path in paths}
+    kept = {
+        path: next(one for one in beginnings if any(part.startswith(one) for part in parts[path]))
+        for path in paths
+        if any(part.startswith(beginnings) for part in parts[path])
+    }
     if not kept:
         names = ", ".join(beginnings)
         raise SerError(f"{folder}: found no WAV or FLAC file or folder that is kept from training ({names})")
-    return [to_wave(read_audio(path)) for path in kept]
+    return [to_wave(read_audio(path)) for path in kept], list(kept.values())
+
+
+def which_noise(name: str, count: int) -> int:
+    """Index of the noise, of so many, that a recording of this name gets in a condition without a room."""
+    return int(np.random.default_rng(list(name.encode())).integers(count))
 
 
 def apply(condition: Condition, samples: Samples, held_out: Surroundings, seed: str) -> Samples:

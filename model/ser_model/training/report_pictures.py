@@ -138,7 +138,8 @@ def _reliability(run: Run) -> Picture:
         "Whether its confidence can be believed",
         "Of all answers given with, say, 60 % confidence, 60 % should be right: then the points lie on the dotted "
         "line. Points below it are boasting, points above it are modesty. Calibration divides the network's raw "
-        "scores by one number, the temperature, which was chosen on other (validation) speakers. The error "
+        "scores by a number, the temperature, which was chosen on other (validation) speakers; here it is one for all "
+        "answers, what ships has one by how much was heard (see below). The error "
         "(expected calibration error) is the mean distance from the dotted line over all answers; the bars below "
         "show how often each confidence occurs. Recordings in which the gate found no utterance have no confidence.",
         partial(figures.draw_reliability, before, after, float(np.mean(temperatures))),

@@ -8,6 +8,7 @@ from inspect import getsource
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -16,7 +17,7 @@ from ser_model.audio_file import read_audio
 from ser_model.config import GateConfig
 from ser_model.training import conditions as made_by
 from ser_model.training.augment import Surroundings
-from ser_model.training.conditions import CLEAN, CONDITIONS, Condition, apply, load_held_out
+from ser_model.training.conditions import CLEAN, CONDITIONS, Condition, apply, load_held_out, which_noise
 from ser_model.training.corpus import Corpus, Recording
 from ser_model.training.cutting import cut, speech_extent
 from ser_model.training.dataset import Dataset, Heard, build, cache_path, hear, load, save
@@ -66,7 +67,8 @@ def robustness(
     }
     hear_under(corpus, {condition: path for condition, path in paths.items() if not path.exists()}, held_out, workers)
     heard |= {condition: load(path, corpus) for condition, path in paths.items()}
-    result = score(run, heard)
+    kinds = [held_out.kinds[which_noise(name, len(held_out.noises))] for name in run.names] if held_out.noises else []
+    result = score(run, heard, np.array(kinds))
     write_json(folder / "robustness.json", result)
     _print(result)
     left_out = [condition.title for condition in CONDITIONS if condition not in wanted]
@@ -95,8 +97,14 @@ def _hear(task: tuple[Condition, Recording]) -> Heard:
     return hear(cut(apply(condition, samples, _held_out, recording.name), GateConfig(), speech_extent(samples)))
 
 
-def score(run: RunFolder, heard: dict[Condition, Dataset]) -> Figures:
-    """UAR under every condition, its loss against clean, and what the gate missed or split."""
+def score(run: RunFolder, heard: dict[Condition, Dataset], kinds: npt.NDArray[np.str_]) -> Figures:
+    """UAR under every condition, its loss against clean, and what the gate missed or split.
+
+    Args:
+        run: whose networks answer.
+        heard: the recordings under each condition, clean first.
+        kinds: which kind of noise each recording got in the noisy conditions; empty: there are none.
+    """
     predicted: dict[Condition, list[Classes]] = {condition: [] for condition in heard}
     for seed in track(run.seeds, "networks"):
         answers = _answer(run, seed, list(heard.values()))
@@ -113,7 +121,20 @@ def score(run: RunFolder, heard: dict[Condition, Dataset]) -> Figures:
             "missed": float(np.mean(dataset.utterances == 0)),
             "split": float(np.mean(dataset.utterances > 1)),
         }
+        if condition.snr_db is not None:
+            rows[condition.name]["by_noise"] = _by_noise(run.emotions, predicted[CLEAN], predicted[condition], kinds)
     return {"recordings": len(run.names), "seeds": list(run.seeds), "conditions": rows}
+
+
+def _by_noise(
+    truth: Classes, clean: Sequence[Classes], noisy: Sequence[Classes], kinds: npt.NDArray[np.str_]
+) -> dict[str, dict[str, float]]:
+    """By kind of noise how many recordings got it, and the points of accuracy that it cost on them."""
+    lost = np.mean([(one == truth) * 1.0 - (other == truth) for one, other in zip(clean, noisy, strict=True)], axis=0)
+    return {
+        str(kind): {"recordings": int(np.sum(kinds == kind)), "loss_points": 100 * float(lost[kinds == kind].mean())}
+        for kind in np.unique(kinds)
+    }
 
 
 def _answer(run: RunFolder, seed: int, datasets: Sequence[Dataset]) -> list[Classes]:
@@ -140,4 +161,14 @@ def _print(result: Figures) -> None:
             f"{row['missed']:.1%}",
             f"{row['split']:.1%}",
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    noisy = [row for row in result["conditions"].values() if "by_noise" in row]
+    if noisy:
+        by_kind = Table(title="Points of accuracy that each kind of noise costs")
+        for title in ("", "recordings", *(row["title"] for row in noisy)):
+            by_kind.add_column(title, justify="right" if title else "left")
+        for kind, one in noisy[0]["by_noise"].items():
+            losses = [f"{row['by_noise'][kind]['loss_points']:.1f}" for row in noisy]
+            by_kind.add_row(kind.replace("_", " "), str(one["recordings"]), *losses)
+        console.print(by_kind)
