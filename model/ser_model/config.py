@@ -44,7 +44,7 @@ class DecisionConfig:
     unknown_below: float | None = None
     """Confidence under which the answer is `unknown`, 0 to 1; None: as the model file says."""
     temperature: float | None = None
-    """Divisor of the logits, above 0; None: as the model file says."""
+    """Divisor of the logits, above 0; None: as the model file says, by how much was heard."""
     unlike_speech: bool = True
     """Whether the answer is `unknown` for what sounds unlike the speech that the model knows."""
     smoothing: float = 0.0
