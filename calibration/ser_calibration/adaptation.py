@@ -78,9 +78,7 @@ def measure_adaptation(
         SerError: a folder isn't what is expected.
     """
     run = RunFolder.open(folder, seeds)
-    dataset = build(
-        run.corpus(data), variants=0, noise=None, rooms=None, cache=folder.parent / "cache", workers=workers
-    )
+    dataset = build(run.corpus(data), cache=folder.parent / "cache", workers=workers)
     torch.set_num_threads(1)
     for actor in np.unique(run.actors):
         # Neutral must have two: one to be heard first, one to be counted.

@@ -49,9 +49,7 @@ def confidence(folder: Path, data: Path, *, seeds: int | None = None, workers: i
         SerError: a folder isn't what is expected.
     """
     run = RunFolder.open(folder, seeds)
-    dataset = build(
-        run.corpus(data), variants=0, noise=None, rooms=None, cache=folder.parent / "cache", workers=workers
-    )
+    dataset = build(run.corpus(data), cache=folder.parent / "cache", workers=workers)
     window = WINDOW_MS
     lengths = {"utterance": None, "window": window, "full_window": window, "live_window": DecisionConfig().window_ms}
     validation, test = (

@@ -70,7 +70,7 @@ def smoothing(folder: Path, data: Path, *, seeds: int | None = None, workers: in
     """
     run = RunFolder.open(folder, seeds)
     corpus = run.corpus(data)
-    dataset = build(corpus, variants=0, noise=None, rooms=None, cache=folder.parent / "cache", workers=workers)
+    dataset = build(corpus, cache=folder.parent / "cache", workers=workers)
     stretches = {
         "utterances": single(run, dataset),
         "changing": [one for one in make_tracks(run, speeches(corpus, workers)) if one.changing],

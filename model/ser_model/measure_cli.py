@@ -62,7 +62,7 @@ def _windows(arguments: argparse.Namespace) -> None:
     run = RunFolder.open(arguments.run, arguments.seeds)
     corpus = run.corpus(arguments.data)
     cache = arguments.run.parent / "cache"
-    dataset = build(corpus, variants=0, noise=None, rooms=None, cache=cache, workers=arguments.workers)
+    dataset = build(corpus, cache=cache, workers=arguments.workers)
     windows(run, dataset)
     long_speech(run, corpus, arguments.workers)
 

@@ -81,10 +81,10 @@ def versions(recording: Recording, seed: int, count: int, config: AugmentConfig,
 def build(
     corpus: Corpus,
     *,
-    variants: int,
-    noise: Path | None,
-    rooms: Path | None,
     cache: Path,
+    variants: int = 0,
+    noise: Path | None = None,
+    rooms: Path | None = None,
     config: AugmentConfig | None = None,
     seed: int = 0,
     workers: int | None = None,
@@ -93,10 +93,10 @@ def build(
 
     Args:
         corpus: the recordings.
+        cache: folder for the frames; a file's name holds a digest of everything they depend on.
         variants: augmented versions of each.
         noise: folder of noises, None for generated ones only.
         rooms: folder of room responses, None for none.
-        cache: folder for the frames; a file's name holds a digest of everything they depend on.
         config: how far the variants go.
         seed: of the variants.
         workers: processes; None: one per core.

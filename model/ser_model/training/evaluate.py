@@ -23,7 +23,7 @@ def gate_again(folder: Path, data: Path) -> None:
     """Answer anew for the clean recordings as today's gate cuts them, with the networks of the run."""
     run = open_finished(folder)
     corpus = run.folder.corpus(data)
-    dataset = build(corpus, variants=0, noise=None, rooms=None, cache=folder.parent / "cache")
+    dataset = build(corpus, cache=folder.parent / "cache")
     jobs = [Job(seed, fold, split) for seed in run.seeds for split in SPLITS for fold in FOLDS]
     answer_again(dataset, run.folder.variant, jobs, folder)
 

@@ -32,7 +32,7 @@ def report(folder: Path, data: Path, output: Path | None = None) -> Path:
         SerError: no finished run, or other recordings.
     """
     run = open_finished(folder)
-    dataset = build(run.folder.corpus(data), variants=0, noise=None, rooms=None, cache=folder.parent / "cache")
+    dataset = build(run.folder.corpus(data), cache=folder.parent / "cache")
     view = look(run, dataset)
     pictures = [make() for make in track(makers(run, view), "drawing")]
     output = output or folder / "report"

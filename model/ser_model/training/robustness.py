@@ -60,7 +60,7 @@ def robustness(
         if (held_out.noises or condition.snr_db is None) and (held_out.rooms or not condition.room)
     ]
     cache = folder.parent / "cache"
-    heard = {CLEAN: build(corpus, variants=0, noise=None, rooms=None, cache=cache, workers=workers)}
+    heard = {CLEAN: build(corpus, cache=cache, workers=workers)}
     paths = {
         condition: cache_path(cache, corpus, getsource(made_by), asdict(condition), str(noise), str(rooms))
         for condition in wanted
