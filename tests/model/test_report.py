@@ -8,19 +8,17 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ser_model import read_audio
 from ser_model.cli import main
+from support.run_folder import make_corpus
 
 for module in ("torch", "matplotlib", "scipy", "onnx"):
     pytest.importorskip(module, reason="the train extra is not installed")
 
-import soundfile  # noqa: E402
 import torch  # noqa: E402
 
 from ser_model.training.architecture import ResLstmSa  # noqa: E402
@@ -40,16 +38,7 @@ MEASURED = {"curves", "coverage", "heard", "robustness"}
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """24 actors with two synthetic sentences each."""
-    root = tmp_path_factory.mktemp("data")
-    demo = read_audio(str(files("ser_daemon").joinpath("data", "demo.flac")))
-    sentence = demo[int(13.0 * 16000) : int(14.4 * 16000)]
-    for actor in range(1, 25):
-        folder = root / f"Actor_{actor:02d}"
-        folder.mkdir()
-        for emotion in (3, 5):
-            path = folder / f"03-01-{emotion:02d}-01-01-01-{actor:02d}.wav"
-            soundfile.write(path, sentence, 12_000 + 1_000 * emotion + 20 * actor)
-    return root
+    return make_corpus(tmp_path_factory.mktemp("data"), (3, 5))
 
 
 @pytest.fixture
@@ -58,7 +47,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = data.parent / "runs" / tmp_path_factory.mktemp("run").name
     folder.mkdir(parents=True)
     corpus = find_recordings(data)
-    dataset = build(corpus, variants=0, noise=None, rooms=None, cache=folder.parent / "cache", workers=1)
+    dataset = build(corpus, cache=folder.parent / "cache", workers=1)
     (folder / "settings.json").write_text(json.dumps({"fit": {"variant": "h32"}}))
     rows = [[recording.name, recording.emotion, recording.actor] for recording in corpus.recordings]
     (folder / "recordings.json").write_text(json.dumps(rows))

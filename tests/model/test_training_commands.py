@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ser_model import Model, read_audio
+from ser_model import Model
 from ser_model.cli import main
 from ser_model.training.corpus import ACTORS, NEVER_VALIDATING, TEST_ACTORS, VALIDATION_ACTORS, find_recordings
 from ser_model.training.fitted import TYPICAL
 from ser_model.training.jobs import FOLDS, Job
+from support.run_folder import make_corpus
 
 for module in ("torch", "scipy", "onnx"):
     pytest.importorskip(module, reason="the train extra is not installed")
@@ -22,19 +22,8 @@ for module in ("torch", "scipy", "onnx"):
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small stand-in for RAVDESS: 24 actors with four synthetic sentences each, at different pitches."""
-    import soundfile
-
-    root = tmp_path_factory.mktemp("corpus")
-    demo = read_audio(str(files("ser_daemon").joinpath("data", "demo.flac")))
-    sentence = demo[int(13.0 * 16000) : int(14.4 * 16000)]
-    for actor in range(1, 25):
-        folder = root / f"Actor_{actor:02d}"
-        folder.mkdir()
-        for emotion in (1, 3, 5, 7):
-            path = folder / f"03-01-{emotion:02d}-01-01-01-{actor:02d}.wav"
-            soundfile.write(path, sentence, 12_000 + 1_000 * emotion + 20 * actor)
-    return root
+    """Four sentences for every actor."""
+    return make_corpus(tmp_path_factory.mktemp("corpus"), (1, 3, 5, 7))
 
 
 def test_the_folds_are_the_papers() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -12,8 +13,8 @@ EMOTIONS = (1, 5)
 """Codes of what every actor says; as indices into the labels they are one less."""
 
 
-def make_corpus(root: Path) -> Path:
-    """24 actors with two sentences each, one recording at different pitches."""
+def make_corpus(root: Path, emotions: Sequence[int] = EMOTIONS) -> Path:
+    """24 actors with a sentence for each emotion's code, one recording at different pitches."""
     import soundfile
 
     demo = read_audio(str(files("ser_daemon").joinpath("data", "demo.flac")))
@@ -21,7 +22,7 @@ def make_corpus(root: Path) -> Path:
     for actor in range(1, 25):
         folder = root / f"Actor_{actor:02d}"
         folder.mkdir(parents=True)
-        for emotion in EMOTIONS:
+        for emotion in emotions:
             path = folder / f"03-01-{emotion:02d}-01-01-01-{actor:02d}.wav"
             soundfile.write(path, sentence, 12_000 + 1_000 * emotion + 20 * actor)
     return root
