@@ -75,6 +75,8 @@ def _divide(folder: RunFolder, corpus: Corpus) -> list[Figures]:
     rows = []
     for title, belongs in DIVISIONS:
         own = np.array([belongs(recording) for recording in corpus.recordings])
+        if not own.any():
+            continue
         rows.append({"title": title, "uar": spread([uar(folder.emotions[own], one[own]) for one in predicted])})
     by_actor = [np.mean([uar(folder.emotions[own], one[own]) for one in predicted]) for own in _actors(folder)]
     return [*rows, {"title": "actors", "each": [float(value) for value in by_actor]}]
