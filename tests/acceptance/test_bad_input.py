@@ -61,7 +61,9 @@ def test_recordings_of_every_kind_are_heard(tmp_path: Path, sock: str, speech: F
     soundfile.write(path, change(speech), rate, subtype=subtype)
     with path.open("rb") as file:
         mic = f"file:{path}" if source == "file" else "stdin"
-        ended = run("ser-daemon", "--mic", mic, "--fast", "--plain", "--socket", sock, stdin=file)
+        # What is learnt from stdin is kept: not where the next test, or anybody else, would find it.
+        environ = environment(XDG_STATE_HOME=str(tmp_path))
+        ended = run("ser-daemon", "--mic", mic, "--fast", "--plain", "--socket", sock, environ=environ, stdin=file)
     assert (ended.code, ended.err) == (0, "")
     assert "final" in ended.out
 
