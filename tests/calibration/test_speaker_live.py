@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import re
@@ -113,11 +114,13 @@ def test_a_muted_microphone_is_told_soon(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_zeros_after_sound_are_no_fault_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     device = Scripted(10)
     monkeypatch.setattr("ser_calibration.speaker_live.make_source", lambda config: device)
-    pieces = listen(AudioConfig(), lambda line, replaceable: None)
-    next(pieces)
-    device.samples = np.zeros(SAMPLE_RATE, np.int16)
-    for _ in range(round(2 * ZEROS_SECONDS)):
+    with contextlib.closing(listen(AudioConfig(), lambda line, replaceable: None)) as pieces:
         next(pieces)
+        device.samples = np.zeros(SAMPLE_RATE, np.int16)
+        # What had been read before comes first.
+        next(piece for piece in pieces if not piece.any())
+        silent = [next(pieces) for _ in range(round(2 * ZEROS_SECONDS))]
+    assert not np.concatenate(silent).any()
 
 
 def test_sound_that_is_no_speech_gets_a_hint_and_comes_to_an_end() -> None:

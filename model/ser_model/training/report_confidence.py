@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -29,35 +29,36 @@ _KINDS: Final = (
 
 def choosy(run: Run) -> Picture:
     """Accuracy on the most confident share of the answers (risk against coverage)."""
-    name, title = "coverage", "How right it is when it is sure"
-    measured = _read(run)
-    if measured is None:
-        return picture(name, title, _NOT_MEASURED, None)
-    return picture(
-        name,
-        title,
+    return _picture(
+        run,
+        "coverage",
+        "How right it is when it is sure",
         "Sort all answers by their confidence and keep only the surest: at the left end the surest tenth, at the right "
         "end all of them. The curve says how many of those kept are right. It falls from left to right if confidence "
         "means something; a flat one would mean that it says nothing. Windows are the last two seconds of speech, "
         "judged while somebody is still speaking; in the first of them there is not much to hear.",
-        partial(draw_coverage, measured["measured"]),
+        lambda found: draw_coverage(found["measured"]),
     )
 
 
 def heard(run: Run) -> Picture:
     """Confidence and accuracy by how much of the utterance was voiced."""
-    name, title = "heard", "Whether it knows that it has heard too little"
-    measured = _read(run)
-    if measured is None:
-        return picture(name, title, _NOT_MEASURED, None)
-    return picture(
-        name,
-        title,
+    return _picture(
+        run,
+        "heard",
+        "Whether it knows that it has heard too little",
         "The further right, the more speech had been heard when the answer was given. The bars are how many of the "
         "answers were right; the points are how sure the network was on average. As it comes out of training it is as "
         "sure after a syllable as after half a sentence; calibrated, its confidence follows the bars.",
-        partial(draw_heard, measured["heard"]),
+        lambda found: draw_heard(found["heard"]),
     )
+
+
+def _picture(run: Run, name: str, title: str, caption: str, draw: Callable[[Any], Figure]) -> Picture:
+    found = _read(run)
+    if found is None:
+        return picture(name, title, _NOT_MEASURED, None)
+    return picture(name, title, caption, partial(draw, found))
 
 
 def _read(run: Run) -> Any:
