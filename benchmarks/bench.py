@@ -29,8 +29,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from ser_daemon.audio_config import AudioConfig
-from ser_daemon.demo import recording
+from ser_daemon.cli.demo import recording
+from ser_daemon.config.audio import AudioConfig
 
 RATE = 16_000
 READ_MS = AudioConfig().read_ms
@@ -78,7 +78,7 @@ class Daemon:
             [
                 sys.executable,
                 "-m",
-                "ser_daemon.main",
+                "ser_daemon.cli.daemon",
                 "--service",
                 "--mic",
                 device,

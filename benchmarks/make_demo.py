@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from ser_model.audio_file import read_audio
+from ser_model.audio.files import read_audio
 from ser_model.types import SAMPLE_RATE
 
 OUTPUT = Path(__file__).parents[1] / "daemon/ser_daemon/data/demo.flac"

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ser_model.audio_file import read_audio
+from ser_model.audio.files import read_audio
+from ser_model.audio.gate import Gate
 from ser_model.config import GateConfig
-from ser_model.gate import Gate
-from ser_model.training.corpus import find_recordings
-from ser_model.training.noises import GENERATORS
+from ser_model.training.data.corpus import find_recordings
+from ser_model.training.data.noises import GENERATORS
 from ser_model.types import SAMPLE_RATE, Block, Samples, SpeechAudio, SpeechEnded, SpeechStarted
 
 LEVELS_DB = (-20, 0, 10)

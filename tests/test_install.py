@@ -136,7 +136,7 @@ names = [item.name for item in pkgutil.walk_packages(ser_daemon.__path__, "ser_d
 for name in names:
     if not name.endswith("__main__"):
         importlib.import_module(name)
-import ser_model.gate, ser_model.features, ser_model.estimator, ser_model.audio_file
+import ser_model.audio.gate, ser_model.features.features, ser_model.network.estimator, ser_model.audio.files
 heavy = {"torch", "scipy", "librosa", "python_speech_features", "onnx", "numba", "sklearn", "tqdm"}
 print(ser_daemon.__file__, len(names) > 20, sorted(heavy & set(sys.modules)))
 """
@@ -146,12 +146,12 @@ print(ser_daemon.__file__, len(names) > 20, sorted(heavy & set(sys.modules)))
 def test_the_wheel_works_without_the_source_tree(installed: Path) -> None:
     code = """
 from ser_model.config import GateConfig
-from ser_model.vad import make_detector
-from ser_daemon.config import load_config
+from ser_model.audio.vad import make_detector
+from ser_daemon.config.loading import load_config
 detector = make_detector(GateConfig(engine="silero"))
 print(detector.__class__.__module__, load_config(environ={'SER_GATE_ENGINE': 'silero'}, usual=[]).gate.engine)
 """
-    assert isolated(code, installed).split() == ["ser_model.vad", "silero"]
+    assert isolated(code, installed).split() == ["ser_model.audio.vad", "silero"]
 
 
 def test_the_base_install_needs_no_torch() -> None:

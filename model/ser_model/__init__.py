@@ -14,14 +14,14 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 if TYPE_CHECKING:
-    from ser_model.audio_file import read_audio
-    from ser_model.estimator import Model
+    from ser_model.audio.files import read_audio
+    from ser_model.network.estimator import Model
     from ser_model.recognizer import Recognizer
 
 __version__ = "0.1.0"
 __all__ = ["Model", "Recognizer", "read_audio"]
 
-_HOMES = {"Model": "estimator", "Recognizer": "recognizer", "read_audio": "audio_file"}
+_HOMES = {"Model": "network.estimator", "Recognizer": "recognizer", "read_audio": "audio.files"}
 
 
 def __getattr__(name: str) -> Any:

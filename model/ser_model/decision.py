@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ser_model.audio.gate import to_samples
 from ser_model.config import DecisionConfig
-from ser_model.gate import to_samples
 from ser_model.labels import LABELS, UNKNOWN
-from ser_model.metadata import ModelMetadata
-from ser_model.smoothing import Smoother
-from ser_model.temperature import Temperature
-from ser_model.unlike import UnlikeScorer
+from ser_model.network.metadata import ModelMetadata
+from ser_model.scoring.ood import UnlikeScorer
+from ser_model.scoring.smoothing import Smoother
+from ser_model.scoring.temperature import Temperature
 
 Scores = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.float32]

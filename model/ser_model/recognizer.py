@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ser_model.adaptation import Adaptation
+from ser_model.adaptation.adaptation import Adaptation
+from ser_model.adaptation.speaker_offset import IDENTITY
+from ser_model.audio.gate import Gate, to_samples
 from ser_model.config import DecisionConfig, GateConfig
 from ser_model.decision import Answer, Decision
-from ser_model.estimator import Estimate, Model
-from ser_model.feature_map import IDENTITY
-from ser_model.features import FRAME, HOP, SIZE, Features
-from ser_model.gate import Gate, to_samples
+from ser_model.features.features import FRAME, HOP, SIZE, Features
+from ser_model.network.estimator import Estimate, Model
 from ser_model.types import (
     Block,
     Emotion,

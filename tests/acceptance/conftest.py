@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_daemon.demo import recording
+from ser_daemon.cli.demo import recording
 from support.session import Session, compose, draw, seed
 from support.trace import SECONDS, Minute, Trace, why_not
 

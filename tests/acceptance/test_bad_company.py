@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_daemon.demo import recording
+from ser_daemon.cli.demo import recording
 from support.commands import WAIT, environment, program, shell
 from support.daemon import Daemon, numbered, wait_for
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from ser_daemon.demo import recording
-from ser_model.estimator import DEFAULT_MODEL
+from ser_daemon.cli.demo import recording
+from ser_model.network.estimator import DEFAULT_MODEL
 from support.commands import environment, run, shell
 
 RATE = 16_000

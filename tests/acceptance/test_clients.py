@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from ser_daemon.demo import recording
+from ser_daemon.cli.demo import recording
 from support.daemon import WAIT, Daemon, Message, wait_for
 
 pytestmark = pytest.mark.usefixtures("minute")
@@ -79,7 +79,7 @@ def hear_the_demo(command: Callable[[Daemon], list[str]], output: Path, number: 
 
 def test_ser_watch_prints_what_the_daemon_publishes(tmp_path: Path) -> None:
     def watch(daemon: Daemon) -> list[str]:
-        code = "import sys; from ser_daemon.watch import main; sys.exit(main())"
+        code = "import sys; from ser_daemon.cli.watch import main; sys.exit(main())"
         return [sys.executable, "-c", code, "--json", "--socket", str(daemon.socket)]
 
     output = tmp_path / "watch"

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ser_model import read_audio
-from ser_model.gate import Gate
+from ser_model.audio.gate import Gate
 from ser_model.types import SAMPLE_RATE, Block, SpeechEnded, SpeechStarted
 from support.daemon import WAIT, Daemon, Message, numbered, wait_for
 from support.pulse import PulseAudio, virtual_microphone

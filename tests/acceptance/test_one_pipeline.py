@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_daemon.events import to_ms
+from ser_daemon.wire.events import to_ms
 from ser_model import Model, Recognizer, read_audio
 from ser_model.types import Block, Emotion
 from support.daemon import Daemon, Message

@@ -15,10 +15,10 @@ from ser_model.config import DecisionConfig
 from ser_model.decision import Decision
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
-from ser_model.metadata import ModelMetadata
-from ser_model.smoothing import Smoother
-from ser_model.temperature import LONG, SHORT, Temperature
-from ser_model.unlike import UnlikeScorer, UnlikeSpeech, energy
+from ser_model.network.metadata import ModelMetadata
+from ser_model.scoring.ood import UnlikeScorer, UnlikeSpeech, energy
+from ser_model.scoring.smoothing import Smoother
+from ser_model.scoring.temperature import LONG, SHORT, Temperature
 
 ROOT = Path(__file__).resolve().parents[2]
 EMBEDDING = np.zeros(64, dtype=np.float32)

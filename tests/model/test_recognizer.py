@@ -83,7 +83,7 @@ def test_partial_answers_come_every_update(model: Model, demo: np.ndarray) -> No
 
 
 def test_the_final_answer_of_an_utterance_is_the_window_graph_over_all_of_it(model: Model) -> None:
-    from ser_model.features import compute_features
+    from ser_model.features.features import compute_features
 
     samples = (3000 * np.random.default_rng(2).standard_normal(30_000)).astype(np.int16)
     analyzer = Analyzer(model, DecisionConfig(min_voiced_ms=0, unknown_below=0.0, temperature=1.0))

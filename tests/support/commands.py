@@ -14,11 +14,11 @@ WAIT = 60.0
 """Seconds after which a test gives up; a healthy machine needs a hundredth of it."""
 
 HOMES = {
-    "ser-daemon": "ser_daemon.main",
-    "ser-watch": "ser_daemon.watch",
-    "ser-ctl": "ser_daemon.ctl",
-    "ser-calibrate": "ser_calibration.cli",
-    "ser-model": "ser_model.cli",
+    "ser-daemon": "ser_daemon.cli.daemon",
+    "ser-watch": "ser_daemon.cli.watch",
+    "ser-ctl": "ser_daemon.cli.ctl",
+    "ser-calibrate": "ser_calibration.cli.main",
+    "ser-model": "ser_model.cli.main",
 }
 
 

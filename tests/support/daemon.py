@@ -107,7 +107,7 @@ class Daemon:
             "XDG_STATE_HOME": str(self.folder / "state"),
             "PYTHONUNBUFFERED": "1",
         }
-        program = program or [sys.executable, "-m", "ser_daemon.main"]
+        program = program or [sys.executable, "-m", "ser_daemon.cli.daemon"]
         with self.log.open("ab") as log, self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [*program, "--socket", str(self.socket), *arguments],

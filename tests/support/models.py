@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from ser_model.estimator import DEFAULT_MODEL
+from ser_model.network.estimator import DEFAULT_MODEL
 
 
 def without_table(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""The virtual microphones of `ser_calibration.virtual_sound`, for tests."""
+"""The virtual microphones of `ser_calibration.rig.virtual_sound`, for tests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ser_calibration.virtual_sound import PulseAudio, missing
+from ser_calibration.rig.virtual_sound import PulseAudio, missing
 
 __all__ = ["PulseAudio", "missing", "virtual_microphone"]
 

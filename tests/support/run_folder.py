@@ -32,9 +32,9 @@ def make_run(corpus: Path, folder: Path, seeds: int = 1) -> Path:
     """What `ser-model train` leaves behind, but for what was learnt: fold 3 says class 3 to everything."""
     import torch
 
-    from ser_model.training.architecture import VARIANTS, ResLstmSa
-    from ser_model.training.corpus import find_recordings
-    from ser_model.training.jobs import FOLDS, SPLITS, Job
+    from ser_model.training.data.corpus import find_recordings
+    from ser_model.training.folds.jobs import FOLDS, SPLITS, Job
+    from ser_model.training.networks.architecture import VARIANTS, ResLstmSa
 
     folder.mkdir(parents=True)
     recordings = find_recordings(corpus).recordings

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ser_daemon.capture import Capture, CaptureSettings
-from ser_daemon.hearing import Hearing
-from ser_daemon.inbox import Inbox
+from ser_daemon.pipeline.capture import Capture, CaptureSettings
+from ser_daemon.pipeline.gate_stage import Hearing
+from ser_daemon.pipeline.inbox import Inbox
+from ser_daemon.pipeline.speech_queue import AudioStatus, Item, SpeechQueue
 from ser_daemon.sources.base import Chunk, DeviceError
-from ser_daemon.speech_queue import AudioStatus, Item, SpeechQueue
 from ser_model.types import Block, GateEvent, SpeechAudio, SpeechEnded, SpeechStarted
 
 READ = 0.1

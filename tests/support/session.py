@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from ser_model.audio_file import Resampler
+from ser_model.audio.files import Resampler
 from ser_model.labels import LABELS
 from ser_model.types import SAMPLE_RATE
 

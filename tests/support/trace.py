@@ -88,7 +88,7 @@ class TracedDaemon:
 
     def __init__(self, log: Path, stack: ExitStack, device: str, environment: dict[str, str] | None = None) -> None:
         self.log = log
-        program = [*STRACE, "-o", str(log), sys.executable, "-m", "ser_daemon.main"]
+        program = [*STRACE, "-o", str(log), sys.executable, "-m", "ser_daemon.cli.daemon"]
         daemon = Daemon("--mic", device, "--realtime", program=program, environment=environment)
         self.daemon = stack.enter_context(daemon)
         # It reads by itself, since a minute goes by until somebody asks.

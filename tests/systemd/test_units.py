@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ser_daemon.config_schema import RULES
+from ser_daemon.config.schema import RULES
 from ser_daemon.paths import SYSTEM_SOCKET, control_socket
 
 UNITS = Path(__file__).resolve().parents[2] / "systemd"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ser_daemon.audio_config import AudioConfig
+from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources.base import Chunk, boot_time
-from ser_model.audio_file import AudioFileReader
+from ser_model.audio.files import AudioFileReader
 from ser_model.errors import SerError
 from ser_model.types import SAMPLE_RATE, Samples
 

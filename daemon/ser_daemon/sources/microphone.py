@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ser_daemon.audio_config import AudioConfig
+from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources import portaudio
 from ser_daemon.sources.alsa_holders import held_devices
 from ser_daemon.sources.base import Chunk, DeviceBusy, DeviceError, DeviceLost, NoSuchDevice, boot_time
 from ser_daemon.sources.portaudio import Device
-from ser_model.audio_file import Resampler
+from ser_model.audio.files import Resampler
 from ser_model.errors import SerError
 from ser_model.types import SAMPLE_RATE
 

@@ -7,10 +7,10 @@ import select
 
 import numpy as np
 
-from ser_daemon.audio_config import AudioConfig
+from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources.base import Chunk, boot_time
 from ser_daemon.sources.wav_stream import PcmFormat, PcmStream
-from ser_model.audio_file import Resampler
+from ser_model.audio.files import Resampler
 from ser_model.errors import SerError
 from ser_model.types import Samples
 

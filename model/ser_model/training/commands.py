@@ -7,18 +7,18 @@ from pathlib import Path
 
 import numpy as np
 
-from ser_model.training.augment import check_folder
-from ser_model.training.corpus import load_corpus
-from ser_model.training.crossval import open_run, run
-from ser_model.training.dataset import build
-from ser_model.training.evaluate import evaluate
-from ser_model.training.export import export
-from ser_model.training.finished import Run, calibrate, open_finished
-from ser_model.training.fit import FitConfig
-from ser_model.training.fitted import Fitted, read_fitted, read_typical
-from ser_model.training.jobs import FINAL, FOLDS, SPLITS, Job
-from ser_model.training.run_folder import write_json
-from ser_model.verify import write_sums
+from ser_model.network.verification import write_sums
+from ser_model.training.calibration_files import Fitted, read_fitted, read_typical
+from ser_model.training.data.augment import check_folder
+from ser_model.training.data.corpus import load_corpus
+from ser_model.training.data.dataset import build
+from ser_model.training.folds.crossval import open_run, run
+from ser_model.training.folds.evaluate import evaluate
+from ser_model.training.folds.finished import Run, calibrate, open_finished
+from ser_model.training.folds.jobs import FINAL, FOLDS, SPLITS, Job
+from ser_model.training.folds.run_folder import write_json
+from ser_model.training.networks.export import export
+from ser_model.training.networks.fit import FitConfig
 
 TRAINING_DATA = "RAVDESS speech, 1440 recordings of 24 actors (Livingstone & Russo 2018, 10.1371/journal.pone.0196391)"
 LICENCE = "CC BY-NC-SA 4.0"

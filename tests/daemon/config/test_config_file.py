@@ -10,9 +10,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser_daemon.config import ConfigError, load_config
-from ser_daemon.config_schema import KEYS, RULES
-from ser_daemon.config_yaml import read_config_file
+from ser_daemon.config.loading import ConfigError, load_config
+from ser_daemon.config.schema import KEYS, RULES
+from ser_daemon.config.yaml_nodes import read_config_file
 
 ROOT = Path(__file__).resolve().parents[3]
 

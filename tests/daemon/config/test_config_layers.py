@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ser_daemon.config import ConfigError, config_files, load_config
-from ser_daemon.config_schema import KEYS
+from ser_daemon.config.loading import ConfigError, config_files, load_config
+from ser_daemon.config.schema import KEYS
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_daemon.config import Config, ConfigError, load_config
-from ser_daemon.profiles import (
+from ser_daemon.config.loading import Config, ConfigError, load_config
+from ser_daemon.config.profiles import (
     MicrophoneProfile,
     Note,
     file_name,

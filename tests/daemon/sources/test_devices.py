@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_daemon.audio_config import AudioConfig
+from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources import (
     Device,
     DeviceBusy,
@@ -319,7 +319,7 @@ def test_a_missing_portaudio_library_names_the_package() -> None:
     script = """
 import ctypes.util
 ctypes.util.find_library = lambda name: None
-from ser_daemon.audio_config import AudioConfig
+from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources import NoPortAudio, list_devices, make_source
 for use in (list_devices, make_source(AudioConfig()).open):
     try:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_daemon.audio_config import AudioConfig
+from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources import AudioSource, Chunk, file, make_source
-from ser_model.audio_file import read_audio
+from ser_model.audio.files import read_audio
 from ser_model.errors import SerError
 
 

@@ -23,7 +23,7 @@ _SECONDS = 20.0
 CAPTURE = """
 import json, select, sys, time
 import numpy as np
-from ser_daemon.audio_config import AudioConfig
+from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources import DeviceError, DeviceLost, make_source, microphone
 
 def say(**what):
@@ -180,7 +180,7 @@ def test_a_sound_server_that_ends_and_comes_back_is_found_again(pulse: PulseAudi
 
 def test_devices_are_listed_and_an_unknown_one_is_told_apart(pulse: PulseAudio) -> None:
     script = """
-from ser_daemon.audio_config import AudioConfig
+from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources import NoSuchDevice, list_devices, make_source
 print([(device.name, device.default, device.host_api) for device in list_devices()])
 try:

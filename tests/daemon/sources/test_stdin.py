@@ -18,11 +18,11 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ser_daemon.audio_config import AudioConfig
+from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources import make_source
 from ser_daemon.sources.stdin import StdinSource
 from ser_daemon.sources.wav_stream import PcmStream
-from ser_model.audio_file import read_audio
+from ser_model.audio.files import read_audio
 from ser_model.errors import SerError
 
 SAMPLES = np.random.default_rng(0).integers(-32_768, 32_768, 3_000).astype(np.int16)

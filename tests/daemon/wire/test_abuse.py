@@ -10,7 +10,7 @@ import socket
 
 import pytest
 
-from ser_daemon import connection
+from ser_daemon.wire import connection
 
 
 @pytest.mark.parametrize(

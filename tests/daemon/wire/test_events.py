@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ser_daemon import events
-from ser_daemon.events import ProtocolError, from_result, from_wire, to_ms, wall_time
-from ser_daemon.protocol import encode
+from ser_daemon.wire import events
+from ser_daemon.wire.events import ProtocolError, from_result, from_wire, to_ms, wall_time
+from ser_daemon.wire.framing import encode
 from ser_model import types
 from ser_model.affect import project
 from ser_model.labels import LABELS

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ser_daemon.publisher import Filter, Publisher
+from ser_daemon.wire.publisher import Filter, Publisher
 
 
 class Reader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ser_daemon.events import PROTOCOL
+from ser_daemon.wire.events import PROTOCOL
 from ser_model.labels import LABELS
 
 

@@ -11,7 +11,6 @@ import sys
 
 import pytest
 
-from ser_daemon import sockets
 from ser_daemon.paths import (
     SYSTEM_SOCKET,
     candidate_sockets,
@@ -20,7 +19,8 @@ from ser_daemon.paths import (
     runtime_directory,
     state_directory,
 )
-from ser_daemon.sockets import SocketError, bind, holder, inherited, peer_pid
+from ser_daemon.wire import sockets
+from ser_daemon.wire.sockets import SocketError, bind, holder, inherited, peer_pid
 from ser_model.errors import SerError
 
 
@@ -145,7 +145,7 @@ import os, sys
 a, b = map(int, sys.argv[1:3])
 os.dup2(a, 3), os.dup2(b, 4)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="2", **dict(p.split("=") for p in sys.argv[3:]))
-from ser_daemon.sockets import inherited
+from ser_daemon.wire.sockets import inherited
 for name, listener in sorted(inherited().items()):
     print(name, listener.path, listener.identity, os.get_inheritable(listener.sock.fileno()))
 print([name for name in os.environ if name.startswith("LISTEN")])

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from ser_daemon import connection
+from ser_daemon.wire import connection
 
 
 async def test_the_greeting_says_who_speaks_and_where_the_numbers_stand(wire, started):

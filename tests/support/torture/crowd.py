@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ser_daemon.audio_config import AudioConfig
+from ser_daemon.config.audio import AudioConfig
 from support.daemon import WAIT, Daemon
 from support.torture.measure import RATE, Check, Listener, facts, speech, write
 

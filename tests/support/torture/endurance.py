@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from ser_daemon.demo import recording
+from ser_daemon.cli.demo import recording
 from support.daemon import Daemon, Message
 from support.torture.measure import RATE, Check, Listener, rss_mb
 

@@ -26,7 +26,7 @@ import ctypes, sys, time
 import numpy as np
 import soundfile
 from ser_daemon import engine, main
-from ser_daemon.demo import recording
+from ser_daemon.cli.demo import recording
 from ser_daemon.sources import Chunk, boot_time
 
 class Broken:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from ser_daemon.demo import recording
+from ser_daemon.cli.demo import recording
 from support.daemon import Daemon, Message, Subscriber, fits
 from support.pulse import PulseAudio, missing
 

@@ -1,0 +1,6 @@
+"""Self-contained HTML pages and SVG plots."""
+
+__all__ = [
+    "page",
+    "svg",
+]

@@ -1,0 +1,144 @@
+"""The page about a microphone: its figures, and pictures of levels, spectra and the gate's decisions."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_calibration.html.page import Picture, compose
+from ser_calibration.html.svg import Axis, Plot
+from ser_calibration.microphone.gating import Heard, hear
+from ser_calibration.microphone.measurement import Measurement, frame_levels
+from ser_calibration.microphone.spectrum import CENTRES, band_levels
+from ser_calibration.microphone.timing import Timing
+from ser_calibration.microphone.verdict import figures, remarks, verdict
+from ser_daemon.config.profiles import MicrophoneProfile
+from ser_model.types import SAMPLE_RATE, Samples
+
+# Colours that are told apart without seeing red or green (Okabe and Ito, "Color Universal Design").
+_SILENCE, _SPEECH, _OPEN, _WAVE = "#0072b2", "#d55e00", "#009e73", "#444"
+
+_COLUMNS = 800
+
+
+def microphone_page(
+    profile: MicrophoneProfile, measured: Measurement, silence: Samples, speech: Samples, timing: Timing | None = None
+) -> str:
+    """Return the page; no sample can be won back from it.
+
+    Args:
+        profile: as it is written.
+        measured: what `measure` found.
+        silence: what it was found in, int16, 16 kHz, as `speech`.
+        timing: how the samples arrived; None: they are recordings.
+    """
+    found = remarks(measured, timing)
+    heard = [
+        hear(
+            samples,
+            noise_floor_dbfs=measured.noise_floor_dbfs,
+            gain_db=measured.gain_db,
+            noise_margin_db=measured.noise_margin_db,
+        )
+        for samples in (silence, speech)
+    ]
+    return compose(
+        f"Microphone {profile.device}",
+        verdict=verdict(found),
+        good=not any(remark.serious for remark in found),
+        remarks=[remark.text for remark in found],
+        figures=figures(measured, timing),
+        pictures=[
+            _levels(measured, silence, speech),
+            _spectra(silence, speech, heard[1]),
+            _gate("The gate during silence", silence, heard[0], measured),
+            _gate("The gate during speech", speech, heard[1], measured),
+        ],
+        footer=f"Measured {profile.measured} by ser-calibrate mic. The page holds pictures of the sound, and no sound.",
+    )
+
+
+def _levels(measured: Measurement, silence: Samples, speech: Samples) -> Picture:
+    edges = np.arange(-96.0, 1.0, 2.0)
+    shares = [np.histogram(_shown(samples), edges)[0] for samples in (silence, speech)]
+    percent = [100.0 * counts / max(int(counts.sum()), 1) for counts in shares]
+    top = 20.0 * np.ceil(max(float(values.max()) for values in percent) / 20.0)
+    plot = Plot(
+        "Histogram of levels in silence and in speech",
+        Axis(low=-96, high=0, ticks=range(-90, 1, 10), label="level of 32 ms in dBFS"),
+        Axis(low=0, high=top, ticks=np.linspace(0, top, 5).tolist(), label="share of the time, %"),
+    )
+    for values, colour, name in zip(percent, (_SILENCE, _SPEECH), ("silence", "speech recording"), strict=True):
+        plot.bars(edges.tolist(), values.tolist(), colour, name)
+    plot.mark_x(measured.noise_floor_dbfs + measured.noise_margin_db, "the gate listens from here", left=True)
+    plot.mark_x(measured.speech_level_dbfs, "speech level")
+    return Picture(
+        title="How loud it is",
+        caption="How often which level occurs. The two heaps should stand well apart: what the speech recording has on "
+        "the left is the pauses between the words. Its right end should stay clear of 0 dBFS, where sound is cut off.",
+        svg=plot.svg(),
+    )
+
+
+def _spectra(silence: Samples, speech: Samples, heard: Heard) -> Picture:
+    spoken = np.concatenate([speech[start:end] for start, end in heard.spans]) if heard.spans else speech
+    room, voice = band_levels(silence), band_levels(spoken)
+    low = 10.0 * np.floor(max(min(room.min(), voice.min()), -115.0) / 10.0)
+    high = 10.0 * np.ceil((max(room.max(), voice.max()) + 1.0) / 10.0)
+    plot = Plot(
+        "Spectra of the room and of the voice",
+        Axis(low=50, high=7000, ticks=(50, 100, 200, 500, 1000, 2000, 5000), label="frequency in Hz", logarithmic=True),
+        Axis(low=low, high=high, ticks=np.arange(low, high + 1, 10).tolist(), label="dBFS per third octave"),
+    )
+    plot.line(CENTRES, room, _SILENCE, "silence")
+    plot.line(CENTRES, voice, _SPEECH, "speech")
+    return Picture(
+        title="What it sounds like",
+        caption="Level in each third octave. Between 200 and 4000 Hz speech should stand 10 dB or more above the room. "
+        "A peak of the room at 50 or 60 Hz and its multiples is mains hum; much below 150 Hz is fans, traffic or a "
+        "table that shakes; a fall of the voice at 3.4 kHz is a telephone's or a Bluetooth headset's.",
+        svg=plot.svg(),
+    )
+
+
+def _gate(title: str, samples: Samples, heard: Heard, measured: Measurement) -> Picture:
+    """The level over time, with what the gate lets through; below 0 dBFS the waveform would hide soft sounds."""
+    seconds = len(samples) / SAMPLE_RATE
+    step = next(step for step in (1, 2, 5, 10, 30, 60, 600, 1e9) if seconds / step <= 16)
+    peak = _round_up(float(np.abs(samples.astype(np.int32)).max(initial=0)) / 32768.0)
+    plot = Plot(
+        f"{title}: waveform and decisions",
+        Axis(low=0, high=seconds, ticks=np.arange(0, seconds + 1e-9, step).tolist(), label="seconds"),
+        Axis(low=-peak, high=peak, ticks=(-peak, 0, peak), label="of full scale"),
+        height=210,
+    )
+    for start, end in heard.spans:
+        plot.band(start / SAMPLE_RATE, end / SAMPLE_RATE, _OPEN, "the gate takes this for speech")
+    xs, lows, highs = _envelope(samples)
+    plot.envelope(xs, lows, highs, _WAVE)
+    count = len(heard.spans)
+    said = f"{count} utterance{'s' * (count != 1)}, {heard.voiced_seconds:.1f} s of speech" if count else "no speech"
+    return Picture(
+        title=title,
+        caption=f"The sound over time, with the values of this profile: {said}. "
+        f"The gate listens to what is above {measured.noise_floor_dbfs + measured.noise_margin_db:.0f} dBFS.",
+        svg=plot.svg(),
+    )
+
+
+def _envelope(samples: Samples) -> tuple[list[float], list[float], list[float]]:
+    """Return the time in seconds, and the lowest and the highest sample as shares of full scale, of each column."""
+    edges = np.linspace(0, len(samples), min(_COLUMNS, len(samples)) + 1).astype(int)
+    lows = np.minimum.reduceat(samples, edges[:-1]) / 32768.0
+    highs = np.maximum.reduceat(samples, edges[:-1]) / 32768.0
+    return (edges[:-1] / SAMPLE_RATE).tolist(), lows.tolist(), highs.tolist()
+
+
+def _round_up(peak: float) -> float:
+    """Return the next of 1, 2 and 5 with its power of ten, at least 0.0001 and at most 1."""
+    steps = [factor * 10.0**power for power in range(-4, 1) for factor in (1, 2, 5)]
+    return next((step for step in steps if peak <= step <= 1.0), 1.0)
+
+
+def _shown(samples: Samples) -> npt.NDArray[np.float64]:
+    return np.clip(frame_levels(samples), -96.0, 0.0)

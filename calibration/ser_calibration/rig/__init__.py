@@ -1,0 +1,6 @@
+"""Test rig: a virtual sound server, and a real daemon that listens to it."""
+
+__all__ = [
+    "daemon_under_test",
+    "virtual_sound",
+]

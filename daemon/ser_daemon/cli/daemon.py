@@ -1,0 +1,131 @@
+"""`ser-daemon`: listens to a microphone and tells subscribers how something was said."""
+
+# Imports of the daemon's own parts are inside functions: `--help` must not load NumPy and ONNX Runtime.
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ser_daemon import __version__
+from ser_model import console
+
+if TYPE_CHECKING:
+    from ser_daemon.config.loading import Config
+
+EPILOG = """\
+examples:
+  ser-daemon                               listen to the default microphone and show what is heard
+  ser-daemon --list-devices                which microphones there are
+  ser-daemon --mic "USB"                   the microphone with USB in its name
+  ser-daemon --mic file:speech.flac        a WAV or FLAC file, as if it were spoken now
+  ser-daemon --mic file:a.wav --fast       the same, as fast as it goes
+  arecord -t wav | ser-daemon --mic stdin  audio from another program
+  ser-daemon --check                       does everything work here? what is missing?
+
+Meanwhile, in another terminal:
+  ser-watch                                the same picture, from the socket
+  ser-ctl mute                             close the microphone; also: unmute, status, reload
+
+Settings come from the command line, SER_* variables, --config FILE, ~/.config/ser-daemon/config.yaml and
+/etc/ser-daemon/config.yaml, in this order; config.yaml in the source tree explains every one of them.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Returns:
+        exit status: 0; 2 with a sentence on stderr for what a person can put right; 1 when something
+        broke and a restart may help; 130 after Ctrl-C during the start
+    """
+    return console.run("ser-daemon", lambda: _run(build_parser().parse_args(argv)))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="ser-daemon",
+        description="Listen to a microphone and tell, on a Unix socket, how something was said.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument_group("audio").add_argument
+    add("--mic", metavar="DEVICE", help="default, a name or part of it, an index, file:PATH or stdin")
+    add("--channel", type=int, metavar="N", help="listen to this channel, from 1 (default: the mean of all)")
+    add("--realtime", dest="pace", action="store_const", const="realtime", help="play a file in real time")
+    add("--fast", dest="pace", action="store_const", const="fast", help="read a file as fast as it goes")
+    add("--rate", type=int, metavar="HZ", help="stdin is raw audio with so many samples a second")
+    add("--channels", type=int, metavar="N", help="channels of raw audio on stdin (1)")
+    add("--format", metavar="FORMAT", help="format of raw audio on stdin: s16le, s32le, f32le or u8 (s16le)")
+    add = parser.add_argument_group("settings").add_argument
+    add("--config", type=Path, metavar="FILE", help="read settings from this file first")
+    add("--model", metavar="PATH", help="use this exported model")
+    add("--socket", metavar="PATH", help="serve subscribers on this socket")
+    add("--control-socket", metavar="PATH", help="take control verbs on this socket")
+    add = parser.add_argument_group("output").add_argument
+    add("--plain", action="store_true", help="print lines, also in a terminal")
+    add("-v", "--verbose", action="store_true", help="log everything")
+    add("--service", action="store_true", help="run as a service: only the log; wait for a missing device")
+    instead = parser.add_argument_group("instead of listening").add_mutually_exclusive_group().add_argument
+    instead("--list-devices", action="store_true", help="list the microphones and end")
+    instead("--check", action="store_true", help="try settings, model, microphone and sockets, and end")
+    instead("--demo", action="store_true", help="listen; without a microphone, play the bundled recording")
+    instead("--version", action="version", version=f"ser-daemon {__version__}")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.list_devices:
+        return _list_devices()
+    config = _load(options)
+    if options.check:
+        from ser_daemon.diagnostics.check import run_check
+
+        return run_check(config)
+    from ser_daemon.cli.run import serve
+
+    return serve(config, options, lambda: _load(options))
+
+
+def _load(options: argparse.Namespace) -> Config:
+    from ser_daemon.config.loading import load_config
+
+    overrides: dict[str, object] = {
+        "audio.device": options.mic,
+        "audio.channel": options.channel,
+        "audio.pace": options.pace,
+        "audio.raw_rate": options.rate,
+        "audio.raw_channels": options.channels,
+        "audio.raw_format": options.format,
+        "model.path": options.model,
+        "socket.path": options.socket,
+        "socket.control_path": options.control_socket,
+        "service.log_level": "debug" if options.verbose else None,
+    }
+    return load_config(path=options.config, environ=os.environ, overrides=overrides)
+
+
+def _list_devices() -> int:
+    from ser_daemon.pipeline.threads import bounded
+    from ser_daemon.sources import ANSWER_SECONDS, NoAnswer, list_devices
+
+    devices = bounded(list_devices, ANSWER_SECONDS, NoAnswer())
+    if not devices:
+        print("There is no microphone. Plug one in, or start the sound server of your session.")
+    for device in devices:
+        mark = "*" if device.default else " "
+        print(
+            f"{mark} {device.index:>3}  {device.name}  "
+            f"({device.host_api}, {device.channels} channels, {device.rate:g} Hz)"
+        )
+    if devices:
+        print("\n* is the default. Use a name or part of it with --mic: numbers change.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

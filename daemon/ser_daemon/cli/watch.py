@@ -1,0 +1,149 @@
+"""`ser-watch`: shows what the daemon hears."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import stat
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from ser_daemon.client import AsyncClient, Client
+from ser_daemon.client.wire import NotRunning, subscription
+from ser_daemon.views.text import PlainView
+from ser_daemon.views.view import View, make_view
+from ser_model import console
+from ser_model.errors import SerError
+
+LEVEL_SECONDS = 0.125
+"""How often the live view asks for the level, which is not part of the event stream."""
+
+_EPILOG = """\
+examples:
+  ser-watch                          live view of the daemon that is running
+  ser-watch --finals --plain         one line per utterance
+  ser-watch --json | jq -c .data     the raw event stream, one JSON object a line
+
+Without --socket, $SER_SOCKET is used, else your own daemon's socket, else the system's.
+Waits for a daemon that isn't running and comes back when it was restarted. Ctrl-C ends it.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status: 0, 2 on an error, 128 + the number of a signal."""
+    return console.run("ser-watch", lambda: _run(_parser().parse_args(argv)))
+
+
+def _run(options: argparse.Namespace) -> int:
+    _end_with_reader()
+    try:
+        if options.json:
+            _print_json(Client(options.socket), _wanted(options))
+        else:
+            asyncio.run(_watch(options))
+    except asyncio.CancelledError:
+        return 128 + signal.SIGTERM
+    return 0
+
+
+def _end_with_reader() -> None:
+    """End when whoever reads our output is gone (`| head -1`), also while there is nothing to write to it."""
+    if not stat.S_ISFIFO(os.fstat(1).st_mode):
+        return
+    poll = select.poll()
+    # No event asked for: POLLERR is always reported, and comes when the reading end is closed.
+    poll.register(1, 0)
+
+    def wait() -> None:
+        poll.poll()
+        # Every line was flushed, and a pipe is no terminal that would have to be given back.
+        os._exit(0)
+
+    threading.Thread(target=wait, name="reader", daemon=True).start()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ser-watch",
+        description="Show what ser-daemon hears: speech, and how it was said.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--socket", type=Path, metavar="PATH", help="the daemon's socket")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print the raw lines as they come from the socket")
+    form.add_argument("--plain", action="store_true", help="print a line per event instead of the live view")
+    parser.add_argument(
+        "--finals",
+        action="store_true",
+        help="only the answer to each utterance as a whole",
+    )
+    return parser
+
+
+def _wanted(options: argparse.Namespace) -> dict[str, object] | None:
+    return subscription(None, partial=not options.finals, min_confidence=0.0)
+
+
+class _SayOnce:
+    """Reports the loss of the daemon once, however many attempts to reconnect fail."""
+
+    def __init__(self, view: View | None = None) -> None:
+        self._view = view if view is not None else PlainView(sys.stderr)
+        self._lost = False
+
+    def lost(self, error: SerError) -> None:
+        """Say that the daemon can't be reached; the live view shows it until there is news."""
+        if not self._lost:
+            self._lost = True
+            self._view.message(f"{error} Waiting for it." if isinstance(error, NotRunning) else str(error))
+
+    def found(self) -> None:
+        """Forget it: the next loss is news again."""
+        self._lost = False
+
+
+def _print_json(client: Client, wanted: dict[str, object] | None) -> None:
+    say = _SayOnce()
+    output = sys.stdout.buffer
+    for line in client.lines(wanted, reconnect=True, on_lost=say.lost):
+        say.found()
+        output.write(line + b"\n")
+        output.flush()
+
+
+async def _watch(options: argparse.Namespace) -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    # Cancelled rather than killed, so that the terminal is given back.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    view = make_view(options.plain, sys.stdout)
+    live = not isinstance(view, PlainView)
+    client = AsyncClient(options.socket)
+    poll = asyncio.create_task(_poll_level(client, view)) if live else None
+    say = _SayOnce(view if live else None)
+    try:
+        async for event in client.subscribe(partial=not options.finals, reconnect=True, on_lost=say.lost):
+            say.found()
+            view.event(event)
+    finally:
+        if poll is not None:
+            poll.cancel()
+        view.close()
+
+
+async def _poll_level(client: AsyncClient, view: View) -> None:
+    while True:
+        level = noise_floor = None
+        # The stream's own connection reports what is wrong.
+        with contextlib.suppress(SerError):
+            status = await client.request("status")
+            level, noise_floor = status.get("level_dbfs"), status.get("noise_floor_dbfs")
+        view.level(level, noise_floor)
+        await asyncio.sleep(LEVEL_SECONDS)

@@ -1,0 +1,39 @@
+"""Listen to the daemon from a Python program. Needs only the standard library.
+
+    from ser_daemon.client import Client, Emotion
+
+    with Client() as client:
+        for event in client.subscribe(partial=False):
+            if isinstance(event, Emotion):
+                print(event.utterance_id, event.label, event.confidence)
+
+`AsyncClient` has the same methods as coroutines and asynchronous iterators.
+"""
+
+from ser_daemon.client.async_client import AsyncClient
+from ser_daemon.client.sync_client import Client
+from ser_daemon.client.wire import NotAllowed, NotRunning, RequestFailed
+from ser_daemon.wire.events import (
+    AudioState,
+    Emotion,
+    Event,
+    Hello,
+    ProtocolError,
+    VoiceStarted,
+    VoiceStopped,
+)
+
+__all__ = [
+    "AsyncClient",
+    "AudioState",
+    "Client",
+    "Emotion",
+    "Event",
+    "Hello",
+    "NotAllowed",
+    "NotRunning",
+    "ProtocolError",
+    "RequestFailed",
+    "VoiceStarted",
+    "VoiceStopped",
+]

@@ -1,0 +1,10 @@
+"""Configuration: its keys, their defaults and ranges, the YAML file, and microphone profiles."""
+
+__all__ = [
+    "audio",
+    "loading",
+    "profiles",
+    "schema",
+    "values",
+    "yaml_nodes",
+]

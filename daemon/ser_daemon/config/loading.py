@@ -1,0 +1,194 @@
+"""The configuration: built-in values, config files, environment and command line, one over the other.
+
+Each layer overrides single keys of the one below: command line > `SER_*` environment > `--config` >
+`~/.config/ser-daemon/config.yaml` > `/etc/ser-daemon/config.yaml` > built-in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ser_daemon import paths
+from ser_daemon.config.schema import (
+    KEYS,
+    SECTIONS,
+    Config,
+    Key,
+    ModelConfig,
+    ServiceConfig,
+    SocketConfig,
+)
+from ser_daemon.config.values import ConfigError, Setting, from_text, from_value, refuse, shown, unknown_key
+from ser_daemon.config.yaml_nodes import read_config_file
+
+__all__ = [
+    "Config",
+    "ConfigError",
+    "ModelConfig",
+    "ServiceConfig",
+    "SocketConfig",
+    "config_files",
+    "load_config",
+]
+
+_SHORT_VARIABLES = {"SER_SOCKET": "socket.path"}
+"""Variables that stand for a key without naming its section; clients read them as well."""
+
+_FOREIGN_VARIABLES = frozenset({"SER_CONFIG", "SER_DATA"})
+"""`SER_CONFIG` names a config file; `SER_DATA` is where the tests find recordings."""
+
+
+def load_config(
+    *,
+    path: Path | None = None,
+    environ: Mapping[str, str],
+    overrides: Mapping[str, object] | None = None,
+    usual: Sequence[Path] | None = None,
+) -> Config:
+    """Return the merged and checked configuration.
+
+    Args:
+        path: The file of `--config`; must exist. None: the one that `SER_CONFIG` names, if any.
+        environ: Environment variables.
+        overrides: From the command line, by dotted key; None as a value means "not given".
+        usual: Files that are read where they exist, the strongest first; None: the user's and the machine's.
+
+    Raises:
+        ConfigError: A file can't be read, or a setting is not accepted; one sentence with its place.
+    """
+    files = config_files(environ, path, usual)
+    settings: dict[str, Setting] = {}
+    for file in reversed(files):
+        settings |= read_config_file(file)
+    settings |= _from_environment(environ)
+    settings |= _from_overrides(overrides or {})
+    config = _build(settings, tuple(files))
+    _check_together(config, settings)
+    return config
+
+
+def config_files(
+    environ: Mapping[str, str], path: Path | None = None, usual: Sequence[Path] | None = None
+) -> list[Path]:
+    """Return the config files that are read, the strongest first.
+
+    Raises:
+        ConfigError: The file that was asked for does not exist.
+    """
+    found: list[Path] = []
+    named = path or (Path(environ["SER_CONFIG"]) if environ.get("SER_CONFIG") else None)
+    if named is not None:
+        origin = "--config" if path else "environment SER_CONFIG"
+        with contextlib.suppress(RuntimeError):
+            named = named.expanduser()
+        if not _exists(named):
+            raise ConfigError(f"{origin}: there is no file {named}; check the path, or leave it out")
+        found.append(named)
+    for file in paths.config_files(environ) if usual is None else usual:
+        if file not in found and _exists(file):
+            found.append(file)
+    return found
+
+
+def _exists(file: Path) -> bool:
+    """Whether there is such a file; one that can't be looked at must not be passed over silently."""
+    try:
+        return file.is_file()
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot look at this file: {error.strerror}") from None
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Setting]:
+    """Return the settings of `SER_*` variables; an empty one counts as not set."""
+    variables = {key.variable: key for key in KEYS.values()}
+    variables |= {name: KEYS[dotted] for name, dotted in _SHORT_VARIABLES.items()}
+    settings: dict[str, Setting] = {}
+    for name in sorted(environ):
+        if not name.startswith("SER_") or name in _FOREIGN_VARIABLES or not environ[name].strip():
+            continue
+        key = variables.get(name)
+        if key is None:
+            _refuse_misspelt(name, list(variables))
+            continue
+        source = f"environment {name}"
+        if key.name in settings:
+            raise ConfigError(f"{source}: {key.name}: also set in {settings[key.name].source}; keep one of the two")
+        settings[key.name] = from_text(key, environ[name], source)
+    return settings
+
+
+def _refuse_misspelt(name: str, known: list[str]) -> None:
+    """Raise for a variable that is probably meant for us; other programs may use the prefix as well."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    ours = any(name.startswith(f"SER_{section.upper()}_") for section in SECTIONS)
+    if near or ours:
+        hint = f'; did you mean "{near[0]}"?' if near else "; see docs/configuration.md for the names"
+        raise ConfigError(f"environment {name}: unknown variable{hint}")
+
+
+def _from_overrides(overrides: Mapping[str, object]) -> dict[str, Setting]:
+    """Return the settings of the command line."""
+    settings = {}
+    for name, value in overrides.items():
+        if value is None:
+            continue
+        key = KEYS.get(name)
+        if key is None:
+            section, _, field = name.partition(".")
+            raise unknown_key("command line", section, field)
+        if isinstance(value, str):
+            # `--socket "$UNSET"` is a mistake, and not the wish for the default.
+            if not value.strip():
+                raise refuse("command line", key, "nothing")
+            settings[name] = from_text(key, value, "command line")
+        else:
+            settings[name] = from_value(key, value, "command line")
+    return settings
+
+
+def _build(settings: Mapping[str, Setting], files: tuple[Path, ...]) -> Config:
+    sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    for name, setting in settings.items():
+        section, _, field = name.partition(".")
+        sections[section][field] = setting.value
+    built: dict[str, Any] = {section: cls(**sections[section]) for section, cls in SECTIONS.items()}
+    sources = {name: setting.source for name, setting in settings.items()}
+    return Config(**built, files=files, sources=sources)
+
+
+def _check_together(config: Config, settings: Mapping[str, Setting]) -> None:
+    """Check the pairs of keys of which one must stay below, or at most reach, the other."""
+    gate, decision, service = config.gate, config.decision, config.service
+    deadline_ms = service.frame_deadline_seconds * 1000
+    read_ms = config.audio.latency_ms + config.audio.read_ms
+    pairs = (
+        ("gate.hangover_ms", gate.hangover_ms, "gate.max_utterance_ms", gate.max_utterance_ms),
+        ("gate.min_speech_ms", gate.min_speech_ms, "gate.max_utterance_ms", gate.max_utterance_ms),
+        ("gate.pre_roll_ms", gate.pre_roll_ms, "gate.max_utterance_ms", gate.max_utterance_ms),
+        ("decision.update_ms", decision.update_ms, "decision.window_ms", decision.window_ms),
+        ("decision.min_voiced_ms", decision.min_voiced_ms, "gate.max_utterance_ms", gate.max_utterance_ms),
+        ("audio.latency_ms", read_ms, "service.frame_deadline_seconds", deadline_ms),
+    )
+    for low_name, low, high_name, high in pairs:
+        if low > high:
+            _refuse_pair(KEYS[low_name], KEYS[high_name], config, settings)
+
+
+def _refuse_pair(low: Key, high: Key, config: Config, settings: Mapping[str, Setting]) -> None:
+    """Raise for two keys that contradict each other, at the place of the one that was set."""
+
+    def value(key: Key) -> object:
+        section, _, field = key.name.partition(".")
+        return getattr(getattr(config, section), field)
+
+    if low.name in settings:
+        at, text = low, f"expected at most {high.name} ({shown(value(high))}), got {shown(value(low))}"
+    else:
+        at, text = high, f"expected at least {low.name} ({shown(value(low))}), got {shown(value(high))}"
+    if low.name == "audio.latency_ms":
+        text += "; the device's buffer and one read together must fit into the deadline"
+    raise ConfigError(f"{settings[at.name].source}: {at.name}: {text}")

@@ -1,0 +1,207 @@
+"""Profiles: what `ser-calibrate` measured about a microphone, as the daemon reads it.
+
+One YAML file per microphone, in the folder `profiles/` beside the config file of the user or of the machine.
+The name of the device inside decides, not the name of the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ser_daemon.config.schema import RULES, Config, Key, Rule
+from ser_daemon.config.values import ConfigError, Setting, did_you_mean
+from ser_daemon.config.yaml_nodes import compose, entries, read_scalar
+from ser_daemon.files import replace_file
+from ser_daemon.paths import config_files
+from ser_model.config import GateConfig
+
+FORMAT = 1
+"""Grows when old readers would misunderstand a file."""
+
+MAX_FILES = 64
+"""Files looked at in one folder: more are not a collection of microphones."""
+
+_SUFFIXES = (".yaml", ".yml")
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MicrophoneProfile:
+    """A microphone in its room."""
+
+    device: str
+    """The device's name, or what the setting `audio.device` says, such as `default`."""
+    measured: str
+    """When, as ISO 8601 in UTC."""
+    noise_floor_dbfs: float
+    """Level of the room while nobody speaks."""
+    gain_db: float
+    """Gain of the copy that the voice activity detector hears."""
+    speech_level_dbfs: float
+    """Level while somebody speaks."""
+    snr_db: float
+    """How far speech stands above the room."""
+    noise_margin_db: float | None = None
+    """How far above the noise floor the gate takes a sound for speech; None (a profile that was written before there
+    was this key): as the configuration says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence about profiles, for the log."""
+
+    text: str
+    warning: bool
+    """A profile was ignored; the text names what came and what was expected."""
+
+
+_KEYS: dict[str, Key] = {
+    "format": Key("format", int, False, FORMAT, Rule("version of this file's format", 1, 1000)),
+    "device": Key("device", str, False, "", Rule()),
+    "measured": Key("measured", str, False, "", Rule("a date and time in UTC, in quotes")),
+    "noise_floor_dbfs": Key("noise_floor_dbfs", float, False, None, RULES["gate.noise_floor_dbfs"]),
+    "gain_db": Key("gain_db", float, False, None, RULES["gate.gain_db"]),
+    "speech_level_dbfs": Key("speech_level_dbfs", float, False, None, Rule("decibels full scale", -120, 0)),
+    "snr_db": Key("snr_db", float, False, None, Rule("decibels", 0, 120)),
+    "noise_margin_db": Key("noise_margin_db", float, True, None, RULES["gate.noise_margin_db"]),
+}
+
+
+def read_profile(path: Path) -> MicrophoneProfile:
+    """Read one profile file.
+
+    Raises:
+        ConfigError: It can't be read, or holds, doubles or lacks a key or value that is (not) expected.
+    """
+    settings: dict[str, Setting] = {}
+    # The format first: a newer one may have other keys.
+    for name, where, node in sorted(entries(path, compose(path), "the keys of a profile"), key=_after_format):
+        key = _KEYS.get(name)
+        if key is None:
+            raise ConfigError(f"{where}: {name[:60]}: unknown key{did_you_mean(name, list(_KEYS))}")
+        setting = settings[name] = read_scalar(key, node, path)
+        if name == "format" and isinstance(setting.value, int) and setting.value > FORMAT:
+            raise ConfigError(
+                f"{where}: format: expected {FORMAT}, got {setting.value}, which is a newer ser-calibrate's"
+            )
+    missing = [name for name, key in _KEYS.items() if name not in settings and not key.optional]
+    if missing:
+        raise ConfigError(f"{path}: {missing[0]}: missing; make the profile anew with ser-calibrate mic")
+    values: dict[str, Any] = {name: setting.value for name, setting in settings.items() if name != "format"}
+    return MicrophoneProfile(**values)
+
+
+def _after_format(entry: tuple[str, str, yaml.Node]) -> bool:
+    return entry[0] != "format"
+
+
+def write_profile(profile: MicrophoneProfile, path: Path) -> None:
+    """Write a profile so that a reader finds the old file or the new one, never half of it.
+
+    Raises:
+        ConfigError: The folder or the file can't be written.
+    """
+    lines = ["# A microphone in its room, measured by `ser-calibrate mic`; ser-daemon reads it at its start."]
+    lines.append(f"format: {FORMAT}")
+    for item in dataclasses.fields(profile):
+        value = getattr(profile, item.name)
+        if value is not None:
+            text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else f"{value:.1f}"
+            lines.append(f"{item.name}: {text}")
+    try:
+        replace_file(path, "\n".join(lines) + "\n")
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot write this profile: {error.strerror}; choose another with --output"
+        ) from None
+
+
+def profile_folders(environ: Mapping[str, str]) -> list[Path]:
+    """Return the folders that profiles are read from, the user's before the machine's."""
+    return [file.parent / "profiles" for file in config_files(environ)]
+
+
+def file_name(device: str) -> str:
+    """Return the usual file name for a device's profile."""
+    slug = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")[:80]
+    return f"{slug or 'microphone'}.yaml"
+
+
+def gate_with_profile(config: Config, device: str, folders: list[Path]) -> tuple[GateConfig, list[Note]]:
+    """Return the gate's settings for a device, and what is to be said about profiles: at most one warning.
+
+    Values that were set in the configuration win over measured ones. A profile that can't be used never stops
+    the daemon: the gate then learns what the profile would have told it.
+
+    Args:
+        config: The configuration.
+        device: Name of the opened device.
+        folders: Where profiles are, the strongest first (`profile_folders`).
+    """
+    if config.audio.device.startswith("file:"):
+        return config.gate, []
+    names = dict.fromkeys((device, config.audio.device))
+    expected = " or ".join(f'"{name}"' for name in names)
+    broken: list[str] = []
+    others: list[str] = []
+    for folder in folders:
+        found: list[tuple[str, MicrophoneProfile, Path]] = []
+        for path in _files(folder, broken):
+            try:
+                profile = read_profile(path)
+            except ConfigError as error:
+                broken.append(str(error))
+                continue
+            if profile.device in names:
+                found.append((profile.measured, profile, path))
+            else:
+                others.append(f'{path}: device: expected {expected}, got "{profile.device}"')
+        if found:
+            # Those of other devices are for other days.
+            _, profile, path = max(found, key=lambda item: item[0])
+            return _applied(config, profile), [
+                *_ignored(broken),
+                Note(f"Microphone's profile used: {path}", warning=False),
+            ]
+    return config.gate, _ignored(broken + others)
+
+
+def _ignored(reasons: list[str]) -> list[Note]:
+    if not reasons:
+        return []
+    more = [f"and {len(reasons) - _MOST_NAMED} more"] if len(reasons) > _MOST_NAMED else []
+    return [Note(f"Microphone's profile ignored: {'; '.join(reasons[:_MOST_NAMED] + more)}", warning=True)]
+
+
+def _files(folder: Path, broken: list[str]) -> list[Path]:
+    """Return what may be profiles; what stands in the way of looking is added to `broken`."""
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(_SUFFIXES) and not name.startswith("."))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        broken.append(f"{folder}: cannot read this folder: {error.strerror}")
+        return []
+    paths = [folder / name for name in names[:MAX_FILES]]
+    # Opening a pipe that nobody writes to would wait without end.
+    broken += [f"{path}: is no file" for path in paths if not path.is_file()]
+    return [path for path in paths if path.is_file()]
+
+
+def _applied(config: Config, profile: MicrophoneProfile) -> GateConfig:
+    gate = config.gate
+    floor = profile.noise_floor_dbfs if gate.noise_floor_dbfs is None else gate.noise_floor_dbfs
+    gain = profile.gain_db if gate.gain_db is None else gate.gain_db
+    margin = profile.noise_margin_db
+    if margin is None or "gate.noise_margin_db" in config.sources:
+        margin = gate.noise_margin_db
+    return dataclasses.replace(gate, noise_floor_dbfs=floor, gain_db=gain, noise_margin_db=margin)

@@ -1,0 +1,159 @@
+"""From what somebody wrote to the value of a key, or to one sentence that says what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from ser_daemon.config.schema import KEYS, SECTIONS, Key, Scalar
+from ser_model.errors import SerError
+
+
+class ConfigError(SerError):
+    """A setting that is not accepted; the text names the place, the key, the expectation and what came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A checked value and the place that it came from."""
+
+    value: Scalar
+    source: str
+    """`FILE:LINE`, `environment NAME` or `command line`."""
+
+
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+
+
+def refuse(source: str, key: Key, shown: str) -> ConfigError:
+    """Return the error for a value that `key` cannot hold; `shown` is what came."""
+    return ConfigError(f"{source}: {key.name}: expected {key.expectation}, got {shown}")
+
+
+def from_text(key: Key, text: str, source: str, folder: Path | None = None) -> Setting:
+    """Return the value that plain text stands for.
+
+    Args:
+        key: What is set.
+        text: As in the environment, or as a scalar without quotes in a file.
+        source: Where it was written, for messages.
+        folder: What relative paths start from; None: the working directory.
+
+    Raises:
+        ConfigError: The text is no value of the key.
+    """
+    word = text.strip()
+    value: Scalar
+    if key.optional and word.lower() in ("null", "~", ""):
+        return Setting(None, source)
+    if key.kind is bool:
+        if word.lower() not in ("true", "false"):
+            raise refuse(source, key, shown(text))
+        return Setting(word.lower() == "true", source)
+    if key.kind is int:
+        if not _INTEGER.fullmatch(word):
+            raise refuse(source, key, shown(text))
+        value = int(word) if len(word) <= 20 else math.inf
+    elif key.kind is float:
+        if not _NUMBER.fullmatch(word):
+            raise refuse(source, key, shown(text))
+        value = float(word)
+    elif key.kind is Path:
+        value = _path(key, word, source, folder)
+    else:
+        value = word
+    return from_value(key, value, source, written=text)
+
+
+def from_value(key: Key, value: object, source: str, *, written: object = None) -> Setting:
+    """Return a value that has a type already, checked against the key.
+
+    Raises:
+        ConfigError: It has another type, or is outside the key's range or choices.
+    """
+    came = shown(value if written is None else written)
+    if value is None and key.optional:
+        return Setting(None, source)
+    if key.kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if key.kind is Path and isinstance(value, str):
+        value = _path(key, value, source, None)
+    # bool is a subclass of int, but `hangover_ms: true` is a mistake.
+    if not isinstance(value, key.kind) or (isinstance(value, bool) and key.kind is not bool):
+        raise refuse(source, key, came)
+    if isinstance(value, int | float) and not key.rule.low <= value <= key.rule.high:
+        raise refuse(source, key, came)
+    if isinstance(value, str):
+        _check_text(key, value, source, came)
+    if isinstance(value, Path) and value.name in ("", "..") and key.name != "service.state_directory":
+        raise ConfigError(f"{source}: {key.name}: expected the path of a file, got the folder {shown(str(value))}")
+    return Setting(cast(Scalar, value), source)
+
+
+def _check_text(key: Key, value: str, source: str, came: str) -> None:
+    if key.rule.choices and value not in key.rule.choices:
+        raise ConfigError(str(refuse(source, key, came)) + did_you_mean(value, key.rule.choices))
+    if not value or any(ord(character) < 32 for character in value):
+        raise refuse(source, key, came if value else "nothing")
+
+
+def _path(key: Key, text: str, source: str, folder: Path | None) -> Path:
+    """Return an absolute path; `~` is the user's home."""
+    if not text or "\0" in text:
+        raise refuse(source, key, shown(text) if text else "nothing")
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{source}: {key.name}: there is no home folder for {shown(text)}") from None
+    try:
+        return path if path.is_absolute() else (folder or Path.cwd()) / path
+    except OSError:
+        raise ConfigError(
+            f"{source}: {key.name}: {shown(text)} is a relative path, but the working directory is gone"
+        ) from None
+
+
+def shown(value: object) -> str:
+    """Write a value as a message quotes it: text in quotes, at most 60 characters of it."""
+    if value is None or value == "":
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        text = value.strip() if len(value) <= 60 else value.strip()[:57] + "..."
+        if _NUMBER.fullmatch(value.strip()) or value in ("true", "false"):
+            return text
+        return '"' + text.encode("unicode_escape").decode().replace('"', '\\"') + '"'
+    return str(value)
+
+
+def unknown_key(source: str, section: str, name: str) -> ConfigError:
+    """Return the error for a key that the section does not have, with the one that was probably meant."""
+    own = [key.partition(".")[2] for key in KEYS if key.startswith(section + ".")]
+    elsewhere = [key for key in KEYS if key.partition(".")[2] == name]
+    hint = did_you_mean(name, own)
+    if not hint and elsewhere:
+        hint = f" (it belongs to section {elsewhere[0].partition('.')[0]})"
+    if not hint:
+        hint = f" (there are: {', '.join(own)})"
+    return ConfigError(f"{source}: {section}.{name[:60]}: unknown key{hint}")
+
+
+def unknown_section(source: str, name: str) -> ConfigError:
+    """Return the error for a section that does not exist."""
+    homes = [key for key in KEYS if key.partition(".")[2] == name]
+    hint = did_you_mean(name, list(SECTIONS)) or (
+        f" (write it under {homes[0].partition('.')[0]}:)" if homes else f" (there are: {', '.join(SECTIONS)})"
+    )
+    return ConfigError(f"{source}: {name[:60]}: unknown section{hint}")
+
+
+def did_you_mean(word: str, known: list[str] | tuple[str, ...]) -> str:
+    """Return `; did you mean "KNOWN"?` for the nearest of `known`, or nothing."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f'; did you mean "{near[0]}"?' if near else ""

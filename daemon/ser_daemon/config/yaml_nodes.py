@@ -1,0 +1,144 @@
+"""Read one config file: YAML with its line numbers, strictly.
+
+PyYAML's own `safe_load` keeps the last of two equal keys, forgets where a value stood, and reads `yes` as
+true and `010` as eight; so the file is composed into nodes, and each scalar is read as its key wants it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from ser_daemon.config.schema import KEYS, SECTIONS, Key
+from ser_daemon.config.values import (
+    ConfigError,
+    Setting,
+    from_text,
+    from_value,
+    refuse,
+    shown,
+    unknown_key,
+    unknown_section,
+)
+
+MAX_BYTES = 1 << 20
+"""A config file is a few kilobytes; something a thousand times as long is another file."""
+
+
+def read_config_file(path: Path) -> dict[str, Setting]:
+    """Return the settings of a file by dotted key.
+
+    Raises:
+        ConfigError: The file can't be read, is not YAML, or holds a key or value that is not accepted.
+    """
+    settings: dict[str, Setting] = {}
+    root = compose(path)
+    for name, where, node in entries(path, root, "a section with its keys"):
+        if name not in SECTIONS:
+            raise unknown_section(where, name)
+        if is_null(node):
+            continue
+        for field, where_key, value in entries(path, node, "the keys of the section", name):
+            key = KEYS.get(f"{name}.{field}")
+            if key is None:
+                raise unknown_key(where_key, name, field)
+            settings[key.name] = read_scalar(key, value, path)
+    return settings
+
+
+def compose(path: Path) -> yaml.Node | None:
+    """Return the tree of the file's one document; None: there is nothing in it.
+
+    Raises:
+        ConfigError: The file can't be read or is not YAML.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot read this file: {error.strerror}") from None
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{path}: expected a YAML file of at most 1 MiB, got a larger one")
+    try:
+        text = raw.decode("utf-8-sig")
+        root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}: expected UTF-8 text, got byte 0x{raw[error.start]:02x}") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        problem = error.problem or error.context or "syntax error"
+        raise ConfigError(f"{path}:{line}: not valid YAML: {problem}") from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise ConfigError(f"{path}:{line}: not valid YAML: character {chr(error.character)!r} is not allowed") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid YAML: nested too deeply") from None
+    return root
+
+
+def entries(path: Path, node: yaml.Node | None, expected: str, parent: str = "") -> list[tuple[str, str, yaml.Node]]:
+    """Return (key, place, value) for each entry of a mapping; a missing or null node has none.
+
+    Raises:
+        ConfigError: The node is no mapping, a key is not text, or a key comes twice.
+    """
+    if node is None or is_null(node):
+        return []
+    if not isinstance(node, yaml.MappingNode):
+        name = f"{parent}: " if parent else ""
+        raise ConfigError(f"{place(path, node)}: {name}expected {expected}, got {describe(node)}")
+    result: list[tuple[str, str, yaml.Node]] = []
+    first: dict[str, str] = {}
+    for key, value in node.value:
+        where = place(path, key)
+        if not isinstance(key, yaml.ScalarNode):
+            raise ConfigError(f"{where}: expected a key, got {describe(key)}")
+        if key.value in first:
+            name = f"{parent}.{key.value}" if parent else key.value
+            raise ConfigError(f"{where}: {name}: set a second time, first in {first[key.value]}; keep one")
+        first[key.value] = where
+        result.append((key.value, where, value))
+    return result
+
+
+def place(path: Path, node: yaml.Node) -> str:
+    """Return `FILE:LINE` of a node."""
+    return f"{path}:{node.start_mark.line + 1}"
+
+
+def is_null(node: yaml.Node) -> bool:
+    """Whether a node is `null`, `~` or nothing at all."""
+    return bool(node.tag == "tag:yaml.org,2002:null")
+
+
+def describe(node: yaml.Node) -> str:
+    """Return what a node is, for messages."""
+    if isinstance(node, yaml.MappingNode):
+        return "a mapping"
+    if isinstance(node, yaml.SequenceNode):
+        return "a list"
+    return shown(node.value)
+
+
+def read_scalar(key: Key, node: yaml.Node, path: Path) -> Setting:
+    """Return the value of a scalar node, read as its key wants it.
+
+    Raises:
+        ConfigError: It is no value of the key.
+    """
+    where = place(path, node)
+    if not isinstance(node, yaml.ScalarNode):
+        raise refuse(where, key, describe(node))
+    quoted = node.style is not None
+    if quoted and key.kind not in (str, Path):
+        raise ConfigError(str(refuse(where, key, f'the text "{node.value}"')) + "; remove the quotes")
+    if is_null(node) and not quoted:
+        return from_value(key, None, where)
+    plain = node.tag.removeprefix("tag:yaml.org,2002:")
+    # A device may be called by its index; but `device: yes` is more likely a misunderstanding than a name.
+    if key.kind in (str, Path) and not quoted and plain not in ("str", "int"):
+        raise ConfigError(str(refuse(where, key, node.value)) + "; put it in quotes if it is meant as text")
+    return from_text(key, node.value, where, path.resolve().parent)

@@ -1,0 +1,6 @@
+"""`ser-daemon --check`: what works on this machine, and what to do where it does not."""
+
+__all__ = [
+    "check",
+    "host_probes",
+]

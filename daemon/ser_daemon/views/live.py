@@ -1,0 +1,235 @@
+"""The live picture in a terminal, drawn with rich; fits 80 columns by 24 lines."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from typing import TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from ser_daemon.views.text import describe_doubt, describe_state, printable
+from ser_daemon.wire.events import AudioState, Emotion, Event, Hello, VoiceStarted, VoiceStopped
+from ser_model.labels import LABELS, UNKNOWN
+
+REDRAW_SECONDS = 0.1
+"""Shortest time between two pictures."""
+
+UTTERANCES = 6
+"""Utterances kept on the screen."""
+
+FLOOR_DBFS = -80.0
+"""Left end of the level bar."""
+
+_COLOURS = {
+    "neutral": "white",
+    "calm": "cyan",
+    "happy": "yellow",
+    "sad": "blue",
+    "angry": "red",
+    "fearful": "magenta",
+    "disgust": "green",
+    "surprised": "bright_yellow",
+    UNKNOWN: "bright_black",
+}
+_MAX_WIDTH = 96
+
+
+class LiveView:
+    """Draws on the terminal's second screen and leaves its last picture on the first."""
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start drawing.
+
+        Args:
+            stream: a terminal.
+            clock: seconds; limits how often the picture is drawn.
+        """
+        self._console = Console(file=stream)
+        self._clock = clock
+        self._drawn = float("-inf")
+        self._title = "ser-daemon"
+        self._state = "connecting"
+        self._healthy = True
+        self._speaking = False
+        self._level: float | None = None
+        self._noise_floor: float | None = None
+        self._emotion: Emotion | None = None
+        self._utterances: deque[Emotion] = deque(maxlen=UTTERANCES)
+        encodable = "utf" in self._console.encoding.lower()
+        self._full, self._empty, self._mark, self._dot = "█░┃●" if encodable else "#-|*"
+        # Live asks for a picture while it is being made.
+        self._live: Live | None = None
+        self._live = Live(
+            console=self._console,
+            screen=True,
+            auto_refresh=False,
+            get_renderable=self.render,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._live.start()
+
+    def event(self, event: Event) -> None:
+        """Take in an event and show it as soon as the pace allows."""
+        match event:
+            case Hello():
+                self._title = f"{event.server} · {event.model}"
+                self._set_state(event.state, describe_state(event.state, event.device))
+                self._speaking = event.speaking
+            case AudioState():
+                text = describe_state(event.state, event.device, event.reason, event.retry_in_ms)
+                self._set_state(event.state, text)
+            case VoiceStarted():
+                self._speaking = True
+                self._emotion = None
+            case VoiceStopped():
+                self._speaking = False
+            case Emotion():
+                self._emotion = event
+                if event.final:
+                    self._utterances.append(event)
+        self._draw()
+
+    def level(self, dbfs: float | None, noise_floor_dbfs: float | None) -> None:
+        """Take in the level; draws whatever waits to be drawn."""
+        self._level = dbfs
+        self._noise_floor = noise_floor_dbfs
+        self._draw()
+
+    def message(self, text: str) -> None:
+        """Show a sentence in the place of the state."""
+        self._set_state("", text)
+        self._speaking = False
+        self._level = self._noise_floor = None
+        self._draw()
+
+    def close(self) -> None:
+        """Leave the second screen; the last picture stays on the first."""
+        if self._live is None:
+            return
+        live, self._live = self._live, None
+        live.stop()
+        self._console.print(self.render())
+
+    def _set_state(self, state: str, text: str) -> None:
+        self._state = printable(text)
+        self._healthy = state == "listening"
+        if not self._healthy:
+            self._speaking = False
+
+    def _draw(self) -> None:
+        now = self._clock()
+        if self._live is not None and now - self._drawn >= REDRAW_SECONDS:
+            self._drawn = now
+            self._live.refresh()
+
+    def render(self) -> RenderableType:
+        """Compose the picture."""
+        width = min(self._console.width, _MAX_WIDTH)
+        rows: list[RenderableType] = [
+            Text(
+                self._state,
+                style="green" if self._healthy else "bold yellow",
+                overflow="ellipsis",
+                no_wrap=True,
+            ),
+            self._level_line(width - 4),
+            Rule(self._heading(), align="left", style="bright_black"),
+            self._bars(width - 4),
+            Rule("last utterances", align="left", style="bright_black"),
+            self._history(),
+        ]
+        return Panel(
+            Group(*rows),
+            title=printable(self._title),
+            subtitle=None if self._live is None else "Ctrl-C ends",
+            width=width,
+            border_style="bright_black",
+        )
+
+    def _level_line(self, width: int) -> Text:
+        number = "" if self._level is None else f"{max(self._level, FLOOR_DBFS):4.0f} dBFS"
+        cells = width - 9 - 10 - 11
+        filled = self._cell(self._level, cells)
+        floor = self._cell(self._noise_floor, cells)
+        line = Text("level    ", no_wrap=True)
+        for cell in range(cells):
+            if self._noise_floor is not None and cell == floor:
+                line.append(self._mark, "bold white")
+            elif cell < filled:
+                line.append(self._full, "green" if cell > floor else "bright_black")
+            else:
+                line.append(self._empty, "bright_black")
+        line.append(f"{number:>10}  ")
+        if self._speaking:
+            return line.append(f"{self._dot} speech", "bold green")
+        return line.append(f"{self._dot} silence", "bright_black")
+
+    def _cell(self, dbfs: float | None, cells: int) -> int:
+        if dbfs is None:
+            return 0
+        share = (max(dbfs, FLOOR_DBFS) - FLOOR_DBFS) / -FLOOR_DBFS
+        return min(int(share * cells), cells - 1)
+
+    def _heading(self) -> Text:
+        if self._emotion is None:
+            return Text("listening to an utterance" if self._speaking else "nobody has spoken yet")
+        heading = Text(f"{self._emotion.utterance_id} {'as a whole' if self._emotion.final else 'so far'}: ")
+        return heading.append_text(_verdict(self._emotion))
+
+    def _bars(self, width: int) -> Group:
+        cells = width - 11 - 6
+        scores = self._emotion.scores if self._emotion is not None else {}
+        top = max(scores, key=lambda label: scores[label], default=None)
+        lines = []
+        for label in LABELS:
+            score = float(scores.get(label, 0.0))
+            filled = round(min(max(score, 0.0), 1.0) * cells)
+            line = Text(f"{label:<11}", style="bold" if label == top else "", no_wrap=True)
+            line.append(self._full * filled, _COLOURS[label])
+            line.append(" " * (cells - filled))
+            line.append(f"{score:6.2f}" if scores else "     -")
+            lines.append(line)
+        return Group(*lines)
+
+    def _history(self) -> RenderableType:
+        table = Table.grid(padding=(0, 2))
+        for _ in range(3):
+            table.add_column(no_wrap=True)
+        # The one that gives way in a narrow terminal; what it holds does not wrap all the same.
+        table.add_column(overflow="ellipsis")
+        for emotion in reversed(self._utterances):
+            verdict = _verdict(emotion)
+            verdict.no_wrap = True
+            duration = f"{(emotion.end - emotion.start) / 1000:.1f} s"
+            table.add_row(
+                _local_time(emotion.time),
+                emotion.utterance_id,
+                Text(duration, justify="right"),
+                verdict,
+            )
+        for _ in range(UTTERANCES - len(self._utterances)):
+            table.add_row("", "", "", "")
+        return table
+
+
+def _verdict(emotion: Emotion) -> Text:
+    colour = _COLOURS.get(emotion.label, "white")
+    if emotion.label == UNKNOWN:
+        return Text(UNKNOWN, style=colour).append(f" ({printable(describe_doubt(emotion))})")
+    return Text(f"{printable(emotion.label)} {emotion.confidence:.2f}", style=f"bold {colour}")
+
+
+def _local_time(text: str) -> str:
+    try:
+        return datetime.fromisoformat(text).astimezone().strftime("%H:%M:%S")
+    except ValueError:
+        return printable(text)

@@ -1,0 +1,100 @@
+"""Events as lines that a person understands."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from ser_daemon.wire.events import AudioState, Emotion, Event, Hello, VoiceStarted, VoiceStopped
+from ser_model.labels import UNKNOWN
+
+_STATES = {
+    "starting": "starting",
+    "listening": "listening",
+    "muted": "muted: the microphone is closed",
+    "held": "held: ignoring what is heard",
+    "no-device": "no microphone",
+    "silent": "the microphone gives digital silence; is it muted in the mixer?",
+    "degraded": "degraded",
+    "stopping": "stopping",
+}
+
+
+class PlainView:
+    """One line per event; levels are not shown."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def event(self, event: Event) -> None:
+        """Write the event's line at once."""
+        self._line(describe(event))
+
+    def level(self, dbfs: float | None, noise_floor_dbfs: float | None) -> None:
+        """Do nothing."""
+
+    def message(self, text: str) -> None:
+        """Write a sentence of the program's own."""
+        self._line(printable(text))
+
+    def close(self) -> None:
+        """Do nothing: every line is out already."""
+
+    def _line(self, text: str) -> None:
+        self._stream.write(f"{text}\n")
+        self._stream.flush()
+
+
+def describe(event: Event) -> str:
+    """Say an event in one line: `12.340 s  u-3  angry 0.58 (final, 2.9 s)`."""
+    lost = f"  [{event.dropped} lines lost before this]" if event.dropped else ""
+    match event:
+        case Hello():
+            text = f"{event.server}, model {event.model}: {describe_state(event.state, event.device)}"
+        case VoiceStarted():
+            text = f"{_seconds(event.timestamp)}  {event.utterance_id}  speech"
+        case VoiceStopped():
+            text = f"{_seconds(event.timestamp)}  {event.utterance_id}  silence"
+        case AudioState():
+            when = "" if event.timestamp is None else f"{_seconds(event.timestamp)}  "
+            text = when + describe_state(event.state, event.device, event.reason, event.retry_in_ms)
+        case Emotion():
+            text = f"{_seconds(event.timestamp)}  {event.utterance_id}  {describe_emotion(event)}"
+        case _:
+            text = event.type
+    return printable(text + lost)
+
+
+def describe_emotion(event: Emotion) -> str:
+    """Say an answer without time and place: `unknown (final, 2.9 s; low confidence, perhaps sad 0.31)`."""
+    kind = "final" if event.final else "so far"
+    length = f"{(event.end - event.start) / 1000:.1f} s"
+    if event.label == UNKNOWN:
+        return f"{UNKNOWN} ({kind}, {length}; {describe_doubt(event)})"
+    return f"{event.label} {event.confidence:.2f} ({kind}, {length})"
+
+
+def describe_doubt(event: Emotion) -> str:
+    """Say why the label is `unknown`: `low confidence, perhaps sad 0.31`."""
+    reason = (event.reason or "unknown").replace("-", " ")
+    return reason if event.top is None else f"{reason}, perhaps {event.top} {event.confidence:.2f}"
+
+
+def describe_state(state: str, device: str | None, reason: str | None = None, retry_in_ms: int | None = None) -> str:
+    """Say a state of the daemon's ears: `no microphone (USB Mic): unplugged; trying again in 2 s`."""
+    text = _STATES.get(state, state)
+    if device:
+        text += f" on {device}" if state == "listening" else f" ({device})"
+    if reason:
+        text += f": {reason.rstrip('.')}"
+    if retry_in_ms is not None:
+        text += f"; trying again in {retry_in_ms / 1000:g} s"
+    return printable(text)
+
+
+def printable(text: str) -> str:
+    """Replace what a terminal could take for a command: device names come from outside."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms / 1000:.3f} s"

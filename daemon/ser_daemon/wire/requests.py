@@ -1,0 +1,247 @@
+"""What the daemon answers to which request."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Protocol
+
+from ser_daemon import __version__
+from ser_daemon.wire.events import PROTOCOL, PUBLISHED, Hello
+from ser_daemon.wire.framing import BadLine, Message, encode
+from ser_daemon.wire.publisher import Filter, Publisher
+from ser_model.errors import SerError
+from ser_model.labels import LABELS
+
+log = logging.getLogger(__name__)
+
+CONTROL_VERBS = ("mute", "unmute", "hold", "release", "reload", "reset-adaptation")
+REQUESTS = ("status", "metrics", "describe", "ping", "subscribe")
+
+MAX_TEXT = 1024
+"""Longest text in characters that `ping` gives back, so that an answer always fits on a line."""
+
+MAX_ID = 128
+MAX_HOLD_MS = 3_600_000
+"""An hour: an assistant that died while holding must not leave the daemon deaf for good."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Status:
+    """What `status` answers and `hello` is made of."""
+
+    version: str = __version__
+    model: str = ""
+    labels: tuple[str, ...] = LABELS
+    state: str = "starting"
+    """One of `ser_daemon.wire.events.STATES`."""
+    reason: str | None = None
+    """Why the state is what it is, where there is something to say."""
+    speaking: bool = False
+    muted: bool = False
+    held: bool = False
+    device: str | None = None
+    uptime_seconds: float = 0.0
+    timestamp: int = 0
+    """Position of the sample clock in ms."""
+    level_dbfs: float | None = None
+    """Level of the last frame heard; None where nothing is heard."""
+    noise_floor_dbfs: float | None = None
+    gain_db: float | None = None
+    """Gain of the copy that the voice activity detector hears."""
+    extra: dict[str, object] = field(default_factory=dict)
+    """More fields for the answer to `status`."""
+
+
+class ControlHandler(Protocol):
+    """What the control verbs do. Each may raise `SerError` with a sentence for the one who asked."""
+
+    async def mute(self) -> None:
+        """Close the microphone; survives a restart."""
+
+    async def unmute(self) -> None:
+        """Open the microphone again."""
+
+    async def hold(self, ms: int | None) -> None:
+        """Ignore what is heard for `ms`, or until `release`."""
+
+    async def release(self) -> None:
+        """End a hold."""
+
+    async def reload(self) -> str:
+        """Read the settings again; return what changed, in one sentence."""
+        ...
+
+    async def reset_adaptation(self) -> str:
+        """Forget what was learnt about microphone and voice; return what is in force, in one sentence."""
+        ...
+
+
+class RequestError(SerError):
+    """A request that was understood as a line but can't be served."""
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class Desk:
+    """Answers requests; knows nothing of connections."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        control: ControlHandler,
+        status: Callable[[], Status],
+        metrics: Callable[[], Mapping[str, float | int]],
+    ) -> None:
+        self._publisher = publisher
+        self._control = control
+        self._status = status
+        self._metrics = metrics
+
+    def hello(self) -> bytes:
+        """Return the first line of a connection."""
+        status = self._status()
+        hello = Hello(
+            seq=self._publisher.seq,
+            server=f"ser-daemon {status.version}",
+            model=status.model,
+            labels=status.labels,
+            state=status.state,
+            speaking=status.speaking,
+            muted=status.muted,
+            device=status.device,
+        )
+        data = hello.data()
+        # Last, where people look for it in a line that a terminal wraps.
+        data["seq"] = data.pop("seq")
+        return encode("hello", data, version="1.0")
+
+    def answer(self, message: Message) -> bytes:
+        """Answer a request that changes nothing."""
+        match message.type:
+            case "status":
+                return reply(message, "status", self._status_data())
+            case "metrics":
+                return reply(message, "metrics", {**self._publisher.metrics, **self._metrics()})
+            case "describe":
+                return reply(message, "info", self._info())
+            case "ping":
+                text = message.data.get("text")
+                if text is not None and (not isinstance(text, str) or len(text) > MAX_TEXT):
+                    raise RequestError("bad-request", f"text must be at most {MAX_TEXT} characters.")
+                return reply(message, "pong", {"text": text})
+        raise RequestError(
+            "unknown-type",
+            f"{message.type!r:.60} is not a request; there are {', '.join(REQUESTS + CONTROL_VERBS)}.",
+        )
+
+    async def control(self, message: Message) -> bytes:
+        """Do what a control verb asks, then answer; failures become `error` lines."""
+        try:
+            return reply(message, "done", {"request": message.type, **await self._do(message)})
+        except SerError as error:
+            return failure(getattr(error, "code", "failed"), str(error), message)
+        except Exception:
+            log.exception("%s failed", message.type)
+            return failure("failed", f"{message.type} failed; the daemon's log says why.", message)
+
+    async def _do(self, message: Message) -> dict[str, object]:
+        match message.type:
+            case "mute":
+                await self._control.mute()
+            case "unmute":
+                await self._control.unmute()
+            case "release":
+                await self._control.release()
+            case "reload":
+                return {"text": await self._control.reload()}
+            case "reset-adaptation":
+                return {"text": await self._control.reset_adaptation()}
+            case "hold":
+                ms = message.data.get("ms")
+                if ms is not None and (type(ms) is not int or not 0 < ms <= MAX_HOLD_MS):
+                    raise RequestError("bad-request", f"ms must be an integer from 1 to {MAX_HOLD_MS}, not {ms!r:.40}.")
+                await self._control.hold(ms)
+                return {"ms": ms}
+        return {}
+
+    def _status_data(self) -> dict[str, object]:
+        data = asdict(self._status())
+        extra = data.pop("extra")
+        for name in ("level_dbfs", "noise_floor_dbfs", "gain_db"):
+            if data[name] is not None:
+                data[name] = round(data[name], 1)
+        data["uptime_seconds"] = round(data["uptime_seconds"], 1)
+        return {"protocol": PROTOCOL, "seq": self._publisher.seq, **data, **extra}
+
+    def _info(self) -> dict[str, object]:
+        """Answer as Wyoming's `info`, with a domain of our own beside the ones that Wyoming knows."""
+        status = self._status()
+        attribution = {"name": "ser-daemon", "url": ""}
+        common = {"attribution": attribution, "installed": True, "version": status.version}
+        return {
+            **{domain: [] for domain in ("asr", "tts", "handle", "intent", "wake", "mic", "snd")},
+            "ser": [
+                {
+                    "name": "ser-daemon",
+                    "description": "Tells how something was said",
+                    **common,
+                    "protocol": PROTOCOL,
+                    "models": [{"name": status.model, "labels": status.labels, **common}],
+                }
+            ],
+        }
+
+
+def request_filter(message: Message) -> Filter:
+    """Read what `subscribe` asks for; everything where it says nothing.
+
+    Raises:
+        RequestError: `bad-request`, naming the field.
+    """
+    data = message.data
+    events = data.get("events")
+    if events is None:
+        events = list(PUBLISHED)
+    if not isinstance(events, list) or not all(name in PUBLISHED for name in events):
+        raise RequestError("bad-request", f"events must be a list out of {', '.join(PUBLISHED)}.")
+    partial = data.get("partial", True)
+    if not isinstance(partial, bool):
+        raise RequestError("bad-request", f"partial must be true or false, not {partial!r:.40}.")
+    least = data.get("min_confidence", 0)
+    if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least <= 1:
+        raise RequestError("bad-request", f"min_confidence must be a number from 0 to 1, not {least!r:.40}.")
+    return Filter(tuple(events), partial, float(least))
+
+
+def check_id(message: Message) -> None:
+    """Refuse an id that could not be repeated.
+
+    Raises:
+        RequestError: `bad-id`.
+    """
+    given = message.id if message.id is not None else message.data.get("id")
+    if given is None or (type(given) in (int, str) and len(str(given)) <= MAX_ID):
+        return
+    raise RequestError("bad-id", f"id must be an integer or a string of at most {MAX_ID} characters.")
+
+
+def reply(message: Message, name: str, data: Mapping[str, object]) -> bytes:
+    """Encode an answer with the request's id where the request had it: beside `type`, or inside `data`."""
+    beside = {} if message.id is None else {"id": message.id}
+    inside = {"id": message.data["id"]} if message.data.get("id") is not None else {}
+    return encode(name, {**inside, **data}, **beside)
+
+
+def failure(code: str, text: str, message: Message | None = None) -> bytes:
+    """Encode an `error` line (Wyoming's, with its code)."""
+    data = {"code": code, "text": text[:MAX_TEXT]}
+    return encode("error", data) if message is None else reply(message, "error", data)
+
+
+def bad_line(line: BadLine) -> bytes:
+    """Encode the answer to a line that could not be understood."""
+    return failure(line.code, line.text)

@@ -1,0 +1,6 @@
+"""Adaptation of the scores to a microphone and a voice."""
+
+__all__ = [
+    "adaptation",
+    "speaker_offset",
+]

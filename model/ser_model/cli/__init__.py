@@ -1,0 +1,7 @@
+"""The command line `ser-model`. Nothing imports this package."""
+
+__all__ = [
+    "main",
+    "measure",
+    "search",
+]

@@ -1,0 +1,134 @@
+"""Waveform augmentation: what a room and a voice do to speech (levels: see `ser_model.training.networks.fit`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ser_model.audio.files import read_audio
+from ser_model.errors import SerError
+from ser_model.training.data.noises import GENERATORS
+from ser_model.types import SAMPLE_RATE, Samples
+
+Wave = npt.NDArray[np.float32]
+
+HELD_OUT_NOISES = ("rain", "sea_waves", "dog_bark", "baby_cry", "doing_the_dishes", "running_tap")
+"""Names of files or folders never used in training, so that robustness can be measured on them."""
+
+HELD_OUT_ROOMS = ("kitchen",)
+"""Beginnings of names of room responses never used in training."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentConfig:
+    """How far a variant may be from the recording."""
+
+    speed: float = 0.12
+    """Largest relative change of speed, and with it of pitch."""
+    noise_share: float = 0.6
+    """Share of variants with noise."""
+    snr_db: tuple[float, float] = (5.0, 30.0)
+    """Range of the signal-to-noise ratio."""
+    room_share: float = 0.3
+    """Share of variants played in a room."""
+    pre_roll_ms: tuple[int, int] = (100, 500)
+    """Range of the gate's pre-roll."""
+    hangover_ms: tuple[int, int] = (500, 900)
+    """Range of the gate's hangover."""
+
+
+@dataclass
+class Surroundings:
+    """Noises and rooms to draw from; generated noises where no recordings are given."""
+
+    noises: list[Wave] = field(default_factory=list)
+    rooms: list[Wave] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    """What each of the noises is, where they are those held out."""
+
+    @classmethod
+    def load(cls, noise: Path | None, rooms: Path | None) -> Surroundings:
+        """Read all WAV and FLAC files below two folders, but those held out for measuring.
+
+        Raises:
+            SerError: a folder isn't there.
+        """
+        return cls(_read_all(noise, HELD_OUT_NOISES), _read_all(rooms, HELD_OUT_ROOMS))
+
+    def noise(self, length: int, rng: np.random.Generator) -> Wave:
+        """A piece of a recorded noise (three times of four) or of a generated one."""
+        if self.noises and rng.random() < 0.75:
+            noise = self.noises[rng.integers(len(self.noises))]
+            noise = np.tile(noise, length // len(noise) + 2)
+            start = rng.integers(len(noise) - length)
+            return noise[start : start + length]
+        name = rng.choice(sorted(GENERATORS))
+        return GENERATORS[name](length, rng)
+
+
+def check_folder(path: Path | None) -> None:
+    """Refuse a folder of sounds that isn't there; None is no folder.
+
+    Raises:
+        SerError: with its name.
+    """
+    if path is not None and not path.is_dir():
+        raise SerError(f"{path}: expected a folder of WAV or FLAC files, found no such folder")
+
+
+def _read_all(folder: Path | None, held_out: tuple[str, ...]) -> list[Wave]:
+    check_folder(folder)
+    if folder is None:
+        return []
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix in (".wav", ".flac")]
+    used = [path for path in paths if not any(part.startswith(held_out) for part in path.parts)]
+    return [to_wave(read_audio(path)) for path in used]
+
+
+def to_wave(samples: Samples) -> Wave:
+    """Samples as float32 in ±1."""
+    return samples.astype(np.float32) / np.float32(32768)
+
+
+def change_speed(wave: Wave, factor: float) -> Wave:
+    """Play faster (factor above 1) or slower; pitch follows, as on a tape."""
+    import soxr
+
+    changed: Wave = soxr.resample(wave, SAMPLE_RATE * factor, SAMPLE_RATE)
+    return changed
+
+
+def in_room(wave: Wave, response: Wave) -> Wave:
+    """The sound in a room, aligned to the direct path and at the level it had."""
+    from scipy.signal import fftconvolve
+
+    direct = int(np.argmax(np.abs(response)))
+    wet = fftconvolve(wave, response)[direct : direct + len(wave)]
+    scaled: Wave = (wet * _rms(wave) / max(_rms(wet), 1e-9)).astype(np.float32)
+    return scaled
+
+
+def add_noise(wave: Wave, noise: Wave, snr_db: float) -> Wave:
+    """Mix at a ratio of the powers of the loud parts of the speech (above its mean) and of the noise."""
+    power = np.square(wave)
+    speech = float(np.sqrt(power[power > power.mean()].mean()))
+    return (wave + noise * speech / max(_rms(noise), 1e-9) * 10 ** (-snr_db / 20)).astype(np.float32)
+
+
+def _rms(wave: npt.NDArray[Any]) -> float:
+    return float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
+
+
+def augment(samples: Samples, config: AugmentConfig, surroundings: Surroundings, rng: np.random.Generator) -> Samples:
+    """One random variant of a recording: speed, room, noise, in this order; int16 at 16 kHz."""
+    wave = to_wave(samples)
+    wave = change_speed(wave, 1 + rng.uniform(-config.speed, config.speed))
+    if surroundings.rooms and rng.random() < config.room_share:
+        wave = in_room(wave, surroundings.rooms[rng.integers(len(surroundings.rooms))])
+    if rng.random() < config.noise_share:
+        wave = add_noise(wave, surroundings.noise(len(wave), rng), rng.uniform(*config.snr_db))
+    return np.clip(np.rint(wave * 32768), -32768, 32767).astype(np.int16)

@@ -1,0 +1,143 @@
+"""What may lie between a mouth and the daemon: noises and a room that training never heard, levels, a telephone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from ser_model.audio.files import read_audio
+from ser_model.errors import SerError
+from ser_model.training.data.augment import (
+    HELD_OUT_NOISES,
+    HELD_OUT_ROOMS,
+    Surroundings,
+    Wave,
+    add_noise,
+    in_room,
+    to_wave,
+)
+from ser_model.training.data.cutting import AROUND, in_quiet
+from ser_model.types import SAMPLE_RATE, Samples
+
+TELEPHONE_RATE: Final = 8_000
+TELEPHONE_BAND: Final = (300.0, 3_400.0)
+"""Hz that a narrow-band call lets through (ITU-T G.712)."""
+TELEPHONE_ORDER: Final = 6
+"""Of the Butterworth filter at either end of the band."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One thing done to every recording before the gate hears it."""
+
+    name: str
+    title: str
+    snr_db: float | None = None
+    """Ratio of speech to a noise that training never heard; None: no noise."""
+    room: bool = False
+    """Played in a room that training never heard."""
+    level_db: float = 0.0
+    """Change of level; what leaves the range of int16 is clipped."""
+    telephone: bool = False
+    """Narrow band, 8 kHz sampling."""
+
+
+CLEAN: Final = Condition(name="clean", title="as recorded")
+
+CONDITIONS: Final = (
+    Condition(name="snr-20", title="noise, 20 dB SNR", snr_db=20),
+    Condition(name="snr-10", title="noise, 10 dB SNR", snr_db=10),
+    Condition(name="snr-5", title="noise, 5 dB SNR", snr_db=5),
+    Condition(name="room", title="in a kitchen", room=True),
+    Condition(name="quiet", title="20 dB softer", level_db=-20),
+    Condition(name="loud", title="10 dB louder", level_db=10),
+    Condition(name="telephone", title="telephone band", telephone=True),
+)
+
+
+def load_held_out(noise: Path | None, rooms: Path | None) -> Surroundings:
+    """Read the noises and rooms that training leaves out.
+
+    Raises:
+        SerError: a folder isn't there, or holds none of them.
+    """
+    noises, kinds = _held_out(noise, HELD_OUT_NOISES)
+    return Surroundings(noises, _held_out(rooms, HELD_OUT_ROOMS)[0], kinds)
+
+
+def _held_out(folder: Path | None, beginnings: tuple[str, ...]) -> tuple[list[Wave], list[str]]:
+    """Sounds, and which of the beginnings each has."""
+    if folder is None:
+        return [], []
+    if not folder.is_dir():
+        raise SerError(f"{folder}: expected a folder of WAV or FLAC files, found no such folder")
+    paths = [path for path in sorted(folder.rglob("*")) if path.suffix in (".wav", ".flac")]
+    parts = {path: path.relative_to(folder).parts for path in paths}
+    kept = {
+        path: next(one for one in beginnings if any(part.startswith(one) for part in parts[path]))
+        for path in paths
+        if any(part.startswith(beginnings) for part in parts[path])
+    }
+    if not kept:
+        names = ", ".join(beginnings)
+        raise SerError(f"{folder}: found no WAV or FLAC file or folder that is kept from training ({names})")
+    return [to_wave(read_audio(path)) for path in kept], list(kept.values())
+
+
+def which_noise(name: str, count: int) -> int:
+    """Index of the noise, of so many, that a recording of this name gets in a condition without a room."""
+    return int(np.random.default_rng(list(name.encode())).integers(count))
+
+
+def apply(condition: Condition, samples: Samples, held_out: Surroundings, seed: str) -> Samples:
+    """The recording as `in_quiet` surrounds it, under a condition; noise goes on before and after it.
+
+    Args:
+        condition: what is done.
+        samples: the recording, int16 at 16 kHz.
+        held_out: what `load_held_out` read.
+        seed: name of the recording; the same name gets the same piece of the same noise at every ratio.
+
+    Returns:
+        int16 at 16 kHz, the recording from sample `AROUND` on
+    """
+    rng = np.random.default_rng(list(seed.encode()))
+    wave = to_wave(in_quiet(samples))
+    if condition.room:
+        wave = in_room(wave, held_out.rooms[rng.integers(len(held_out.rooms))])
+    if condition.snr_db is not None:
+        wave = _with_noise(wave, _piece(held_out.noises, len(wave), rng), condition.snr_db)
+    if condition.telephone:
+        wave = through_telephone(wave)
+    wave = wave * np.float32(10 ** (condition.level_db / 20))
+    return np.clip(np.rint(wave * 32768), -32768, 32767).astype(np.int16)
+
+
+def _piece(noises: list[Wave], length: int, rng: np.random.Generator) -> Wave:
+    """A piece of one of the noises; short ones are repeated."""
+    noise = noises[rng.integers(len(noises))]
+    noise = np.tile(noise, length // len(noise) + 2)
+    start = rng.integers(len(noise) - length)
+    return noise[start : start + length]
+
+
+def _with_noise(wave: Wave, noise: Wave, snr_db: float) -> Wave:
+    """Noise through all of it, at a ratio that is that of `add_noise` for the recording itself."""
+    own = slice(AROUND, len(wave) - AROUND)
+    added = add_noise(wave[own], noise[own], snr_db) - wave[own]
+    scale = float(np.dot(added, noise[own])) / max(float(np.dot(noise[own], noise[own])), 1e-12)
+    return wave + noise * np.float32(scale)
+
+
+def through_telephone(wave: Wave) -> Wave:
+    """What is left of 16 kHz sound after a narrow-band call: sampled at 8 kHz, band-passed, and brought back."""
+    import soxr
+    from scipy.signal import butter, sosfilt
+
+    narrow = soxr.resample(wave, SAMPLE_RATE, TELEPHONE_RATE)
+    band = butter(TELEPHONE_ORDER, TELEPHONE_BAND, "bandpass", fs=TELEPHONE_RATE, output="sos")
+    wide = soxr.resample(sosfilt(band, narrow).astype(np.float32), TELEPHONE_RATE, SAMPLE_RATE)[: len(wave)]
+    return np.pad(wide, (0, len(wave) - len(wide))).astype(np.float32)

@@ -1,0 +1,184 @@
+"""Recordings to feature frames, as the daemon hears them: through the gate, clean and in variants."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.progress import track
+
+from ser_model.audio.files import read_audio
+from ser_model.config import GateConfig
+from ser_model.errors import SerError
+from ser_model.features.features import FRAME, HOP, RECIPE, SIZE, compute_features
+from ser_model.training.data.augment import AugmentConfig, Surroundings, augment
+from ser_model.training.data.corpus import Corpus, Recording
+from ser_model.training.data.cutting import Cut, cut, hear_clean, in_quiet
+from ser_model.training.processes import new_pool
+from ser_model.types import SAMPLE_RATE, Frames
+
+Counts = npt.NDArray[np.int64]
+
+FILE_FORMAT = 2
+"""Of what `save` writes; part of the names of the files, so that older ones are not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One recording through the gate."""
+
+    frames: list[Frames]
+    """Its versions, each of shape (time, 46): clean, then the variants; one that was missed is missing."""
+    utterances: int
+    """How many utterances the gate found in the clean recording's speech."""
+    voiced: Counts
+    """Voiced samples of the clean utterance at the end of each of its frames, shape (time,); empty without one."""
+
+
+def hear(cut: Cut, variants: Sequence[Frames] = ()) -> Heard:
+    """Frames of what passed, and of its variants."""
+    frames = compute_features(cut.samples) if cut.utterances else np.zeros((0, SIZE), dtype=np.float32)
+    voiced = cut.voiced_after(FRAME + HOP * np.arange(len(frames), dtype=np.int64))
+    return Heard([frames, *variants] if cut.utterances else [*variants], cut.utterances, voiced)
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Feature frames of all recordings; row 0 of `frames[i]` is clean, the others are variants."""
+
+    recordings: tuple[Recording, ...]
+    frames: list[list[Frames]]
+    """For each recording its versions, each of shape (time, 46); a version the gate missed is missing."""
+    utterances: npt.NDArray[np.int64]
+    """How many utterances the gate found in each clean recording's speech, shape (recordings,)."""
+    voiced: list[Counts]
+    """For each recording how many samples of the clean utterance were voiced at the end of each of its frames."""
+
+
+def versions(recording: Recording, seed: int, count: int, config: AugmentConfig, surroundings: Surroundings) -> Heard:
+    """What is heard of the clean recording and of `count` variants."""
+    samples = read_audio(recording.path)
+    out = []
+    rng = np.random.default_rng([seed, *recording.name.encode()])
+    for _ in range(count):
+        settings = GateConfig(
+            pre_roll_ms=int(rng.integers(*config.pre_roll_ms)),
+            hangover_ms=int(rng.integers(*config.hangover_ms)),
+        )
+        heard = cut(in_quiet(augment(samples, config, surroundings, rng)), settings)
+        if heard.utterances:
+            out.append(compute_features(heard.samples))
+    return hear(hear_clean(samples), out)
+
+
+def build(
+    corpus: Corpus,
+    *,
+    cache: Path,
+    variants: int = 0,
+    noise: Path | None = None,
+    rooms: Path | None = None,
+    config: AugmentConfig | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+) -> Dataset:
+    """Compute all frames, or take them from `cache` where the same were computed before.
+
+    Args:
+        corpus: the recordings.
+        cache: folder for the frames; a file's name holds a digest of everything they depend on.
+        variants: augmented versions of each.
+        noise: folder of noises, None for generated ones only.
+        rooms: folder of room responses, None for none.
+        config: how far the variants go.
+        seed: of the variants.
+        workers: processes; None: one per core.
+    """
+    config = config or AugmentConfig()
+    path = cache_path(cache, corpus, [variants, str(noise), str(rooms), seed], asdict(config))
+    if not path.exists():
+        surroundings = Surroundings.load(noise, rooms)
+        work = partial(versions, seed=seed, count=variants, config=config, surroundings=surroundings)
+        with new_pool(workers) as pool:
+            steps = pool.imap(work, corpus.recordings, chunksize=4)
+            rows = list(track(steps, "gate and features", len(corpus.recordings)))
+        save(path, rows)
+    return load(path, corpus)
+
+
+def cache_path(cache: Path, corpus: Corpus, *depends: object) -> Path:
+    """File for the frames of a corpus, named after the gate, the features and whatever else they depend on."""
+    key = json.dumps(
+        [
+            [recording.name for recording in corpus.recordings],
+            *depends,
+            asdict(GateConfig()),
+            RECIPE,
+            FILE_FORMAT,
+            _fingerprint(),
+        ]
+    )
+    return cache / f"frames-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
+
+
+def _fingerprint() -> str:
+    """Digest of what augmentation, gate and features make of a probe: frames of older code are not taken for today's.
+
+    The probe is a buzz of changing pitch with pauses; numbers are rounded far above the noise of floating point.
+    """
+    time = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
+    buzz = np.sin(2 * np.pi * (140 * time + 12 * np.sin(3 * time))) ** 9 * (np.sin(2 * np.pi * 1.1 * time) > -0.5)
+    probe = (8000 * buzz).astype(np.int16)
+    varied = augment(probe, AugmentConfig(noise_share=1.0), Surroundings(), np.random.default_rng(0))
+    heard = hear_clean(varied)
+    sizes = np.array([len(heard.samples), heard.utterances])
+    numbers = [compute_features(probe).round(2), compute_features(varied).round(1), sizes]
+    return hashlib.sha256(b"".join((part + 0.0).astype(np.float32).tobytes() for part in numbers)).hexdigest()
+
+
+def save(path: Path, rows: Sequence[Heard]) -> None:
+    """Keep what was heard of each recording.
+
+    Half precision is far finer than the noise that training adds. Written under another name first: a file that is
+    there is whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    flat = [frames for row in rows for frames in row.frames]
+    partial_path = path.with_suffix(".partial.npz")
+    np.savez(
+        partial_path,
+        frames=np.concatenate([np.zeros((0, SIZE), dtype=np.float16), *flat], dtype=np.float16, casting="same_kind"),
+        lengths=np.array([len(frames) for frames in flat]),
+        counts=np.array([len(row.frames) for row in rows]),
+        utterances=np.array([row.utterances for row in rows]),
+        voiced=np.concatenate([row.voiced for row in rows]),
+        voiced_lengths=np.array([len(row.voiced) for row in rows]),
+    )
+    partial_path.replace(path)
+
+
+def load(path: Path, corpus: Corpus) -> Dataset:
+    """Read what `save` wrote.
+
+    Raises:
+        SerError: the file is damaged; it is removed.
+    """
+    try:
+        with np.load(path) as file:
+            pieces = np.split(file["frames"].astype(np.float32), np.cumsum(file["lengths"])[:-1])
+            starts = np.cumsum(file["counts"])
+            utterances = file["utterances"]
+            voiced = np.split(file["voiced"], np.cumsum(file["voiced_lengths"])[:-1])
+            counts = file["counts"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        path.unlink(missing_ok=True)
+        raise SerError(f"{path}: was damaged ({error}) and is removed; run the command again") from error
+    frames = [pieces[end - count : end] for end, count in zip(starts, counts, strict=True)]
+    return Dataset(corpus.recordings, frames, utterances, voiced)

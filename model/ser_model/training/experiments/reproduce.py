@@ -1,0 +1,122 @@
+"""What `ser-model reproduce` does: the paper's table beside ours, seed by seed, resumable."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from ser_model.training.data.corpus import NEVER_VALIDATING, load_corpus
+from ser_model.training.data.dataset import Dataset
+from ser_model.training.experiments import paper
+from ser_model.training.experiments.paper import TABLE, Published
+from ser_model.training.folds.jobs import FOLDS
+from ser_model.training.folds.run_folder import Figures, shown, spread, write_json
+from ser_model.training.folds.trainer import check_device, write_answers
+from ser_model.training.networks.architecture import VARIANTS, ResLstmSa, count_parameters
+from ser_model.training.processes import new_pool
+from ser_model.training.scores import uar
+
+_dataset: Dataset
+
+
+def reproduce(arguments: argparse.Namespace) -> None:
+    """Train what the command line asks for and is not there yet, and print the table."""
+    check_device(arguments.device)
+    corpus = load_corpus(arguments.data, allow_missing=False)
+    dataset = paper.frames(corpus, arguments.output.parent / "cache", arguments.workers)
+    train(dataset, arguments.output, arguments.seeds, arguments.device, arguments.workers, arguments.epochs)
+    report(dataset, arguments.output, arguments.seeds)
+
+
+def train(
+    dataset: Dataset,
+    folder: Path,
+    seeds: int,
+    device: str = "cpu",
+    workers: int | None = None,
+    epochs: int | None = None,
+) -> None:
+    """Train the six networks of the table for some seeds, one file each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = [(row, seed) for row in TABLE for seed in range(seeds) if not _path(folder, row, seed).exists()]
+    with Progress() as bar:
+        task = bar.add_task(f"training {len(FOLDS)} folds each", total=len(todo))
+        if device == "cuda":
+            for row in TABLE:
+                own = [seed for one, seed in todo if one is row]
+                if own:
+                    _train(dataset, folder, epochs, row, own, device)
+                bar.advance(task, len(own))
+            return
+        with new_pool(workers, _start_worker, (dataset,)) as pool:
+            for _ in pool.imap_unordered(partial(_train_one, folder, epochs), todo):
+                bar.advance(task)
+
+
+def _path(folder: Path, row: Published, seed: int) -> Path:
+    return folder / f"{row.name}-seed{seed}.npz"
+
+
+def _start_worker(dataset: Dataset) -> None:
+    global _dataset
+    _dataset = dataset
+    paper.set_threads()
+
+
+def _train_one(folder: Path, epochs: int | None, one: tuple[Published, int]) -> None:
+    _train(_dataset, folder, epochs, one[0], [one[1]], "cpu")
+
+
+def _train(dataset: Dataset, folder: Path, epochs: int | None, row: Published, seeds: list[int], device: str) -> None:
+    config = paper.recipe(row, **({} if epochs is None else {"epochs": epochs}))
+    answers = paper.cross_validate(dataset, [config] * len(seeds), seeds, device)
+    for seed, one in zip(seeds, answers, strict=True):
+        write_answers(_path(folder, row, seed), test=one.test, peeked=one.peeked, validation=one.validation)
+
+
+def report(dataset: Dataset, folder: Path, seeds: int) -> None:
+    """Print mean, deviation and best of the seeds beside the published figures, and write them as JSON."""
+    truth = np.array([recording.emotion for recording in dataset.recordings])
+    never = np.isin([recording.actor for recording in dataset.recordings], list(NEVER_VALIDATING))
+    table = Table(title=f"UAR, pooled out-of-fold, whole recordings at 48 kHz, {seeds} seeds")
+    for title in ("network", "parameters", "published", "best", "here", "best", "14 actors", "epoch by test actors"):
+        table.add_column(title, justify="left" if title == "network" else "right")
+    rows: list[Figures] = []
+    for row in TABLE:
+        files = [np.load(_path(folder, row, seed)) for seed in range(seeds)]
+        test = [file["test"].argmax(axis=1) for file in files]
+        network = ResLstmSa(VARIANTS[row.variant], residual=row.residual)
+        figures: Figures = {
+            "name": row.name,
+            "parameters": count_parameters(network),
+            "published": {"mean": row.mean, "std": row.std, "max": row.max},
+            "uar": spread([uar(truth, one) for one in test]),
+            "uar_14_actors": spread([uar(truth[never], one[never]) for one in test]),
+            "peeked": spread([uar(truth, file["peeked"].argmax(axis=1)) for file in files]),
+        }
+        rows.append(figures)
+        table.add_row(
+            row.title,
+            f"{figures['parameters']:,}",
+            f"{row.mean:.4f} ± {row.std:.4f}",
+            f"{row.max:.4f}",
+            shown(figures["uar"]),
+            f"{max(figures['uar']['seeds']):.4f}",
+            shown(figures["uar_14_actors"]),
+            shown(figures["peeked"]),
+        )
+    write_json(folder / "reproduction.json", {"recipe": json.loads(json.dumps(_recipe())), "rows": rows})
+    console = Console()
+    console.print(table)
+    console.print("epoch by test actors: what choosing the epoch on the test folds themselves would have claimed")
+
+
+def _recipe() -> Figures:
+    return {name: getattr(paper.RECIPE, name) for name in paper.RECIPE.__slots__}

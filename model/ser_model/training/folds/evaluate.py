@@ -1,0 +1,94 @@
+"""What `ser-model evaluate` does: a run's accuracy, seed by seed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ser_model.labels import LABELS
+from ser_model.training.data.corpus import NEVER_VALIDATING
+from ser_model.training.data.dataset import build
+from ser_model.training.folds.crossval import answer_again
+from ser_model.training.folds.finished import open_finished, selective
+from ser_model.training.folds.jobs import FOLDS, SPLITS, Job
+from ser_model.training.folds.run_folder import write_json
+from ser_model.training.scores import confusion, uar
+
+
+def gate_again(folder: Path, data: Path) -> None:
+    """Answer anew for the clean recordings as today's gate cuts them, with the networks of the run."""
+    run = open_finished(folder)
+    corpus = run.folder.corpus(data)
+    dataset = build(corpus, cache=folder.parent / "cache")
+    jobs = [Job(seed, fold, split) for seed in run.seeds for split in SPLITS for fold in FOLDS]
+    answer_again(dataset, run.folder.variant, jobs, folder)
+
+
+def evaluate(folder: Path) -> None:
+    """Print a run's figures, seed by seed, and write them as JSON."""
+    run = open_finished(folder)
+    truth = run.truth
+    never = np.isin(run.folder.actors, list(NEVER_VALIDATING))
+    rows, tables = [], []
+    for seed, test, validation in zip(run.seeds, run.test, run.validation, strict=True):
+        predicted = test.classes(len(truth))
+        labelled, right = selective(run, test, validation)
+        rows.append(
+            {
+                "seed": seed,
+                "uar": uar(truth, predicted),
+                "uar_14_actors": uar(truth[never], predicted[never]),
+                "uar_validation": uar(truth[validation.index], validation.logits.argmax(axis=1)),
+                "coverage": labelled,
+                "precision": right,
+            }
+        )
+        tables.append(confusion(truth, predicted))
+    summary = {
+        name: {"mean": float(np.mean(values)), "std": float(np.std(values)), "max": float(np.max(values))}
+        for name in list(rows[0])[1:]
+        for values in [[row[name] for row in rows]]
+    }
+    result = {
+        "recordings": len(truth),
+        "missed_or_split": len(truth) - len(run.test[0].index),
+        "seeds": rows,
+        "summary": summary,
+        "confusion": {"labels": [*LABELS, "missed"], "counts": np.sum(tables, axis=0).tolist()},
+    }
+    write_json(folder / "evaluation.json", result)
+    _print(result)
+
+
+def _print(result: dict[str, Any]) -> None:
+    table = Table(title="UAR, pooled out-of-fold, gated whole utterances")
+    columns = {
+        "uar": "24 actors",
+        "uar_14_actors": "14 that never validate",
+        "uar_validation": "validation",
+        "coverage": "labelled",
+        "precision": "right of those",
+    }
+    table.add_column("seed")
+    for title in columns.values():
+        table.add_column(title, justify="right")
+    for row in result["seeds"]:
+        table.add_row(str(row["seed"]), *(f"{row[name]:.4f}" for name in columns))
+    table.add_section()
+    for statistic in ("mean", "std", "max"):
+        table.add_row(statistic, *(f"{result['summary'][name][statistic]:.4f}" for name in columns))
+    console = Console()
+    console.print(table)
+    console.print(
+        f"{result['missed_or_split']} of {result['recordings']} recordings missed or split by the gate: errors"
+    )
+    matrix = Table(title="confusion, share of each true emotion, all seeds")
+    for title in ("", *result["confusion"]["labels"]):
+        matrix.add_column(title[:9], justify="right")
+    for label, counts in zip(LABELS, result["confusion"]["counts"], strict=True):
+        matrix.add_row(label, *(f"{count / max(sum(counts), 1):.2f}" for count in counts))
+    console.print(matrix)

@@ -1,0 +1,88 @@
+"""A run all of whose networks have answered, and what they answered."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ser_model.errors import SerError
+from ser_model.training.calibration_files import PRECISION
+from ser_model.training.folds.crossval import Predictions, pooled
+from ser_model.training.folds.jobs import FOLDS, SPLITS, Job
+from ser_model.training.folds.run_folder import RunFolder
+from ser_model.training.scores import Classes, Logits, fit_temperature, posterior, unknown_threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a finished run answered."""
+
+    folder: RunFolder
+    seeds: tuple[int, ...]
+    """Those whose ten networks are all trained."""
+    test: tuple[Predictions, ...]
+    """One for each seed, as `validation`."""
+    validation: tuple[Predictions, ...]
+
+    @property
+    def truth(self) -> Classes:
+        """Emotion of every recording, shape (recordings,)."""
+        return self.folder.emotions
+
+    @property
+    def predicted(self) -> list[Classes]:
+        """Of every seed the answers for all recordings, as `uar` takes them."""
+        return [one.classes(len(self.truth)) for one in self.test]
+
+
+def open_finished(path: Path) -> Run:
+    """Read a run.
+
+    Raises:
+        SerError: it isn't one, or no seed of it has all its networks.
+    """
+    folder = RunFolder.open(path)
+    jobs = [(fold, split) for fold in FOLDS for split in SPLITS]
+    there = {seed: sum((path / f"{Job(seed, *job).name}.npz").exists() for job in jobs) for seed in folder.seeds}
+    seeds = tuple(seed for seed, count in there.items() if count == len(jobs))
+    if not seeds:
+        raise SerError(
+            f"{path}: is unfinished, {max(there.values())} of the {len(jobs)} networks of a seed have answered; "
+            "the same `ser-model train` command goes on"
+        )
+    try:
+        test, validation = (tuple(pooled(path, seed, split) for seed in seeds) for split in ("test", "validation"))
+        highest = max(int(one.index.max(initial=0)) for one in (*test, *validation))
+    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise SerError(
+            f"{path}: the answers of a network are damaged ({error}); remove them and train again"
+        ) from error
+    if highest >= len(folder.names):
+        raise SerError(f"{path}: its networks answer for other recordings than its recordings.json names")
+    return Run(folder, seeds, test, validation)
+
+
+def calibrate(run: Run, index: Classes, logits: Logits) -> tuple[float, float]:
+    """One temperature for whole utterances, and the threshold of `unknown` at it.
+
+    Args:
+        run: whose answers they are.
+        index: of the recordings, by validation actors, shape (n,).
+        logits: shape (n, 8).
+    """
+    truth = run.truth[index]
+    temperature = fit_temperature(logits, truth)
+    probabilities = posterior(logits, temperature)
+    return temperature, unknown_threshold(probabilities, truth, run.folder.actors[index], PRECISION)
+
+
+def selective(run: Run, test: Predictions, validation: Predictions) -> tuple[float, float]:
+    """Share of the test actors' recordings that get a label, and share right of those, as validation actors chose."""
+    temperature, threshold = calibrate(run, validation.index, validation.logits)
+    probabilities = posterior(test.logits, temperature)
+    given = probabilities.max(axis=1) >= threshold
+    right = (probabilities.argmax(axis=1) == run.truth[test.index])[given]
+    return float(np.sum(given) / len(run.truth)), float(np.mean(right)) if len(right) else 0.0

@@ -1,0 +1,163 @@
+"""A run as `ser-model train` leaves it: its recordings, its networks, and how their answers are counted."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ser_model.errors import SerError
+from ser_model.training.data.corpus import NEVER_VALIDATING, Corpus, find_recordings
+from ser_model.training.folds.jobs import FINAL, FOLDS, Job
+from ser_model.training.networks.architecture import VARIANTS, ResLstmSa
+from ser_model.training.scores import Classes, uar
+
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunFolder:
+    """What is measured: the networks that answer for the test actors, seed by seed."""
+
+    path: Path
+    names: tuple[str, ...]
+    """Of the recordings that the run was trained on."""
+    emotions: Classes
+    """Shape (recordings,)."""
+    actors: Classes
+    """Shape (recordings,)."""
+    variant: str
+    seeds: tuple[int, ...]
+    """Those whose five test networks are all there."""
+
+    @classmethod
+    def open(cls, path: Path, seeds: int | None = None) -> RunFolder:
+        """Look into the output folder of `ser-model train`.
+
+        Args:
+            path: the folder.
+            seeds: use only the first so many; None: all.
+
+        Raises:
+            SerError: it is no such folder, or has fewer whole seeds.
+        """
+        rows = _read(path, "recordings.json")
+        settings = _read(path, "settings.json")
+        found = range(len(list(path.glob("seed*-fold0-test.pt"))))
+        whole = [seed for seed in found if all(_weights(path, seed, fold).exists() for fold in FOLDS)]
+        if len(whole) < (seeds or 1):
+            raise SerError(
+                f"{path}: expected {seeds or 1} seeds with all five folds, found {len(whole)}; "
+                f"run `ser-model train --output {path}` first"
+            )
+        try:
+            variant = settings["fit"]["variant"]
+            VARIANTS[variant]
+            names = tuple(str(row[0]) for row in rows)
+            emotions, actors = (np.array([int(row[column]) for row in rows]) for column in (1, 2))
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise SerError(
+                f"{path}: its settings.json or recordings.json is not what `ser-model train` wrote"
+            ) from error
+        return cls(path, names, emotions, actors, variant, tuple(whole[:seeds]))
+
+    def settings(self) -> Figures:
+        """The recipe and the variants that it was trained with."""
+        settings: Figures = _read(self.path, "settings.json")
+        return settings
+
+    def corpus(self, data: Path) -> Corpus:
+        """Find the run's recordings below `data`.
+
+        Raises:
+            SerError: others are there.
+        """
+        corpus = find_recordings(data)
+        if tuple(recording.name for recording in corpus.recordings) != self.names:
+            raise SerError(
+                f"{data}: expected the {len(self.names)} recordings that {self.path} was trained on, found others"
+            )
+        return corpus
+
+    def network(self, seed: int, fold: int, split: str = "test") -> ResLstmSa:
+        """Load the network that answers for the fold's `test` or `validation` actors, or the `final` one.
+
+        Raises:
+            SerError: its file is missing, damaged, or made by another version.
+        """
+        path = self.path / f"{Job(seed, fold, split).name}.pt"
+        if not path.exists():
+            final = " --final" if split == FINAL.split else ""
+            raise SerError(f"{path} is missing: run `ser-model train{final}` with the same --output to finish the run")
+        network = ResLstmSa(VARIANTS[self.variant])
+        try:
+            network.load_state_dict(torch.load(path, weights_only=True))
+        except (RuntimeError, pickle.UnpicklingError, EOFError, TypeError, AttributeError) as error:
+            raise SerError(f"{path}: is damaged or holds another network; remove it and train again") from error
+        return network.eval()
+
+    def judges(self, seed: int, split: str = "test") -> Iterator[tuple[ResLstmSa, Classes]]:
+        """The five networks of a seed, each with the indices of the recordings that it answers for.
+
+        Args:
+            seed: one of `seeds`.
+            split: whom they answer for, `test` or `validation` actors.
+        """
+        for fold in FOLDS:
+            actors = list(Job(seed, fold, split).answers_for)
+            yield self.network(seed, fold, split), np.flatnonzero(np.isin(self.actors, actors))
+
+
+def figures(truth: Classes, actors: Classes, predicted: Sequence[Classes]) -> Figures:
+    """UAR on all actors and on the 14 that never validate, over seeds.
+
+    Args:
+        truth: shape (items,).
+        actors: who speaks, shape (items,).
+        predicted: for each seed the classes, MISSED where there is none, shape (items,).
+
+    Returns:
+        `uar` and `uar_14_actors`, each with `mean`, `std` and the `seeds` themselves
+    """
+    never = np.isin(actors, list(NEVER_VALIDATING))
+    return {
+        "uar": spread([uar(truth, one) for one in predicted]),
+        "uar_14_actors": spread([uar(truth[never], one[never]) for one in predicted]),
+    }
+
+
+def spread(values: Sequence[float]) -> Figures:
+    """Mean and standard deviation over seeds, and the values themselves."""
+    return {"mean": float(np.mean(values)), "std": float(np.std(values)), "seeds": [float(value) for value in values]}
+
+
+def shown(figure: Figures) -> str:
+    """A figure for a table: mean, and the deviation where there is more than one seed."""
+    return f"{figure['mean']:.3f}" + (f" ± {figure['std']:.3f}" if len(figure["seeds"]) > 1 else "")
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a result under another name first: a file that is there is whole."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(value, indent=1))
+    partial.replace(path)
+
+
+def _weights(folder: Path, seed: int, fold: int) -> Path:
+    return folder / f"{Job(seed, fold, 'test').name}.pt"
+
+
+def _read(folder: Path, name: str) -> Any:
+    path = folder / name
+    if not path.is_file():
+        raise SerError(f"{folder}: expected the --output folder of `ser-model train`, found no {name} in it")
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise SerError(f"{path}: is damaged ({error}); expected what `ser-model train` wrote") from error

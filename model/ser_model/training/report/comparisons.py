@@ -1,0 +1,100 @@
+"""Pictures that hold a run against something else: other conditions, other models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from ser_model.training.report.figures import CHANCE
+
+PUBLISHED: Final[Mapping[str, Sequence[tuple[str, float, float, float]]]] = {
+    "LSTM-SA": (("h32", 10_600, 0.5352, 0.0123), ("h64", 28_300, 0.5751, 0.0108), ("h128", 91_600, 0.5895, 0.0076)),
+    "ResLSTM-SA": (
+        ("h32", 27_988, 0.6130, 0.0111),
+        ("h64", 46_772, 0.6232, 0.0119),
+        ("h128", 108_916, 0.6107, 0.0134),
+    ),
+    "large, pretrained": (("CNN14", 81e6, 0.7658, 0.0), ("xlsr-wav2vec2", 317e6, 0.8182, 0.0)),
+}
+"""Family to (name, parameters, UAR, its standard deviation over 10 seeds or 0), from arXiv 2606.03359."""
+
+
+class Bar(NamedTuple):
+    """What is left under one condition."""
+
+    title: str
+    uar: float
+    std: float
+    """Standard deviation of `uar` over seeds."""
+    missed: float
+    """Share of the recordings missed or split."""
+
+
+def draw_robustness(bars: Sequence[Bar]) -> Figure:
+    """UAR and share missed, condition by condition; the first is what the others are compared with."""
+    figure = Figure(figsize=(8.6, 1.8 + 0.36 * len(bars)))
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
+    places = range(len(bars))
+    left.barh(
+        places,
+        [bar.uar for bar in bars],
+        xerr=[bar.std for bar in bars],
+        color="#9ecae1",
+        error_kw={"ecolor": "#08519c", "capsize": 3},
+    )
+    right.barh(places, [bar.missed for bar in bars], color="#CC79A7")
+    for place, bar in enumerate(bars):
+        left.text(0.01, place, f"{bar.uar:.3f}", va="center", fontsize=10)
+        right.text(bar.missed, place, f" {100 * bar.missed:.0f} %", va="center", fontsize=10)
+    left.axvline(bars[0].uar, color="#08519c", linestyle=":", label=f"{bars[0].title}")
+    left.axvline(CHANCE, color="#D55E00", linestyle="--", label="guessing")
+    left.set_yticks(places, [bar.title for bar in bars])
+    left.invert_yaxis()
+    left.set(xlim=(0, max(bar.uar + bar.std for bar in bars) + 0.03), xlabel="UAR, ± standard deviation over seeds")
+    left.set_title("Accuracy under other conditions", pad=30)
+    left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, ncols=2)
+    right.set(xlim=(0, max(0.05, 1.35 * max(bar.missed for bar in bars))), xlabel="missed or split")
+    right.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    return figure
+
+
+def draw_sizes(parameters: int, uar: float, std: float, variant: str) -> Figure:
+    """UAR against the number of parameters: the published models and this run."""
+    figure = Figure(figsize=(8.6, 4.8))
+    axes = figure.subplots()
+    looks = {"LSTM-SA": ("s", "#56B4E9"), "ResLSTM-SA": ("o", "#0072B2"), "large, pretrained": ("D", "#666666")}
+    for family, models in PUBLISHED.items():
+        marker, colour = looks[family]
+        sizes, scores, errors = (np.array([model[at] for model in models]) for at in (1, 2, 3))
+        line = "-" if len(models) > 2 else "none"
+        axes.errorbar(sizes, scores, errors, fmt=marker, linestyle=line, color=colour, capsize=3, label=family)
+        for name, size, score, error in models:
+            below = family == "LSTM-SA"
+            at = score - error if below else score + error
+            # Besides the point, not above it, where the star of a better run of this size would cover the name.
+            beside = (16 if name == "h128" else -13, -1)
+            offset = (0, -14) if below else beside if family == "ResLSTM-SA" else (0, 6)
+            axes.annotate(name, (size, at), offset, textcoords="offset points", ha="center", fontsize=9.5)
+    label = f"this run, {variant}: {uar:.3f} ± {std:.3f}"
+    axes.errorbar(
+        parameters,
+        uar,
+        std,
+        fmt="*",
+        color="#D55E00",
+        markersize=17,
+        markeredgecolor="white",
+        capsize=3,
+        zorder=5,
+        label=label,
+    )
+    axes.axhline(CHANCE, color="#666666", linestyle=":", label="guessing")
+    axes.set_xscale("log")
+    axes.set(xlim=(5e3, 1e9), ylim=(0.1, 0.9), xlabel="trainable parameters (logarithmic)", ylabel="UAR on RAVDESS")
+    axes.set_title("Accuracy against size: published models and this run")
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.2), frameon=False)
+    return figure

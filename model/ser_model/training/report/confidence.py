@@ -1,0 +1,123 @@
+"""Pictures of what `ser-calibrate confidence` measured: confidence after little and much speech, and being choosy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from ser_model.errors import SerError
+from ser_model.training.calibration_files import FITTED
+from ser_model.training.folds.finished import Run
+from ser_model.training.report.figures import picture
+from ser_model.training.report.page import Picture
+
+_NOT_MEASURED: Final = (
+    "Confidence was not measured for this run: it has no confidence.json (`ser-calibrate confidence`)."
+)
+_KINDS: Final = (
+    ("utterance", "whole utterances", "o-", "#0072B2"),
+    ("full_window", "windows full of speech", "s-", "#009E73"),
+    ("window", "all windows, from the first syllable on", "^-", "#D55E00"),
+)
+
+
+def choosy(run: Run) -> Picture:
+    """Accuracy on the most confident share of the answers (risk against coverage)."""
+    return _picture(
+        run,
+        "coverage",
+        "How right it is when it is sure",
+        "Sort all answers by their confidence and keep only the surest: at the left end the surest tenth, at the right "
+        "end all of them. The curve says how many of those kept are right. It falls from left to right if confidence "
+        "means something; a flat one would mean that it says nothing. Windows are the last two seconds of speech, "
+        "judged while somebody is still speaking; in the first of them there is not much to hear.",
+        lambda found: draw_coverage(found["measured"]),
+    )
+
+
+def heard(run: Run) -> Picture:
+    """Confidence and accuracy by how much of the utterance was voiced."""
+    return _picture(
+        run,
+        "heard",
+        "Whether it knows that it has heard too little",
+        "The further right, the more speech had been heard when the answer was given. The bars are how many of the "
+        "answers were right; the points are how sure the network was on average. As it comes out of training it is as "
+        "sure after a syllable as after half a sentence; calibrated, its confidence follows the bars.",
+        lambda found: draw_heard(found["heard"]),
+    )
+
+
+def _picture(run: Run, name: str, title: str, caption: str, draw: Callable[[Any], Figure]) -> Picture:
+    found = _read(run)
+    if found is None:
+        return picture(name, title, _NOT_MEASURED, None)
+    return picture(name, title, caption, partial(draw, found))
+
+
+def _read(run: Run) -> Any:
+    """What the command wrote, None where it has not been there.
+
+    Raises:
+        SerError: the file is damaged.
+    """
+    path = run.folder.path / FITTED
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text())
+        for kind, *_ in _KINDS:
+            points = found["measured"][kind]["after"]["risk_coverage"]
+            np.array([(point["coverage"], point["accuracy"]) for point in points], dtype=np.float64)
+        np.array([[row[name] for name in ("accuracy", "before", "after")] for row in found["heard"]], dtype=np.float64)
+        [str(row["up_to_seconds"]) for row in found["heard"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SerError(f"{path}: is damaged ({error!r}); measure it again, or remove it") from error
+    return found
+
+
+def draw_coverage(measured: Mapping[str, Any]) -> Figure:
+    """Accuracy against the share of answers kept.
+
+    Args:
+        measured: by kind of answer, as `ser-calibrate confidence` writes it.
+    """
+    figure = Figure(figsize=(8.0, 4.8))
+    axes = figure.subplots()
+    for kind, label, look, colour in _KINDS:
+        points = measured[kind]["after"]["risk_coverage"]
+        shares = [point["coverage"] for point in points]
+        axes.plot(shares, [point["accuracy"] for point in points], look, color=colour, label=label)
+    axes.set(xlim=(0, 1.02), ylim=(0, 1), xlabel="share of the answers kept, the surest first", ylabel="right of these")
+    axes.set_title("Accuracy on the surest answers")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.legend(loc="lower left", frameon=False)
+    return figure
+
+
+def draw_heard(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Accuracy and mean confidence by seconds of voice.
+
+    Args:
+        rows: as `ser-calibrate confidence` writes them under `heard`.
+    """
+    figure = Figure(figsize=(8.0, 4.8))
+    axes = figure.subplots()
+    place = np.arange(len(rows))
+    axes.bar(place, [row["accuracy"] for row in rows], color="#9ecae1", label="right")
+    axes.plot(place, [row["before"] for row in rows], "s--", color="#D55E00", label="sure, as the network says it")
+    axes.plot(place, [row["after"] for row in rows], "o-", color="#0072B2", label="sure, calibrated")
+    names = ["more" if row["up_to_seconds"] is None else f"to {row['up_to_seconds']:g} s" for row in rows]
+    axes.set_xticks(place, names)
+    axes.set(ylim=(0, 1), xlabel="voiced speech heard so far", ylabel="share of the answers")
+    axes.set_title("Confidence and accuracy by how much was heard")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.legend(loc="upper left", frameon=False)
+    return figure

@@ -1,0 +1,192 @@
+"""Pictures of what a run answered: confusion, recall, learning, confidence."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from ser_model.labels import LABELS
+from ser_model.training.report.page import Picture
+from ser_model.training.scores import Classes, confusion
+
+COLOURS: Final = ("#000000", "#56B4E9", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#009E73", "#E69F00")
+"""One for each label, told apart by colour-blind readers too (Okabe & Ito 2008, "Color Universal Design")."""
+
+CHANCE: Final = 1 / len(LABELS)
+"""UAR of guessing."""
+
+Floats = npt.NDArray[np.float64]
+
+_FEWEST: Final = 0.002
+"""Share of the answers below which a bin of the reliability diagram gets no point."""
+
+
+def style() -> AbstractContextManager[None]:
+    """What all pictures look like: to be entered around drawing and saving."""
+    return rc_context(
+        {
+            "font.size": 11.0,
+            "axes.titlesize": 12.0,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "figure.constrained_layout.use": True,
+            "figure.dpi": 150.0,
+            "savefig.dpi": "figure",
+        }
+    )
+
+
+def picture(name: str, title: str, caption: str, draw: Callable[[], Figure] | None) -> Picture:
+    """Draw a picture as PNG; None: there is none, and the caption says why."""
+    if draw is None:
+        return Picture(name=name, title=title, caption=caption, png=None)
+    out = io.BytesIO()
+    with style():
+        # Without the version of the program that wrote it: the same run gives the same bytes.
+        draw().savefig(out, format="png", metadata={"Software": None})
+    return Picture(name=name, title=title, caption=caption, png=out.getvalue())
+
+
+def draw_confusion(truth: Classes, predicted: Sequence[Classes]) -> Figure:
+    """Share of each true emotion that got each answer, over all seeds; `predicted` as scores.confusion takes it."""
+    counts = np.sum([confusion(truth, one) for one in predicted], axis=0)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(8.6, 6.4))
+    axes = figure.subplots()
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*shares.shape):
+        share = shares[row, column]
+        text = f"{100 * share:.0f}" if share >= 0.005 else "·"
+        weight = "bold" if row == column else "normal"
+        axes.text(column, row, text, ha="center", va="center", weight=weight, color="white" if share > 0.5 else "black")
+    axes.axvline(len(LABELS) - 0.5, color="white", linewidth=5)
+    axes.set_xticks(range(len(LABELS) + 1), [*LABELS, "missed"], rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(LABELS)), LABELS)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.set(xlabel="the network's answer", ylabel="the emotion that was acted")
+    axes.set_title("Which emotion is taken for which (percent of each row)")
+    figure.colorbar(image, ax=axes, format=PercentFormatter(1.0), shrink=0.85, label="share of the row")
+    return figure
+
+
+def recalls(truth: Classes, predicted: Classes) -> Floats:
+    """Recall of every class, shape (8,); not a number for a class that doesn't occur."""
+    table = confusion(truth, predicted)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.diagonal(table) / table.sum(axis=1))
+
+
+def draw_recall(truth: Classes, predicted: Sequence[Classes]) -> Figure:
+    """Mean recall of each class as bars, every seed as a dot."""
+    rows = np.array([recalls(truth, one) for one in predicted])
+    mean, std = rows.mean(axis=0), rows.std(axis=0)
+    figure = Figure(figsize=(8.6, 4.4))
+    axes = figure.subplots()
+    places = np.arange(len(LABELS))
+    axes.bar(places, mean, color="#9ecae1", width=0.7)
+    shift = np.linspace(-0.2, 0.2, len(rows)) if len(rows) > 1 else np.zeros(1)
+    for place in range(len(LABELS)):
+        axes.plot(place + shift, rows[:, place], "o", color="#08519c", markersize=5)
+        if np.isfinite(mean[place]):
+            text = f"{100 * mean[place]:.0f} ± {100 * std[place]:.0f} %"
+            axes.text(place, np.max(rows[:, place]) + 0.025, text, ha="center", fontsize=10)
+    axes.axhline(CHANCE, color="#D55E00", linestyle="--", label="guessing (12.5 %)", zorder=3)
+    axes.set_xticks(places, LABELS)
+    axes.set(ylim=(0, 1), ylabel="share recognised")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_title("Share of each emotion recognised: mean (bar) and each seed (dots)")
+    axes.legend(loc="upper left", frameon=False)
+    return figure
+
+
+def draw_curves(curves: Mapping[str, Sequence[Floats]]) -> Figure:
+    """Training loss and UAR against the epoch.
+
+    Args:
+        curves: for `validation` and `test` the curves of all networks, each of shape (points, 3): epoch, training
+            loss, UAR on the actors that the network answers for.
+    """
+    figure = Figure(figsize=(8.6, 6.0))
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    looks = {
+        "validation": ("#0072B2", "-", "for validation actors"),
+        "test": ("#D55E00", "--", "for test actors"),
+    }
+    for split, (colour, line, label) in looks.items():
+        for axes, column in ((upper, 1), (lower, 2)):
+            _band(axes, [curve[:, (0, column)] for curve in curves.get(split, ())], colour, line, label)
+    lower.axhline(CHANCE, color="#666666", linestyle=":", label="guessing")
+    upper.set(ylabel="training loss (nats)", title="Learning: mean of all networks, shaded from worst to best")
+    lower.set(ylabel="UAR", xlabel="epoch", ylim=(0, 1))
+    upper.legend(loc="upper right", frameon=False, title="networks that answer")
+    lower.legend(loc="upper left", frameon=False, ncols=3)
+    return figure
+
+
+def _band(axes: Axes, curves: Sequence[Floats], colour: str, line: str, label: str) -> None:
+    """Mean of curves over the points that all have, and the range around it."""
+    if not curves:
+        return
+    points = min(len(curve) for curve in curves)
+    epoch = curves[0][:points, 0]
+    values = np.array([curve[:points, 1] for curve in curves])
+    axes.plot(epoch, values.mean(axis=0), line, color=colour, label=label, linewidth=1.8)
+    axes.fill_between(epoch, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.18, linewidth=0)
+
+
+def reliability(confidence: Floats, right: npt.NDArray[np.bool_], bins: int = 10) -> tuple[Floats, float]:
+    """Confidence against accuracy in bins of equal width, and the expected calibration error.
+
+    The error is the mean over all answers of the distance between a bin's accuracy and its mean confidence
+    (Guo et al. 2017, arXiv 1706.04599, section 2).
+
+    Args:
+        confidence: shape (n,), 0 to 1.
+        right: shape (n,), whether the label was right.
+        bins: their number.
+
+    Returns:
+        shape (bins, 3): mean confidence, accuracy (both not a number in an empty bin) and share of the answers;
+        and the error, 0 to 1
+    """
+    number = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    count = np.bincount(number, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        mean = np.bincount(number, confidence, minlength=bins) / count
+        accuracy = np.bincount(number, right.astype(np.float64), minlength=bins) / count
+    share = count / max(len(confidence), 1)
+    error = float(np.nansum(share * np.abs(accuracy - mean)))
+    return np.stack((mean, accuracy, share), axis=1), error
+
+
+def draw_reliability(before: tuple[Floats, float], after: tuple[Floats, float], temperature: float) -> Figure:
+    """What `reliability` gave for the bare posteriors and for those divided by the temperature (mean over seeds)."""
+    figure = Figure(figsize=(7.0, 6.4))
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    upper.plot((0, 1), (0, 1), ":", color="#666666", label="honest: as often right as sure")
+    for (bins, error), look, colour, name in (
+        (before, "s--", "#D55E00", "as the network says it"),
+        (after, "o-", "#0072B2", f"calibrated (temperature {temperature:.2f})"),
+    ):
+        # A handful of answers says nothing about how often such ones are right.
+        some = bins[:, 2] >= _FEWEST
+        label = f"{name}: error {100 * error:.1f} points"
+        upper.plot(bins[some, 0], bins[some, 1], look, color=colour, label=label)
+    edges = np.linspace(0, 1, len(after[0]), endpoint=False)
+    lower.bar(edges, after[0][:, 2], width=0.95 / len(edges), align="edge", color="#9ecae1")
+    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that was right", title="Is the confidence honest?")
+    lower.set(xlabel="confidence of the answer", ylabel="share of answers\n(calibrated)")
+    for axis in (upper.xaxis, upper.yaxis, lower.yaxis):
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    upper.legend(loc="upper left", frameon=False)
+    return figure

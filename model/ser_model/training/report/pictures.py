@@ -1,0 +1,190 @@
+"""The pictures of a report, each with the sentence that tells a lay reader how to read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ser_model.errors import SerError
+from ser_model.labels import LABELS
+from ser_model.training.folds.finished import Run
+from ser_model.training.folds.jobs import FOLDS, SPLITS, Job
+from ser_model.training.report import figures
+from ser_model.training.report.comparisons import Bar, draw_robustness, draw_sizes
+from ser_model.training.report.confidence import choosy, heard
+from ser_model.training.report.figures import Floats, picture
+from ser_model.training.report.inside import draw_signal, draw_spaces
+from ser_model.training.report.network import View
+from ser_model.training.report.page import Picture
+from ser_model.training.scores import fit_temperature, posterior, uar
+
+
+def makers(run: Run, view: View) -> list[Callable[[], Picture]]:
+    """One function for each picture, in the order of the page."""
+    return [
+        partial(_confusion, run),
+        partial(_recall, run),
+        partial(_curves, run),
+        partial(_signal, view),
+        partial(_spaces, view),
+        partial(_reliability, run),
+        partial(choosy, run),
+        partial(heard, run),
+        partial(_robustness, run),
+        partial(_sizes, run, view),
+    ]
+
+
+def _confusion(run: Run) -> Picture:
+    return picture(
+        "confusion",
+        "What it takes for what",
+        "Each row is an emotion that was acted, each column an answer; the number is how many of a hundred such "
+        "recordings got that answer. A perfect network would have 100 all along the diagonal and nothing beside it; "
+        "the large numbers off the diagonal are its typical mistakes. “Missed” is where no utterance, or more than "
+        "one, was found in the recording.",
+        partial(figures.draw_confusion, run.truth, run.predicted),
+    )
+
+
+def _recall(run: Run) -> Picture:
+    return picture(
+        "recall",
+        "How much of each emotion it recognises",
+        "Each bar shows which share of the recordings of one emotion was recognised; the dots are trainings that "
+        "differ only in their random beginnings (seeds). Dots far apart mean that chance decides much; a bar near "
+        "the dashed line would be no better than guessing.",
+        partial(figures.draw_recall, run.truth, run.predicted),
+    )
+
+
+def _curves(run: Run) -> Picture:
+    name, title = "curves", "How it learned"
+    curves: dict[str, list[Floats]] = {split: [] for split in SPLITS}
+    for split in SPLITS:
+        for seed in run.seeds:
+            for fold in FOLDS:
+                with np.load(run.folder.path / f"{Job(seed, fold, split).name}.npz") as file:
+                    if "curve" in file and file["curve"].ndim == 2 and len(file["curve"]):
+                        curves[split].append(np.asarray(file["curve"], dtype=np.float64))
+    if not any(curves.values()):
+        return picture(name, title, "The learning curve is not there: this run did not record it.", None)
+    return picture(
+        name,
+        title,
+        "Above: how wrong the networks are about the recordings they learn from, after each pass through them "
+        "(epoch). Below: how well they do on speakers they have never heard. While both get better, it learns; where "
+        "the upper curve goes on falling and the lower one doesn't rise, it only learns its examples by heart.",
+        partial(figures.draw_curves, curves),
+    )
+
+
+def _signal(view: View) -> Picture:
+    told = "rightly" if view.answer == view.recording.emotion else "wrongly"
+    title = (
+        f"{view.recording.name}: acted {LABELS[view.recording.emotion]}, "
+        f"answered {LABELS[view.answer]} ({100 * view.confidence:.0f} %)"
+    )
+    return picture(
+        "signal",
+        "One utterance on its way through the network",
+        "Time runs from left to right through one utterance of a speaker this network has never heard (fold "
+        f"{view.fold + 1}, {told} answered; of all such, the one with the median confidence). On top the sound, and "
+        "in orange how much each moment counts for the answer (attention). Below, what the network makes of it step "
+        "by step, red above zero and blue below: the features that go in, what the first memory layer says, that "
+        "added to its input, and what the second memory layer keeps, of which attention takes the weighted mean.",
+        partial(draw_signal, view.samples, view.flow, title),
+    )
+
+
+def _spaces(view: View) -> Picture:
+    return picture(
+        "spaces",
+        "Sorting voices by emotion",
+        f"Each point is one of {len(view.truth)} utterances of the {len(set(view.actors.tolist()))} speakers of fold "
+        f"{view.fold + 1}, whom this network has never heard; colour and shape tell the emotion. Left: the mean "
+        "features that go in, in which emotions lie on top of each other. Right: the network's embedding, in which "
+        "it should have moved equal emotions together. Both are flattened to the two directions in which the points "
+        "differ most (principal components), so some that look close may not be. The percentage above, measured before "
+        "flattening, says how often the most similar utterance of anybody else was acted with the same emotion.",
+        partial(
+            draw_spaces,
+            (("mean raw features", view.raw), ("embeddings of the network", view.embeddings)),
+            view.truth,
+            view.actors,
+        ),
+    )
+
+
+def _reliability(run: Run) -> Picture:
+    temperatures = []
+    rows: dict[str, list[tuple[Floats, Any]]] = {"before": [], "after": []}
+    for test, validation in zip(run.test, run.validation, strict=True):
+        temperature = fit_temperature(validation.logits, run.truth[validation.index])
+        temperatures.append(temperature)
+        for name, divisor in (("before", 1.0), ("after", temperature)):
+            confidence = posterior(test.logits, divisor).max(axis=1)
+            rows[name].append((confidence, test.logits.argmax(axis=1) == run.truth[test.index]))
+    before, after = (
+        figures.reliability(np.concatenate([row[0] for row in pairs]), np.concatenate([row[1] for row in pairs]))
+        for pairs in rows.values()
+    )
+    return picture(
+        "reliability",
+        "Whether its confidence can be believed",
+        "Of all answers given with, say, 60 % confidence, 60 % should be right: then the points lie on the dotted "
+        "line. Points below it are boasting, points above it are modesty. Calibration divides the network's raw "
+        "scores by a number, the temperature, which was chosen on other (validation) speakers; here it is one for all "
+        "answers, what ships has one by how much was heard (see below). The error "
+        "(expected calibration error) is the mean distance from the dotted line over all answers; the bars below "
+        "show how often each confidence occurs. Recordings in which the gate found no utterance have no confidence.",
+        partial(figures.draw_reliability, before, after, float(np.mean(temperatures))),
+    )
+
+
+def _robustness(run: Run) -> Picture:
+    name, title = "robustness", "In noise, in a room, over the telephone"
+    path = run.folder.path / "robustness.json"
+    if not path.exists():
+        return picture(name, title, "Robustness was not measured for this run: it has no robustness.json.", None)
+    try:
+        conditions = [
+            Bar(
+                str(row["title"]),
+                float(row["uar"]["mean"]),
+                float(row["uar"]["std"]),
+                float(row["missed"]) + float(row["split"]),
+            )
+            for row in json.loads(path.read_text())["conditions"].values()
+        ]
+        if not conditions:
+            raise ValueError("it holds no conditions")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise SerError(f"{path}: is damaged ({error}); measure it again, or remove it") from error
+    return picture(
+        name,
+        title,
+        "Each bar is the accuracy on the same recordings of unheard speakers, changed as its name says: with noise "
+        "added (the fewer decibels, the louder the noise), played in a room, made softer. The closer a bar is to the "
+        "first one, the less the change matters. On the right is the share of recordings in which no utterance, or "
+        "more than one, was found; these count as errors on the left.",
+        partial(draw_robustness, conditions),
+    )
+
+
+def _sizes(run: Run, view: View) -> Picture:
+    scores = [uar(run.truth, one) for one in run.predicted]
+    return picture(
+        "sizes",
+        "Accuracy against size",
+        "Each point is a model: the further right, the larger it is (each step of the axis is ten times as large), "
+        "the higher, the more it recognises. The published figures (arXiv 2606.03359) are from whole studio "
+        "recordings, with settings chosen on the speakers they are measured on; the star is this run, which hears "
+        "only what the gate cuts out and was set up on ten validation speakers. So the two do not measure quite the "
+        "same, and a little of the distance between them is due to that.",
+        partial(draw_sizes, view.parameters, float(np.mean(scores)), float(np.std(scores)), run.folder.variant),
+    )

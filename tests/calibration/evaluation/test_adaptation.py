@@ -1,0 +1,225 @@
+"""`ser-calibrate adaptation`: fair orders, paired figures, and intervals that cover the truth."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ser_calibration.cli.main import main
+from ser_calibration.evaluation.scenarios import (
+    COUNTED,
+    HEARD,
+    MIXED,
+    MOSTLY_NEUTRAL,
+    SCENARIOS,
+    SOMEBODY_ELSE,
+    Plan,
+    draw,
+)
+from ser_model.labels import LABELS
+from support.run_folder import make_corpus, make_run
+
+pytest.importorskip("torch", reason="the train extra is not installed")
+
+from ser_calibration.evaluation import adaptation
+from ser_calibration.evaluation.ablations import BEGINNINGS
+from ser_calibration.evaluation.adaptation import typical_without
+from ser_calibration.evaluation.paired_gains import Told, against, interval, summarise
+from ser_model import Model
+from ser_model.adaptation.adaptation import Adaptation, AdaptationStrength
+from ser_model.errors import SerError
+from ser_model.training.calibration_files import FITTED, TYPICAL, read_fitted, read_typical
+from ser_model.training.data.corpus import ACTORS as EVERYBODY
+from ser_model.training.data.corpus import TEST_ACTORS, VALIDATION_ACTORS
+from ser_model.training.data.dataset import Dataset
+from ser_model.training.folds.predictions import Judged
+from ser_model.training.folds.run_folder import RunFolder
+
+ACTORS = np.repeat([1, 2, 3], 60)
+EMOTIONS = np.tile(np.repeat(np.arange(8), [4, 8, 8, 8, 8, 8, 8, 8]), 3)
+USABLE = np.ones(180, dtype=bool)
+
+
+def plans(orders: int = 20, seed: int = 1) -> list[Plan]:
+    return list(draw(1, (1, 2, 3), ACTORS, EMOTIONS, USABLE, orders, np.random.default_rng(seed)))
+
+
+def test_every_order_has_twenty_and_forty_utterances_and_chance_is_seeded() -> None:
+    drawn = plans()
+    assert {plan.scenario for plan in drawn} == set(SCENARIOS)
+    assert {plan.utterances.shape for plan in drawn} == {(HEARD + COUNTED,)}
+    again = plans()
+    assert all(np.array_equal(one.utterances, other.utterances) for one, other in zip(drawn, again, strict=True))
+
+
+def test_what_is_counted_was_not_heard_before_and_is_the_actors_own() -> None:
+    for plan in plans():
+        first, counted = plan.utterances[:HEARD], plan.utterances[HEARD:]
+        assert not set(first) & set(counted)
+        assert set(ACTORS[counted]) == {1}
+        if plan.scenario != MOSTLY_NEUTRAL:
+            assert len(set(counted)) == COUNTED
+
+
+def test_scenarios_are_what_they_are_called() -> None:
+    for plan in plans():
+        first = plan.utterances[:HEARD]
+        if plan.scenario == SOMEBODY_ELSE:
+            assert 1 not in ACTORS[first]
+        elif plan.scenario == MOSTLY_NEUTRAL:
+            assert np.mean(EMOTIONS[first] == 0) == pytest.approx(0.7)
+            assert np.mean(EMOTIONS[plan.utterances[HEARD:]] == 0) == pytest.approx(0.7)
+        elif plan.scenario == MIXED:
+            assert len(set(plan.utterances)) == 60
+        else:
+            assert {f"{LABELS[emotion]} first" for emotion in EMOTIONS[first]} == {plan.scenario}
+
+
+def test_recordings_that_the_gate_missed_are_left_out() -> None:
+    usable = np.arange(180) % 7 != 0
+    drawn = draw(1, (1, 2), ACTORS, EMOTIONS, usable, 5, np.random.default_rng(1))
+    assert all(usable[plan.utterances].all() for plan in drawn)
+
+
+def test_a_gain_is_the_mean_over_actors_of_the_same_utterances() -> None:
+    told = []
+    for scenario in SCENARIOS:
+        for actor, right in ((1, 40), (2, 20)):
+            truth = np.tile(np.arange(8), 5)
+            wrong = (truth + 1) % 8
+            adapted = np.where(np.arange(40) < right, truth, wrong)
+            told.append(Told(Plan(scenario, actor, np.arange(60)), truth, wrong, adapted))
+    figures = summarise(told)[MIXED]
+    assert figures["uar_without"] == 0
+    assert figures["gain"] == pytest.approx(75, abs=2.5)
+    assert figures["low"] < 60
+    assert figures["high"] == pytest.approx(100)
+
+
+def test_the_interval_covers_the_mean_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(3)
+    covered = [low <= 1 <= high for low, high in (interval(rng.normal(1, 2, 24)) for _ in range(200))]
+    assert 0.88 <= np.mean(covered) <= 0.99
+
+
+def test_two_kinds_are_compared_on_the_same_utterances() -> None:
+    truth = np.tile(np.arange(8), 5)
+    wrong = (truth + 1) % 8
+    one, other = (
+        [Told(Plan(scenario, 1, np.arange(60)), truth, wrong, said) for scenario in SCENARIOS]
+        for said in (truth, wrong)
+    )
+    assert summarise(against(one, other))[MIXED]["gain"] == 100
+    assert summarise(against(one, one))[MIXED]["gain"] == 0
+
+
+def test_a_profile_is_of_the_first_utterances_and_without_one_they_teach_nothing() -> None:
+    metadata = Model.load().metadata
+    logits = np.random.default_rng(4).normal(size=(HEARD + COUNTED, 8)).astype(np.float32)
+
+    def taught(mind: Adaptation, rows: np.ndarray) -> np.ndarray:
+        for row in rows:
+            mind.learn(np.zeros(46), 300, row)
+        return mind.map.logits
+
+    frozen, anew = (kind(metadata) for kind in BEGINNINGS.values())
+    first = taught(Adaptation(metadata), logits[:HEARD])
+    np.testing.assert_array_equal(taught(frozen, logits[:HEARD]), first)
+    np.testing.assert_array_equal(taught(frozen, logits[HEARD:]), first)
+    assert not taught(anew, logits[:HEARD]).any()
+    np.testing.assert_array_equal(taught(anew, logits[HEARD:]), taught(Adaptation(metadata), logits[HEARD:]))
+
+
+@pytest.mark.slow
+def test_networks_that_always_say_the_same_gain_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = make_corpus(tmp_path / "corpus")
+    run = make_run(corpus, tmp_path / "run")
+    assert main(["adaptation", str(run), "--data", str(corpus), "--orders", "1"]) == 2
+    error = capsys.readouterr().err
+    assert "expected recordings of all eight emotions" in error
+    assert error.count("\n") == 1
+    assert not (run / "adaptation.json").exists()
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run whose 24 actors said each emotion twice, in frames of noise."""
+    folder = make_run(make_corpus(tmp_path / "corpus"), tmp_path / "runs" / "one")
+    rows = [[f"{actor}-{at}", at % 8, actor] for actor in EVERYBODY for at in range(16)]
+    (folder / "recordings.json").write_text(json.dumps(rows))
+    rng = np.random.default_rng(1)
+    frames = [[rng.normal(size=(3, 46)).astype(np.float32)] for _ in rows]
+    monkeypatch.setattr(RunFolder, "corpus", lambda *_: None)
+    dataset = Dataset((), frames, np.ones(len(rows), np.int64), [np.arange(3)] * len(rows))
+    monkeypatch.setattr(adaptation, "build", lambda *_, **__: dataset)
+    return folder
+
+
+def test_the_command_writes_what_export_reads(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(adaptation, "TRIED", {"as shipped": AdaptationStrength()})
+    (run / FITTED).write_text(
+        json.dumps({"fitted": {"temperature": 1.5, "short_temperature": 2.0, "unknown_below": 0.4}})
+    )
+    before = read_fitted(run)
+    assert before is not None
+    assert before.typical_logits is None
+    assert main(["adaptation", str(run), "--data", "here", "--orders", "1", "--validation"]) == 0
+    assert read_typical(run) is None
+    assert main(["adaptation", str(run), "--data", "here", "--orders", "1"]) == 0
+    assert "mixed" in capsys.readouterr().out
+    fitted = read_fitted(run)
+    assert fitted is not None
+    assert fitted.typical_logits is not None
+    # Fold after fold says the number of the fold: the five are as typical as can be, and three are never said.
+    table = np.array(fitted.typical_logits)
+    assert np.diag(table)[:5].min() > 4
+    np.testing.assert_allclose(table.sum(axis=1), 0, atol=1e-3)
+    # Figures alone, as earlier versions wrote them, are no damage.
+    figures = json.loads((run / TYPICAL).read_text())
+    assert [row["setting"] for row in figures["rows"]] == [
+        "as shipped",
+        "a frozen profile",
+        "as shipped against a frozen profile",
+        "no profile",
+        "as shipped against no profile",
+    ]
+    (run / TYPICAL).write_text(json.dumps({"rows": figures["rows"]}))
+    assert read_typical(run) is None
+
+
+@pytest.mark.parametrize("content", ["{", "1", '{"typical_logits": [[1.0]]}', '{"typical_logits": null}'])
+def test_a_damaged_table_is_one_sentence(tmp_path: Path, content: str) -> None:
+    (tmp_path / TYPICAL).write_text(content)
+    with pytest.raises(SerError, match=r"adaptation\.json: is damaged .* again$") as caught:
+        read_typical(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_nobody_has_a_part_in_the_table_that_he_is_measured_with(run: Path) -> None:
+    opened = RunFolder.open(run)
+    owner = np.flatnonzero(np.isin(opened.actors, VALIDATION_ACTORS))
+    logits = np.random.default_rng(2).normal(size=(len(owner), 8))
+    for actors in TEST_ACTORS:
+        theirs = np.isin(opened.actors[owner], actors)
+        assert 0 < theirs.sum() < len(owner)
+        louder = np.where(theirs[:, None], 20 * logits, logits)
+        tables = [
+            typical_without(
+                opened, Judged(owner, one, np.zeros((len(owner), 4), np.float32), np.zeros_like(owner)), actors
+            )
+            for one in (logits, louder)
+        ]
+        assert tables[0] == tables[1]
+
+
+def test_bad_input_gets_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["adaptation", str(tmp_path), "--data", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ser-calibrate: ")
+    assert error.count("\n") == 1
+    assert json.dumps(str(tmp_path))[1:-1] in error

@@ -1,0 +1,206 @@
+"""The page about a microphone: whole, readable for strangers, and loading nothing; and where it cannot be written."""
+
+from __future__ import annotations
+
+import os
+import re
+import xml.etree.ElementTree
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ser_calibration.cli.main import main
+from ser_calibration.html.page import write_page
+from ser_calibration.html.svg import Axis, Plot
+from ser_calibration.microphone import mic
+from ser_calibration.microphone.faults import Holes
+from ser_calibration.microphone.measurement import Measurement, measure
+from ser_calibration.microphone.mic_page import microphone_page
+from ser_calibration.microphone.timing import Timing
+from ser_calibration.microphone.verdict import remarks, summary
+from ser_daemon.config.loading import load_config
+from ser_daemon.config.profiles import MicrophoneProfile, gate_with_profile, read_profile, write_profile
+from ser_model.audio.files import read_audio
+from ser_model.errors import SerError
+from ser_model.types import SAMPLE_RATE, Samples
+
+DEMO = Path(str(files("ser_daemon") / "data" / "demo.flac"))
+TIMING = Timing(
+    reported_ms=43.0, seconds=25, lost_ms=0, overflows=0, rate_ppm=12.0, rate_error_ppm=9.0, late_ms=8.0, start_ms=300.0
+)
+
+
+@pytest.fixture(scope="module")
+def recordings() -> tuple[Samples, Samples]:
+    room = np.random.default_rng(1).standard_normal(10 * SAMPLE_RATE) * 32
+    return np.round(room).astype(np.int16), read_audio(DEMO) // 2
+
+
+@pytest.fixture(scope="module")
+def measured(recordings: tuple[Samples, Samples]) -> Measurement:
+    return measure(*recordings)
+
+
+def profile(device: str = "USB Mic", margin: float | None = 9.0) -> MicrophoneProfile:
+    return MicrophoneProfile(
+        device=device,
+        measured="2026-11-22T08:44:01Z",
+        noise_floor_dbfs=-60.0,
+        gain_db=8.0,
+        speech_level_dbfs=-30.0,
+        snr_db=30.0,
+        noise_margin_db=margin,
+    )
+
+
+def test_the_page_shows_every_picture_and_loads_nothing(
+    recordings: tuple[Samples, Samples], measured: Measurement
+) -> None:
+    page = microphone_page(profile('<b>"Mic" & Co'), measured, *recordings, TIMING)
+    assert "&lt;b&gt;&quot;Mic&quot; &amp; Co" in page
+    assert "<b>" not in page
+    pictures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
+    assert len(pictures) == 4
+    for picture in pictures:
+        xml.etree.ElementTree.fromstring(picture)
+        assert "nan" not in picture
+    assert not re.search(r"(src|href|url)\s*[=(]", page)
+    assert "default-src 'none'" in page
+    assert "16000.2 samples a second for 16000 (+12 ± 9 ppm)" in page
+    assert len(page) < 200_000
+
+
+def test_the_gates_decisions_stand_where_somebody_speaks(
+    recordings: tuple[Samples, Samples], measured: Measurement
+) -> None:
+    silent, speaking = re.findall(r"<svg.*?</svg>", microphone_page(profile(), measured, *recordings), re.DOTALL)[2:]
+    assert "the gate takes this for speech" not in silent
+    assert "the gate takes this for speech" in speaking
+
+
+@pytest.mark.parametrize("value", [-1e9, 0.0, 1e9])
+def test_what_lies_outside_is_drawn_at_the_edge(value: float) -> None:
+    axis = Axis(low=10, high=1000, ticks=(10, 100, 1000), label="<Hz>", logarithmic=True)
+    plot = Plot("a & b", axis, Axis(low=0, high=1, ticks=(0, 1), label="y"))
+    plot.line([value], [value], "red", "a<b")
+    plot.mark_x(value, "&")
+    plot.mark_y(value, "&")
+    root = xml.etree.ElementTree.fromstring(plot.svg())
+    line = next(item for item in root if item.tag == "polyline")
+    x, y = map(float, line.get("points", "").split(","))
+    assert 0 <= x <= 860
+    assert 0 <= y <= 300
+
+
+@pytest.mark.parametrize(
+    ("changes", "phrase", "serious"),
+    [
+        ({"holes": Holes(3, 20.0)}, "3 holes of up to 20 ms", True),
+        ({"low_share": 0.9, "noise_floor_dbfs": -45.0, "pause_dbfs": -46.0, "snr_db": 25.0}, "below 150 Hz", False),
+        ({"treble_db": -60.0}, "Nothing is heard above 4 kHz", False),
+        ({"clipped_share": 0.001, "longest_flat": 7}, "for up to 7 samples", False),
+        ({"speech_level_dbfs": -50.0, "peak_dbfs": -35.0}, "in the mixer by 20 dB", False),
+    ],
+)
+def test_faults_of_the_signal_have_their_remedies(
+    measured: Measurement, changes: dict[str, object], phrase: str, serious: bool
+) -> None:
+    sound = replace(measured, noise_floor_dbfs=-60.0, snr_db=30.0, peak_dbfs=-10.0, pause_dbfs=-60.0)
+    found = remarks(replace(sound, **changes))  # type: ignore[arg-type]
+    assert [phrase in remark.text for remark in found] == [True]
+    assert found[0].serious is serious
+
+
+@pytest.mark.parametrize(
+    ("changes", "phrase", "serious"),
+    [
+        ({"lost_ms": 40.0}, "Samples were lost (40 ms)", False),
+        ({"lost_ms": 400.0, "overflows": 2}, "Samples were lost (400 ms, 2 overflows)", True),
+        ({"rate_ppm": -2000.0}, "0.20 % too slow", False),
+        ({"rate_ppm": 20_000.0}, "2.00 % too fast", True),
+    ],
+)
+def test_a_device_that_keeps_no_time_is_told(
+    measured: Measurement, changes: dict[str, float], phrase: str, serious: bool
+) -> None:
+    sound = replace(measured, noise_floor_dbfs=-60.0, snr_db=30.0, peak_dbfs=-10.0, pause_dbfs=-60.0)
+    assert remarks(sound, TIMING) == []
+    found = remarks(sound, replace(TIMING, **changes))
+    assert [phrase in remark.text for remark in found] == [True]
+    assert found[0].serious is serious
+    assert phrase in summary(sound, replace(TIMING, **changes))
+
+
+def test_the_delay_that_is_only_reported_is_told_apart_from_the_measured_one(measured: Measurement) -> None:
+    both = "blocks up to 8 ms late; first audio 300 ms after opening"
+    assert f"{both}; the sound system itself reports 43 ms\n" in summary(measured, TIMING)
+    assert f"{both}\n" in summary(measured, replace(TIMING, reported_ms=None))
+
+
+def test_the_margin_of_the_profile_is_the_gates_unless_it_was_configured(tmp_path: Path) -> None:
+    write_profile(profile(), tmp_path / "p.yaml")
+    gate, _ = gate_with_profile(load_config(environ={}, usual=[]), "USB Mic", [tmp_path])
+    assert gate.noise_margin_db == 9.0
+    chosen = load_config(environ={"SER_GATE_NOISE_MARGIN_DB": "6"}, usual=[])
+    gate, _ = gate_with_profile(chosen, "USB Mic", [tmp_path])
+    assert gate.noise_margin_db == 6.0
+
+
+def test_a_profile_without_a_margin_leaves_the_configured_one(tmp_path: Path) -> None:
+    write_profile(profile(margin=None), tmp_path / "p.yaml")
+    assert read_profile(tmp_path / "p.yaml").noise_margin_db is None
+    gate, _ = gate_with_profile(load_config(environ={}, usual=[]), "USB Mic", [tmp_path])
+    assert gate.noise_margin_db == load_config(environ={}, usual=[]).gate.noise_margin_db
+
+
+def test_a_pipe_among_the_profiles_does_not_hold_up_the_daemon(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.yaml")
+    write_profile(profile(), tmp_path / "b.yaml")
+    gate, notes = gate_with_profile(load_config(environ={}, usual=[]), "USB Mic", [tmp_path])
+    assert gate.gain_db == 8.0
+    assert [note.text for note in notes] == [
+        f"Microphone's profile ignored: {tmp_path / 'a.yaml'}: is no file",
+        f"Microphone's profile used: {tmp_path / 'b.yaml'}",
+    ]
+
+
+def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "taken.html").mkdir()
+    with pytest.raises(SerError, match=r"taken.html: cannot write this page: Is a directory; .*\.$"):
+        write_page(tmp_path / "taken.html", "x")
+    assert [path.name for path in tmp_path.iterdir()] == ["taken.html"]
+
+
+def test_a_place_that_takes_no_file_is_told_before_anybody_speaks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    # Were the device opened first, this would be about the device.
+    monkeypatch.setenv("ALSA_CONFIG_PATH", "/nonexistent")
+    assert main(["mic", "--output", str(blocked / "p.yaml")]) == 2
+    err = capsys.readouterr().err
+    assert f"{blocked / 'p.yaml'}: cannot write this profile: " in err
+    assert err.count("\n") == 1
+
+
+def test_profile_and_page_stand_side_by_side(
+    tmp_path: Path, recordings: tuple[Samples, Samples], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, samples in zip(("silence.wav", "speech.wav"), recordings, strict=True):
+        soundfile.write(tmp_path / name, samples, SAMPLE_RATE)
+    command = ["mic", "--from", str(tmp_path / "silence.wav"), str(tmp_path / "speech.wav")]
+    assert main([*command, "--output", str(tmp_path / "out" / "p.yaml")]) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["p.html", "p.yaml"]
+    assert f"Page with pictures: {tmp_path / 'out' / 'p.html'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "page"), [("p.yaml", "p.html"), ("p.yml", "p.html"), ("p", "p.html"), ("p.html", "p.html.html")]
+)
+def test_the_page_never_takes_the_profiles_place(name: str, page: str) -> None:
+    assert mic.page_path(Path("folder") / name) == Path("folder") / page

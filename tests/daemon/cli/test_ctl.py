@@ -1,0 +1,100 @@
+"""`ser-ctl`, run in this process against a real server in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from ser_daemon.cli.ctl import main
+
+
+@pytest.fixture
+def ctl(wire, capsys):
+    """Run ser-ctl; gives its exit status, stdout and stderr."""
+
+    async def run(*arguments: str):
+        code = await asyncio.to_thread(main, ["--socket", str(wire.path), *arguments])
+        captured = capsys.readouterr()
+        return code, captured.out.strip(), captured.err.strip()
+
+    return run
+
+
+async def test_status_in_words(wire, ctl):
+    wire.status.level_dbfs, wire.status.noise_floor_dbfs, wire.status.uptime_seconds = -48.21, -61.0, 7384.0
+    code, out, err = await ctl("status")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "state    listening on USB Mic, nobody speaks",
+        "level    -48.2 dBFS, noise floor -61.0 dBFS",
+        "model    reslstm-sa-h64",
+        "running  version 0.1.0, for 2 h 3 min",
+        "events   0 published",
+    ]
+
+
+async def test_status_says_why_there_is_no_microphone(wire, ctl):
+    wire.status.state, wire.status.reason = "no-device", "It was unplugged."
+    _, out, _ = await ctl("status")
+    assert "no microphone (USB Mic): It was unplugged" in out
+    assert "level    unknown, noise floor unknown" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says", "called"),
+    [
+        (["mute"], "Muted: the microphone is closed.", "mute"),
+        (["unmute"], "Unmuted: the microphone is open again.", "unmute"),
+        (["hold", "3000"], "Held for 3 s.", ("hold", 3000)),
+        (["hold"], "Held until `ser-ctl release`.", ("hold", None)),
+    ],
+)
+async def test_control_verbs_are_done_and_confirmed(wire, ctl, arguments, says, called):
+    assert await ctl(*arguments) == (0, says, "")
+    assert wire.control.calls == [called]
+
+
+async def test_the_control_socket_itself_may_be_named(wire, capsys):
+    assert await asyncio.to_thread(main, ["mute", "--socket", str(wire.control_path)]) == 0
+    assert wire.control.calls == ["mute"]
+
+
+@pytest.mark.parametrize("position", ["before", "after"])
+async def test_json_prints_the_answers_data(ctl, position):
+    arguments = ["--json", "status"] if position == "before" else ["status", "--json"]
+    code, out, _ = await ctl(*arguments)
+    assert code == 0
+    assert json.loads(out)["model"] == "reslstm-sa-h64"
+
+
+async def test_ping_metrics_and_describe(ctl):
+    assert (await ctl("ping"))[:2] == (0, "The daemon answers.")
+    assert "xruns" in (await ctl("metrics"))[1]
+    assert (await ctl("describe"))[1].splitlines() == [
+        "ser-daemon 0.1.0, protocol 1",
+        "model reslstm-sa-h64: neutral calm happy sad angry fearful disgust surprised",
+    ]
+
+
+async def test_a_refusal_is_one_sentence_and_status_one(ctl):
+    assert await ctl("reload") == (1, "", "ser-ctl: config.yaml:3: gate.engine must be silero or webrtc.")
+    code, out, err = await ctl("hold", "0")
+    assert (code, out) == (1, "")
+    assert err.startswith("ser-ctl: ms must be")
+
+
+def test_without_a_daemon_it_says_what_to_start(folder, capsys):
+    assert main(["--socket", str(folder / "ser.sock"), "status"]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "ser-daemon --mic default" in error
+
+
+@pytest.mark.parametrize("arguments", [[], ["sing"], ["hold", "soon"], ["status", "3"]])
+def test_a_wrong_command_line_is_status_two(arguments, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    assert "usage: ser-ctl" in capsys.readouterr().err

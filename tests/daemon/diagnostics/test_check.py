@@ -1,0 +1,108 @@
+"""`ser-daemon --check` tries what the daemon needs and says what to do about what is missing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from ser_daemon.config.loading import load_config
+from ser_daemon.diagnostics.check import run_check
+from ser_daemon.wire.sockets import bind
+from support.pulse import virtual_microphone
+
+DEMO = Path(str(files("ser_daemon") / "data" / "demo.flac"))
+
+
+def check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], device: str = f"file:{DEMO}", **keys: object
+) -> tuple[int, str]:
+    """The exit code and what was printed, with the socket and the profiles in a folder of the test."""
+    environ = {"HOME": str(tmp_path)}
+    overrides: dict[str, object] = {"audio.device": device, "socket.path": tmp_path / "s.sock"}
+    overrides |= {name.replace("__", "."): value for name, value in keys.items()}
+    code = run_check(load_config(environ=environ, overrides=overrides, usual=[]), environ)
+    return code, capsys.readouterr().out
+
+
+def test_where_all_is_well_it_says_so_and_leaves_nothing_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out = check(tmp_path, capsys)
+    assert code == 0, out
+    assert "fail" not in out
+    assert "ok    config  audio.device = file:" in out
+    assert f"ok    audio   {DEMO} gives samples, level -" in out
+    assert f"ok    socket  {tmp_path / 's.sock'} can be used" in out
+    assert f"ok    socket  {tmp_path / 's-control.sock'} can be used" in out
+    assert "no sound server runs for this user" in out
+    assert out.endswith("Ready. Start it with: ser-daemon, and watch it with: ser-watch\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_model_recording_and_folder_are_all_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = check(
+        tmp_path,
+        capsys,
+        device=f"file:{tmp_path}/none.wav",
+        model__path=tmp_path / "none.onnx",
+        socket__path=tmp_path / "none" / "s.sock",
+    )
+    assert code == 2
+    failures = [line for line in out.splitlines() if line.startswith("fail")]
+    assert [line.split()[1] for line in failures] == ["model", "audio", "socket", "socket"]
+    for line, name in zip(failures, ("none.onnx", "none.wav", "none", "none"), strict=True):
+        assert f"{tmp_path}/{name}" in line
+    assert out.endswith("Not ready: see the lines that begin with fail.\n")
+
+
+def test_a_recording_of_zeros_is_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "zeros.wav", np.zeros(16_000, np.int16), 16_000)
+    code, out = check(tmp_path, capsys, device=f"file:{tmp_path}/zeros.wav")
+    assert code == 0
+    assert f"warn  audio   {tmp_path}/zeros.wav gives nothing but zeros; is the microphone muted" in out
+
+
+def test_a_running_daemon_is_named_by_its_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listener = bind(tmp_path / "s.sock")
+    try:
+        code, out = check(tmp_path, capsys)
+    finally:
+        listener.sock.close()
+    assert code == 0
+    assert f"warn  socket  {tmp_path / 's.sock'} is held by process {os.getpid()} (" in out
+    assert (tmp_path / "s.sock").exists()
+
+
+def test_the_sound_server_of_a_session_points_to_the_users_unit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "pipewire-0").touch()
+    config = load_config(environ={}, overrides={"audio.device": "stdin"}, usual=[])
+    run_check(config, {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)})
+    out = capsys.readouterr().out
+    assert "PipeWire runs for this user: as a service use the user's unit (systemctl --user)" in out
+    assert "ok    audio   stdin is read once the daemon runs" in out
+
+
+def test_a_real_device_is_opened_and_heard() -> None:
+    with virtual_microphone() as pulse:
+        done = subprocess.run(
+            [sys.executable, "-m", "ser_daemon.cli.daemon", "--check"],
+            env=pulse.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    # A null sink into which nobody plays gives zeros.
+    assert " gives nothing but zeros" in done.stdout, done.stdout + done.stderr
+    assert "no profile: the gate learns by itself; better with: ser-calibrate mic" in done.stdout
+    assert "PulseAudio runs for this user" in done.stdout
+    assert done.returncode == 0, done.stdout

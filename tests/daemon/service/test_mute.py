@@ -1,0 +1,47 @@
+"""What is remembered about mute, and what happens where nothing can be."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from ser_daemon.service.mute import MuteMemory
+
+
+@pytest.mark.parametrize("muted", [True, False])
+def test_the_last_setting_is_remembered(tmp_path: Path, muted: bool) -> None:
+    MuteMemory(tmp_path / "new").store(not muted)
+    MuteMemory(tmp_path / "new").store(muted)
+    assert MuteMemory(tmp_path / "new").load(default=False) is muted
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["muted"]
+
+
+@pytest.mark.parametrize("default", [True, False])
+def test_without_a_memory_the_setting_decides(tmp_path: Path, default: bool) -> None:
+    assert MuteMemory(tmp_path).load(default=default) is default
+
+
+def test_start_muted_means_every_start(tmp_path: Path) -> None:
+    MuteMemory(tmp_path).store(False)
+    assert MuteMemory(tmp_path).load(default=True) is True
+
+
+@pytest.mark.parametrize("content", [b"", b"yes", b"\xff\xfe", b"1" * 100_000])
+def test_a_damaged_memory_is_no_memory(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "muted").write_bytes(content)
+    assert MuteMemory(tmp_path).load(default=False) is False
+    assert len(caplog.records) == 1
+
+
+def test_a_folder_that_cannot_be_written_is_said_once_and_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    memory = MuteMemory(tmp_path / "file" / "state")
+    with caplog.at_level(logging.WARNING):
+        memory.store(True)
+        memory.store(False)
+    assert len(caplog.records) == 1
+    assert "will not survive a restart" in caplog.text

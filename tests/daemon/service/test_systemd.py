@@ -1,0 +1,77 @@
+"""systemd hears what sd_notify(3) and sd_watchdog_enabled(3) describe."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ser_daemon.service.systemd import Notifier
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(str(tmp_path / "notify"))
+        server.settimeout(5)
+        yield server
+
+
+def test_every_message_arrives_as_one_datagram(manager: socket.socket) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": manager.getsockname()})
+    assert notifier.enabled
+    notifier.ready("listening")
+    assert manager.recv(4096) == b"READY=1\nSTATUS=listening"
+    notifier.status("no\nmicrophone")
+    assert manager.recv(4096) == b"STATUS=no microphone"
+    notifier.watchdog()
+    assert manager.recv(4096) == b"WATCHDOG=1"
+    notifier.reloading()
+    first, second = manager.recv(4096).split(b"\n")
+    assert first == b"RELOADING=1"
+    assert second.startswith(b"MONOTONIC_USEC=")
+    assert int(second.partition(b"=")[2]) > 0
+    notifier.stopping()
+    assert manager.recv(4096) == b"STOPPING=1"
+
+
+def test_the_abstract_namespace_is_written_with_an_at_sign() -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
+        server.bind(f"\0ser-notify-{os.getpid()}")
+        server.settimeout(5)
+        Notifier({"NOTIFY_SOCKET": f"@ser-notify-{os.getpid()}"}).ready()
+        assert server.recv(4096) == b"READY=1"
+
+
+def test_without_a_manager_nothing_happens(tmp_path: Path) -> None:
+    for environ in ({}, {"NOTIFY_SOCKET": str(tmp_path / "gone")}):
+        notifier = Notifier(environ)
+        notifier.ready()
+        notifier.stopping()
+        assert notifier.watchdog_seconds is None
+
+
+def test_a_manager_that_does_not_read_is_not_waited_for(manager: socket.socket) -> None:
+    notifier = Notifier({"NOTIFY_SOCKET": manager.getsockname()})
+    # Far more than a datagram socket queues; a blocking send would hang here for good.
+    for _ in range(5000):
+        notifier.watchdog()
+    assert manager.recv(4096) == b"WATCHDOG=1"
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({"WATCHDOG_USEC": "30000000"}, 30.0),
+        ({"WATCHDOG_USEC": "2500000", "WATCHDOG_PID": str(os.getpid())}, 2.5),
+        ({"WATCHDOG_USEC": "2500000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_the_watchdogs_time_counts_for_this_process_only(environ: dict[str, str], seconds: float | None) -> None:
+    assert Notifier(environ).watchdog_seconds == seconds

@@ -1,0 +1,185 @@
+"""What a person reads: plain lines and the live picture."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from ser_daemon.views.live import LiveView
+from ser_daemon.views.text import describe, describe_state
+from ser_daemon.views.view import PlainView, make_view
+from ser_daemon.wire.events import AudioState, Hello
+from ser_model.labels import LABELS
+
+
+class Terminal(io.StringIO):
+    @property
+    def encoding(self) -> str:
+        return "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def hello() -> Hello:
+    return Hello(
+        server="ser-daemon 0.1.0",
+        model="reslstm-sa-h64",
+        labels=LABELS,
+        state="listening",
+        speaking=False,
+        muted=False,
+        device="USB Mic",
+    )
+
+
+@pytest.fixture
+def live(monkeypatch):
+    """A live view on a terminal of 80 by 24, and a way to see its present picture."""
+    for name, value in {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}.items():
+        monkeypatch.setenv(name, value)
+    terminal, clock = Terminal(), Clock()
+    view = LiveView(terminal, clock)
+
+    def picture() -> list[str]:
+        console = Console(file=io.StringIO(), width=80, height=24)
+        with console.capture() as capture:
+            console.print(view.render())
+        return capture.get().splitlines()
+
+    yield view, terminal, clock, picture
+    view.close()
+
+
+def test_plain_lines_say_what_happened(emotion, started, stopped, hello):
+    assert describe(started) == "182.340 s  u-17  speech"
+    assert describe(emotion()) == "185.341 s  u-17  angry 0.58 (so far, 3.0 s)"
+    assert describe(emotion(final=True, end=185240)) == "185.341 s  u-17  angry 0.58 (final, 2.9 s)"
+    doubt = emotion(final=True, label="unknown", reason="low-confidence", top="sad", confidence=0.31)
+    assert describe(doubt) == "185.341 s  u-17  unknown (final, 3.0 s; low confidence, perhaps sad 0.31)"
+    assert describe(stopped) == "187.100 s  u-17  silence"
+    assert describe(hello) == "ser-daemon 0.1.0, model reslstm-sa-h64: listening on USB Mic"
+
+
+def test_plain_lines_explain_the_state_of_the_microphone():
+    gone = AudioState(state="no-device", device="USB Mic", reason="It was unplugged.", retry_in_ms=2000, timestamp=4200)
+    assert describe(gone) == "4.200 s  no microphone (USB Mic): It was unplugged; trying again in 2 s"
+    assert describe_state("muted", None) == "muted: the microphone is closed"
+
+
+def test_lost_lines_are_mentioned(emotion):
+    from dataclasses import replace
+
+    assert describe(replace(emotion(), dropped=3)).endswith("[3 lines lost before this]")
+
+
+def test_a_device_name_cannot_command_the_terminal():
+    assert "\x1b" not in describe(AudioState(state="listening", device="Mic\x1b[2J\r"))
+
+
+def test_where_there_is_no_terminal_the_view_is_plain(emotion):
+    stream = io.StringIO()
+    view = make_view(False, stream)
+    assert isinstance(view, PlainView)
+    view.level(-20.0, -60.0)
+    view.event(emotion())
+    view.close()
+    assert stream.getvalue() == "185.341 s  u-17  angry 0.58 (so far, 3.0 s)\n"
+    assert isinstance(make_view(True, Terminal()), PlainView)
+
+
+def test_a_terminal_that_cannot_draw_gets_plain_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "dumb")
+    assert isinstance(make_view(False, Terminal()), PlainView)
+
+
+def test_the_picture_fits_a_terminal_of_80_by_24(live, hello, emotion, started):
+    view, _terminal, _clock, picture = live
+    view.event(hello)
+    for number in range(9):
+        view.event(started)
+        view.event(emotion(final=True, utterance_id=f"u-{number}", reason=None))
+    view.level(-25.0, -60.0)
+    lines = picture()
+    assert len(lines) < 24
+    assert {len(line) for line in lines} == {80}
+
+
+def test_the_picture_shows_state_level_scores_and_the_last_six_utterances(live, hello, emotion, started):
+    view, _terminal, _clock, picture = live
+    view.event(hello)
+    for number in range(8):
+        view.event(emotion(final=True, utterance_id=f"u-{number}"))
+    view.event(started)
+    view.event(emotion(label="unknown", reason="low-confidence", top="angry"))
+    view.level(-25.0, -60.0)
+    lines = picture()
+    text = "\n".join(lines)
+    assert "listening on USB Mic" in text
+    assert "-25 dBFS  ● speech" in text
+    assert "so far: unknown (low confidence, perhaps angry 0.58)" in text
+    assert [label for line in lines for label in LABELS if line.startswith(f"│ {label} ")] == list(LABELS)
+    assert [f"u-{number} " in text for number in range(8)] == [False, False, *[True] * 6]
+
+
+def test_the_louder_the_longer_is_the_bar_and_silence_of_the_device_is_its_left_end(live):
+    view, _terminal, _clock, picture = live
+    lengths = []
+    for level in (None, float("-inf"), -70.0, -40.0, -10.0, 6.0):
+        view.level(level, None)
+        lengths.append(picture()[2].count("█"))
+    assert lengths == sorted(lengths)
+    assert lengths[:2] == [0, 0]
+    assert len(set(lengths[2:])) == 4
+
+
+def test_the_noise_floor_is_marked(live):
+    view, _terminal, _clock, picture = live
+    view.level(-80.0, -60.0)
+    low = picture()[2].index("┃")
+    view.level(-80.0, -30.0)
+    assert picture()[2].index("┃") > low
+
+
+def test_speech_ends_with_the_utterance_or_with_the_microphone(live, started, stopped):
+    view, _terminal, _clock, picture = live
+    for end in (stopped, AudioState(state="muted")):
+        view.event(started)
+        assert "● speech" in picture()[2]
+        view.event(end)
+        assert "● silence" in picture()[2]
+
+
+def test_it_draws_at_most_ten_times_a_second(live, emotion):
+    view, terminal, clock, _picture = live
+    drawn = []
+    for _ in range(100):
+        before = len(terminal.getvalue())
+        view.event(emotion())
+        drawn.append(len(terminal.getvalue()) > before)
+        clock.now += 0.01
+    assert 9 <= sum(drawn) <= 11
+
+
+def test_the_terminal_is_given_back_with_the_last_picture_on_it(live, emotion):
+    view, terminal, _clock, _picture = live
+    view.event(emotion(final=True))
+    assert "\x1b[?1049h" in terminal.getvalue()
+    view.close()
+    view.close()
+    after = terminal.getvalue().split("\x1b[?1049l")
+    assert len(after) == 2
+    assert "\x1b[?25h" in terminal.getvalue()
+    assert after[1].count("angry 0.58") == 2
+    view.event(emotion())
+    assert terminal.getvalue().endswith(after[1])
