@@ -66,7 +66,7 @@ def install(place: Place, python: Path) -> None:
 
 def copy_units(place: Place) -> bool:
     """Install units and what they refer to; True when a unit has changed."""
-    copy(SOURCE / "systemd/brake", place.program / "brake", mode=0o755)
+    copy(SOURCE / "systemd/start-backoff", place.program / "start-backoff", mode=0o755)
     copy(SOURCE / "docs/service.md", place.program / "service.md")
     folder = SOURCE / "systemd" if place.user is None else SOURCE / "systemd/user"
     units = [path for path in sorted(folder.iterdir()) if path.suffix in (".service", ".socket")]

@@ -11,7 +11,7 @@ from ser_model.audio.gate import to_samples
 from ser_model.config import DecisionConfig
 from ser_model.labels import LABELS, UNKNOWN
 from ser_model.network.metadata import ModelMetadata
-from ser_model.scoring.ood import UnlikeScorer
+from ser_model.scoring.ood import OodScorer
 from ser_model.scoring.smoothing import Smoother
 from ser_model.scoring.temperature import Temperature
 
@@ -43,7 +43,7 @@ class Decision:
         self._threshold = metadata.unknown_below if config.unknown_below is None else config.unknown_below
         self._min_voiced = to_samples(config.min_voiced_ms)
         known = metadata.unlike_speech if config.unlike_speech else None
-        self._unlike = None if known is None else UnlikeScorer(known)
+        self._unlike = None if known is None else OodScorer(known)
         self._smoother = Smoother(config.smoothing, config.margin)
 
     def reset(self) -> None:
@@ -59,7 +59,7 @@ class Decision:
             embedding: shape (hidden,); without it nothing is found unlike speech.
         """
         scores, shown = self._smoother.push(self._posterior(logits, voiced))
-        return self._answer(scores, shown, voiced, self._is_unlike(logits, embedding, window=True))
+        return self._answer(scores, shown, voiced, self._is_out_of_distribution(logits, embedding, window=True))
 
     def final(self, logits: Numbers | None, voiced: int, embedding: Numbers | None = None) -> Answer:
         """Answer for the utterance, from its own logits alone; None: nothing was computed."""
@@ -67,12 +67,14 @@ class Decision:
             scores = np.full(len(LABELS), 1 / len(LABELS))
             return self._answer(scores, 0, voiced, unlike=False)
         scores = self._posterior(logits, voiced)
-        return self._answer(scores, int(scores.argmax()), voiced, self._is_unlike(logits, embedding, window=False))
+        return self._answer(
+            scores, int(scores.argmax()), voiced, self._is_out_of_distribution(logits, embedding, window=False)
+        )
 
-    def _is_unlike(self, logits: Numbers, embedding: Numbers | None, *, window: bool) -> bool:
+    def _is_out_of_distribution(self, logits: Numbers, embedding: Numbers | None, *, window: bool) -> bool:
         if self._unlike is None or embedding is None:
             return False
-        return self._unlike.is_unlike(logits, embedding, window=window)
+        return self._unlike.is_out_of_distribution(logits, embedding, window=window)
 
     def _posterior(self, logits: Numbers, voiced: int) -> Scores:
         """Softmax of the logits divided by the temperature."""

@@ -13,7 +13,7 @@ from ser_model.features.features import FRAME, HOP, SIZE, Features
 from ser_model.network.estimator import Estimate, Model
 from ser_model.types import (
     Block,
-    Emotion,
+    EmotionResult,
     Frames,
     GateEvent,
     Result,
@@ -105,7 +105,7 @@ class Analyzer:
             self._estimate = self._stream.push(frames)
             self._recent = np.concatenate((self._recent, frames))[-self._window :]
 
-    def _partial(self, event: SpeechAudio) -> Emotion:
+    def _partial(self, event: SpeechAudio) -> EmotionResult:
         estimate = self._model.window(self._recent)
         answer = self._decision.partial(self._map.judged(estimate.logits), event.voiced, estimate.embedding)
         end = (self._first or 0) + self._heard
@@ -129,8 +129,8 @@ class Analyzer:
 
 def _emotion(
     event: SpeechAudio | SpeechEnded, answer: Answer, adaptation: str, *, final: bool, start: int, end: int, now: int
-) -> Emotion:
-    return Emotion(
+) -> EmotionResult:
+    return EmotionResult(
         utterance=event.utterance,
         final=final,
         label=answer.label,

@@ -96,7 +96,7 @@ class VoiceStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class Emotion:
+class EmotionResult:
     """How it was said, judged from the utterance so far (partial) or as a whole (final)."""
 
     utterance: int
@@ -131,11 +131,11 @@ class Emotion:
 
 @dataclass(frozen=True, slots=True)
 class VoiceStopped:
-    """Somebody stopped speaking; comes after the utterance's final `Emotion`."""
+    """Somebody stopped speaking; comes after the utterance's final `EmotionResult`."""
 
     utterance: int
     timestamp: int
     """Position of the offset (hangover not included)."""
 
 
-Result = VoiceStarted | Emotion | VoiceStopped
+Result = VoiceStarted | EmotionResult | VoiceStopped

@@ -10,7 +10,7 @@ import soundfile
 
 from ser_daemon.wire.events import to_ms
 from ser_model import Model, Recognizer, read_audio
-from ser_model.types import Block, Emotion
+from ser_model.types import Block, EmotionResult
 from support.daemon import Daemon, Message
 
 pytestmark = pytest.mark.usefixtures("minute")
@@ -41,7 +41,7 @@ def published(recorded: Path) -> list[Message]:
     return finals
 
 
-def recognise(path: Path, block: int) -> list[Emotion]:
+def recognise(path: Path, block: int) -> list[EmotionResult]:
     """The final answers of a `Recognizer` that is given so many samples at once."""
     samples = read_audio(path)
     recognizer = Recognizer(Model.load())
@@ -49,17 +49,17 @@ def recognise(path: Path, block: int) -> list[Emotion]:
     for at in range(0, len(samples), block):
         results += recognizer.push(Block(samples[at : at + block], at))
     results += recognizer.finish()
-    return [result for result in results if isinstance(result, Emotion) and result.final]
+    return [result for result in results if isinstance(result, EmotionResult) and result.final]
 
 
 @pytest.fixture(scope="module")
-def whole(recorded: Path) -> list[Emotion]:
+def whole(recorded: Path) -> list[EmotionResult]:
     """The same with the whole file at once."""
     return recognise(recorded, 10**9)
 
 
 @pytest.mark.parametrize("block", [157, 512, 1600, 99_991])
-def test_the_size_of_the_blocks_changes_nothing(recorded: Path, whole: list[Emotion], block: int) -> None:
+def test_the_size_of_the_blocks_changes_nothing(recorded: Path, whole: list[EmotionResult], block: int) -> None:
     pieces = recognise(recorded, block)
     assert len(whole) >= 6
     assert len(pieces) == len(whole)
@@ -72,7 +72,7 @@ def test_the_size_of_the_blocks_changes_nothing(recorded: Path, whole: list[Emot
         assert one.scores == pytest.approx(other.scores, abs=1e-3)
 
 
-def test_the_daemon_publishes_what_the_recognizer_answers(published: list[Message], whole: list[Emotion]) -> None:
+def test_the_daemon_publishes_what_the_recognizer_answers(published: list[Message], whole: list[EmotionResult]) -> None:
     assert len(published) == len(whole) >= 6
     for event, result in zip(published, whole, strict=True):
         assert event["utterance_id"] == f"u-{result.utterance}"

@@ -16,7 +16,7 @@ from ser_model.decision import Decision
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
 from ser_model.network.metadata import ModelMetadata
-from ser_model.scoring.ood import UnlikeScorer, UnlikeSpeech, energy
+from ser_model.scoring.ood import OodParameters, OodScorer, energy
 from ser_model.scoring.smoothing import Smoother
 from ser_model.scoring.temperature import LONG, SHORT, Temperature
 
@@ -71,7 +71,7 @@ def test_only_the_models_own_fitted_temperatures_count_as_calibrated(
 
 
 def test_what_is_unlike_speech_is_unknown_whatever_the_confidence(metadata: ModelMetadata) -> None:
-    near = UnlikeSpeech(method="energy", limit=-3.0, window_limit=-5.0)
+    near = OodParameters(method="energy", limit=-3.0, window_limit=-5.0)
     known = dataclasses.replace(metadata, temperature=1.0, unknown_below=0.5, unlike_speech=near)
     decision, logits = Decision(DecisionConfig(), known), logits_for("sad")
     assert -5.0 < energy(logits) < -3.0
@@ -90,8 +90,8 @@ def test_the_mahalanobis_score_is_the_distance_to_the_nearest_mean() -> None:
     covariance = mixing @ mixing.T
     means = rng.normal(size=(8, 3))
     whitening = np.linalg.cholesky(np.linalg.inv(covariance)).T
-    scorer = UnlikeScorer(
-        UnlikeSpeech(
+    scorer = OodScorer(
+        OodParameters(
             method="mahalanobis",
             limit=1.0,
             window_limit=2.0,
@@ -106,7 +106,7 @@ def test_the_mahalanobis_score_is_the_distance_to_the_nearest_mean() -> None:
 
 
 def test_the_description_survives_the_file_and_older_ones_stay_readable(metadata: ModelMetadata) -> None:
-    unlike = UnlikeSpeech(
+    unlike = OodParameters(
         method="mahalanobis",
         limit=90.0,
         window_limit=120.5,

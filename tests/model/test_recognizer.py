@@ -15,7 +15,7 @@ from ser_model.labels import LABELS
 from ser_model.recognizer import Analyzer
 from ser_model.types import (
     Block,
-    Emotion,
+    EmotionResult,
     Result,
     SpeechAudio,
     SpeechEnded,
@@ -43,8 +43,8 @@ def recognise(model: Model, samples: np.ndarray, size: int) -> list[Result]:
     return results + recognizer.finish()
 
 
-def finals(results: list[Result]) -> list[Emotion]:
-    return [result for result in results if isinstance(result, Emotion) and result.final]
+def finals(results: list[Result]) -> list[EmotionResult]:
+    return [result for result in results if isinstance(result, EmotionResult) and result.final]
 
 
 def test_every_utterance_starts_answers_and_stops_in_this_order(model: Model, demo: np.ndarray) -> None:
@@ -55,7 +55,7 @@ def test_every_utterance_starts_answers_and_stops_in_this_order(model: Model, de
         mine = [result for result in results if result.utterance == number]
         assert isinstance(mine[0], VoiceStarted)
         assert isinstance(mine[-1], VoiceStopped)
-        emotions = [result for result in mine if isinstance(result, Emotion)]
+        emotions = [result for result in mine if isinstance(result, EmotionResult)]
         assert emotions[-1].final
         assert any(not emotion.final for emotion in emotions)
         assert emotions[-1].start == mine[0].timestamp
@@ -68,7 +68,7 @@ def test_the_block_size_changes_nothing(model: Model, demo: np.ndarray, size: in
     assert len(got) == len(expected)
     for one, other in zip(got, expected, strict=True):
         assert type(one) is type(other)
-        if isinstance(one, Emotion) and isinstance(other, Emotion):
+        if isinstance(one, EmotionResult) and isinstance(other, EmotionResult):
             assert (one.start, one.end, one.voiced, one.label) == (other.start, other.end, other.voiced, other.label)
             assert one.scores == pytest.approx(other.scores, abs=1e-3)
         else:
@@ -76,7 +76,9 @@ def test_the_block_size_changes_nothing(model: Model, demo: np.ndarray, size: in
 
 
 def test_partial_answers_come_every_update(model: Model, demo: np.ndarray) -> None:
-    partials = [result for result in recognise(model, demo, 1600) if isinstance(result, Emotion) and not result.final]
+    partials = [
+        result for result in recognise(model, demo, 1600) if isinstance(result, EmotionResult) and not result.final
+    ]
     same = [b.timestamp - a.timestamp for a, b in itertools.pairwise(partials) if a.utterance == b.utterance]
     assert set(same) == {8000}
     assert all(emotion.end - emotion.start <= 3 * 16000 + 1365 for emotion in partials)
@@ -91,7 +93,7 @@ def test_the_final_answer_of_an_utterance_is_the_window_graph_over_all_of_it(mod
     for at in range(0, len(samples), 512):
         analyzer.push(SpeechAudio(1, samples[at : at + 512], at, at))
     final = analyzer.push(SpeechEnded(1, 30_000, 30_000, "silence"))[0]
-    assert isinstance(final, Emotion)
+    assert isinstance(final, EmotionResult)
     logits = model.window(compute_features(samples)).logits
     expected = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
     np.testing.assert_allclose(list(final.scores.values()), expected, atol=1e-4)
@@ -149,7 +151,7 @@ def test_an_utterance_cut_off_before_any_frame_is_answered_all_the_same(model: M
     analyzer = Analyzer(model)
     analyzer.push(SpeechStarted(1, 100))
     final = analyzer.push(SpeechEnded(1, 100, 0, "gap"))[0]
-    assert isinstance(final, Emotion)
+    assert isinstance(final, EmotionResult)
     assert (final.label, final.reason) == ("unknown", "too-short")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ser_daemon.pipeline.capture import Capture, CaptureSettings
-from ser_daemon.pipeline.gate_stage import Hearing
+from ser_daemon.pipeline.gate_stage import GateStage
 from ser_daemon.pipeline.inbox import Inbox
 from ser_daemon.pipeline.speech_queue import AudioStatus, Item, SpeechQueue
 from ser_daemon.sources.base import Chunk, DeviceError
@@ -135,7 +135,7 @@ class Scene:
         self.source = ScriptedSource(self.world, live=live)
         self.gate = ScriptedGate()
         self.queue = SpeechQueue(capacity)
-        self.hearing = Hearing(self.gate, self.queue)
+        self.hearing = GateStage(self.gate, self.queue)
         self.arrivals: list[bool] = []
         """What the next look at what has arrived tells; nothing has when empty."""
         self.settings = CaptureSettings(patient=patient, frame_deadline=1.5, silent_after=60)

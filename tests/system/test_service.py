@@ -119,7 +119,7 @@ def test_mute_survives_a_restart(service: Machine) -> None:
 def test_a_cause_that_stays_is_tried_ever_slower_and_never_given_up(service: Machine) -> None:
     service.settings("nonsense: true\n")
     service.box.run("systemctl", "kill", "--signal=KILL", "ser-daemon.service")
-    until(lambda: "; waiting 2 s." in service.box.journal("ser-daemon.service"), 40, "the brake")
+    until(lambda: "; waiting 2 s." in service.box.journal("ser-daemon.service"), 40, "the start backoff")
     assert "config.yaml:1: nonsense: unknown" in service.box.journal("ser-daemon.service")
     service.settings("gate: {hangover_ms: 700}\n")
     service.wait_for("no-device")

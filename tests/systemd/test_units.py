@@ -30,7 +30,7 @@ def read(path: Path) -> configparser.RawConfigParser:
 def with_local_commands(unit: Path) -> str:
     """A unit's text with commands that exist here: what it names is installed elsewhere."""
     text = re.sub(r"(/opt|%h/.local/share)/ser-daemon/bin/", f"{SCRIPTS}/", unit.read_text())
-    return re.sub(r"(/opt|%h/.local/share)/ser-daemon/brake", str(UNITS / "brake"), text)
+    return re.sub(r"(/opt|%h/.local/share)/ser-daemon/start-backoff", str(UNITS / "start-backoff"), text)
 
 
 @pytest.mark.parametrize("scope", ["system", "user"])
@@ -86,19 +86,23 @@ def test_an_instance_is_the_same_but_for_its_names(scope: str, kind: str) -> Non
     assert differing <= own_names | files | {"Environment"}
 
 
-def test_the_brake_is_off_at_first_and_then_holds_longer_and_longer(tmp_path: Path) -> None:
+def test_the_start_backoff_is_off_at_first_and_then_holds_longer_and_longer(tmp_path: Path) -> None:
     # Instead of waiting, say for how long.
     (tmp_path / "sleep").write_text("#!/bin/sh\necho $1\n")
     (tmp_path / "sleep").chmod(0o755)
     environ = {"RUNTIME_DIRECTORY": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     waits = []
     for _ in range(10):
-        done = subprocess.run([UNITS / "brake"], env=environ, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(
+            [UNITS / "start-backoff"], env=environ, capture_output=True, text=True, timeout=10, check=True
+        )
         waits.append(int(done.stdout.split()[-1]) if done.stdout else 0)
     assert waits == [0, 0, 0, 1, 2, 4, 8, 15, 15, 15]
     # What is long ago counts no more, nor what a clock that was wrong has left.
     (tmp_path / "starts").write_text("1000\n" * 10 + "99999999999\n" * 10)
-    done = subprocess.run([UNITS / "brake"], env=environ, capture_output=True, text=True, timeout=10, check=True)
+    done = subprocess.run(
+        [UNITS / "start-backoff"], env=environ, capture_output=True, text=True, timeout=10, check=True
+    )
     assert done.stdout == ""
 
 

@@ -20,18 +20,18 @@ import torch
 from rich.progress import track
 
 from ser_calibration.evaluation.ablations import AS_SHIPPED, BEGINNINGS
-from ser_calibration.evaluation.paired_gains import Told, against, print_gains, summarise
+from ser_calibration.evaluation.paired_gains import PairedPredictions, against, print_paired_gains, summarise
 from ser_calibration.evaluation.scenarios import COUNTED, HEARD, Plan, draw
 from ser_model.adaptation.adaptation import Adaptation, AdaptationStrength
 from ser_model.errors import SerError
 from ser_model.features.features import RECIPE, SIZE
 from ser_model.labels import LABELS
 from ser_model.network.metadata import ModelMetadata
-from ser_model.scoring.logit_bias import Typical, fit_typical
+from ser_model.scoring.logit_bias import ClassMeanLogits, fit_class_mean_logits
 from ser_model.training.calibration_files import TYPICAL
 from ser_model.training.data.corpus import TEST_ACTORS, VALIDATION_ACTORS
 from ser_model.training.data.dataset import Dataset, build
-from ser_model.training.folds.predictions import Judged, out_of_fold
+from ser_model.training.folds.predictions import Predictions, out_of_fold
 from ser_model.training.folds.run_folder import RunFolder, write_json
 from ser_model.training.networks.architecture import ResLstmSa
 from ser_model.training.networks.fit import predict
@@ -84,25 +84,29 @@ def measure_adaptation(
         # Neutral must have two: one to be heard first, one to be counted.
         if min(np.sum((run.actors == actor) & (run.emotions == one) & (dataset.utterances == 1)) for one in EIGHT) < 2:
             raise SerError(f"{data}: expected recordings of all eight emotions, two of each; actor {actor} has fewer")
-    known = Judged.join([fold for seed in run.seeds for fold in out_of_fold(run, dataset, seed, "validation")])
+    known = Predictions.join([fold for seed in run.seeds for fold in out_of_fold(run, dataset, seed, "validation")])
     compare = _strengths if validation else _beginnings
     result = {
         "actors": "validation" if validation else "test",
         "seeds": list(run.seeds),
         "orders": orders,
-        "typical_logits": fit_typical(known.logits).tolist(),
+        "typical_logits": fit_class_mean_logits(known.logits).tolist(),
         "rows": [{"setting": name, **summarise(told)} for name, told in compare(run, dataset, known, orders)],
     }
     write_json(folder / ("adaptation-validation.json" if validation else TYPICAL), result)
-    print_gains(result)
+    print_paired_gains(result)
 
 
-def _strengths(run: RunFolder, dataset: Dataset, known: Judged, orders: int) -> Iterator[tuple[str, list[Told]]]:
+def _strengths(
+    run: RunFolder, dataset: Dataset, known: Predictions, orders: int
+) -> Iterator[tuple[str, list[PairedPredictions]]]:
     for name, strength in TRIED.items():
         yield name, hear(run, dataset, known, strength, orders, validation=True)
 
 
-def _beginnings(run: RunFolder, dataset: Dataset, known: Judged, orders: int) -> Iterator[tuple[str, list[Told]]]:
+def _beginnings(
+    run: RunFolder, dataset: Dataset, known: Predictions, orders: int
+) -> Iterator[tuple[str, list[PairedPredictions]]]:
     shipped = hear(run, dataset, known, AdaptationStrength(), orders, validation=False)
     yield AS_SHIPPED, shipped
     for name, kind in BEGINNINGS.items():
@@ -114,13 +118,13 @@ def _beginnings(run: RunFolder, dataset: Dataset, known: Judged, orders: int) ->
 def hear(
     run: RunFolder,
     dataset: Dataset,
-    known: Judged,
+    known: Predictions,
     strength: AdaptationStrength,
     orders: int,
     *,
     validation: bool,
     kind: type[Adaptation] = Adaptation,
-) -> list[Told]:
+) -> list[PairedPredictions]:
     """Play all scenarios to all networks, every actor to those that have not heard him.
 
     `known` are all answers for validation actors: those of the fold's own actors are left out of its table. `kind` is
@@ -140,15 +144,15 @@ def hear(
     return told
 
 
-def typical_without(run: RunFolder, known: Judged, actors: Sequence[int]) -> Typical:
+def typical_without(run: RunFolder, known: Predictions, actors: Sequence[int]) -> ClassMeanLogits:
     """What is typical of each answer by all answers but those for some actors."""
     others = known.where(~np.isin(run.actors[known.owner], actors))
-    return tuple(map(tuple, fit_typical(others.logits).tolist()))
+    return tuple(map(tuple, fit_class_mean_logits(others.logits).tolist()))
 
 
 def _play(
     network: ResLstmSa, run: RunFolder, dataset: Dataset, plans: Sequence[Plan], minds: Sequence[Adaptation]
-) -> Iterator[Told]:
+) -> Iterator[PairedPredictions]:
     """All orders side by side: utterance after utterance, since each changes how the next is judged."""
     frames = [
         versions[0].astype(np.float32) if versions else np.zeros((0, SIZE), np.float32) for versions in dataset.frames
@@ -171,10 +175,10 @@ def _play(
             mind.learn(totals[at], len(frames[at]), logits[row])
     for plan, said in zip(plans, classes, strict=True):
         counted = plan.utterances[-COUNTED:]
-        yield Told(plan, run.emotions[counted], unmoved[counted].argmax(axis=1), said[-COUNTED:])
+        yield PairedPredictions(plan, run.emotions[counted], unmoved[counted].argmax(axis=1), said[-COUNTED:])
 
 
-def _metadata(network: ResLstmSa, variant: str, typical: Typical) -> ModelMetadata:
+def _metadata(network: ResLstmSa, variant: str, typical: ClassMeanLogits) -> ModelMetadata:
     """As the network would be exported."""
     return ModelMetadata(
         mode="window",

@@ -20,7 +20,7 @@ from ser_model.scoring.temperature import Temperature
 from ser_model.training.calibration_files import FITTED, PRECISION, WINDOW_MS
 from ser_model.training.data.dataset import build
 from ser_model.training.folds.jobs import FOLDS
-from ser_model.training.folds.predictions import Judged, out_of_fold
+from ser_model.training.folds.predictions import Predictions, out_of_fold
 from ser_model.training.folds.run_folder import RunFolder, write_json
 from ser_model.training.scores import posterior, unknown_threshold
 from ser_model.types import SAMPLE_RATE
@@ -82,7 +82,7 @@ def fit_model(run: RunFolder, made: Temperature, whole: Sequence[Folds]) -> dict
         made: the temperatures.
         whole: for each seed and fold the answers for validation actors' utterances.
     """
-    utterances = Judged.join([fold for seed in whole for fold in seed])
+    utterances = Predictions.join([fold for seed in whole for fold in seed])
     scores = posterior(utterances.logits, made.after(utterances.voiced))
     return {
         "temperature": made.long,
@@ -120,7 +120,7 @@ def _calibrated(made: Sequence[Temperature], folds: Folds) -> list[Scores]:
 
 def compare_methods(run: RunFolder, validation: Sequence[Folds]) -> dict[str, dict[str, float]]:
     """What more than one temperature would gain, on validation actors left out in turn."""
-    known = Judged.join([fold for seed in validation for fold in seed])
+    known = Predictions.join([fold for seed in validation for fold in seed])
     return compare(known.logits, run.emotions[known.owner], run.actors[known.owner])
 
 
@@ -133,7 +133,7 @@ def by_voiced(run: RunFolder, made: Sequence[Temperature], kinds: Sequence[Seque
         kinds: for each kind, seed and fold the answers.
     """
     seeds = [seed for kind in kinds for seed in kind]
-    everything = Judged.join([fold for seed in seeds for fold in seed])
+    everything = Predictions.join([fold for seed in seeds for fold in seed])
     after = np.concatenate([part for seed in seeds for part in _calibrated(made, seed)]).max(axis=1)
     before = posterior(everything.logits).max(axis=1)
     right = everything.logits.argmax(axis=1) == run.emotions[everything.owner]

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_calibration.evaluation.reliability import auroc
-from ser_model.scoring.ood import METHODS, UnlikeScorer, UnlikeSpeech
+from ser_model.scoring.ood import METHODS, OodParameters, OodScorer
 from ser_model.training.calibration_files import WINDOW_MS
 from ser_model.training.data.corpus import TEST_ACTORS
 from ser_model.training.data.dataset import Dataset
 from ser_model.training.folds.jobs import Job
-from ser_model.training.folds.predictions import Judged, judge, judge_recordings
+from ser_model.training.folds.predictions import Predictions, judge, judge_recordings
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.architecture import ResLstmSa
 from ser_model.training.scores import Classes, Logits
@@ -47,10 +47,10 @@ class FoldScores(NamedTuple):
     """Shape (noises, 8)."""
 
 
-def fit_scorer(method: str, judged: Judged, emotions: Classes, limit: float, window_limit: float) -> UnlikeScorer:
+def fit_scorer(method: str, judged: Predictions, emotions: Classes, limit: float, window_limit: float) -> OodScorer:
     """Scorer for a network, from its answers for the speech it was trained on."""
     if method == "energy":
-        return UnlikeScorer(UnlikeSpeech(method=method, limit=limit, window_limit=window_limit))
+        return OodScorer(OodParameters(method=method, limit=limit, window_limit=window_limit))
     embeddings, truth = judged.embeddings.astype(np.float64), emotions[judged.owner]
     labels = np.unique(truth)
     means = np.stack([embeddings[truth == label].mean(axis=0) for label in labels])
@@ -60,14 +60,14 @@ def fit_scorer(method: str, judged: Judged, emotions: Classes, limit: float, win
     scale = max(float(np.trace(covariance)) / size, 1e-12)
     covariance = (1 - _SHRINK) * covariance + _SHRINK * scale * np.eye(size)
     whitening = np.linalg.cholesky(np.linalg.inv(covariance)).T
-    made = UnlikeSpeech(
+    made = OodParameters(
         method=method,
         limit=limit,
         window_limit=window_limit,
         means=_rounded(means @ whitening.T),
         whitening=_rounded(whitening),
     )
-    return UnlikeScorer(made)
+    return OodScorer(made)
 
 
 def _rounded(matrix: npt.NDArray[np.float64]) -> tuple[tuple[float, ...], ...]:
@@ -100,7 +100,7 @@ def score_fold(
         network = run.network(seed, fold, split)
         job = Job(seed, fold, split)
         own = np.flatnonzero(np.isin(run.actors, list(job.answers_for)))
-        trained = np.flatnonzero(~np.isin(run.actors, list(job.may_not_hear)))
+        trained = np.flatnonzero(~np.isin(run.actors, list(job.held_out_speakers)))
         known, heard = judge_recordings(network, dataset, trained), judge_recordings(network, varied, own)
         windows = judge_recordings(network, varied, own, WINDOW_MS) if split == "validation" else None
         clean = judge_recordings(network, dataset, own) if split == "test" else None
@@ -145,7 +145,7 @@ def compare(scores: dict[str, list[FoldScores]], noises: slice) -> dict[str, dic
 
 def final_parameters(
     network: ResLstmSa, run: RunFolder, dataset: Dataset, method: str, scores: Sequence[FoldScores]
-) -> UnlikeSpeech:
+) -> OodParameters:
     """For the shipped network: its own means and covariance, with the limits that held-out actors chose."""
     known = judge_recordings(network, dataset, np.arange(len(run.names)))
     window_limit = float(np.quantile(np.concatenate([one.windows for one in scores]), KEPT))

@@ -21,7 +21,7 @@ _RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PairedPredictions:
     """What was said of the counted utterances of one order."""
 
     plan: Plan
@@ -31,12 +31,12 @@ class Told:
     adapted: Classes
 
 
-def against(told: Sequence[Told], others: Sequence[Told]) -> list[Told]:
+def against(told: Sequence[PairedPredictions], others: Sequence[PairedPredictions]) -> list[PairedPredictions]:
     """What was said of the same orders, with other adaptation in place of none to be compared with."""
     return [replace(one, without=other.adapted) for one, other in zip(told, others, strict=True)]
 
 
-def summarise(told: Sequence[Told]) -> dict[str, Any]:
+def summarise(told: Sequence[PairedPredictions]) -> dict[str, Any]:
     """Figures of every scenario: mean over actors, and the interval of a bootstrap over them.
 
     Returns:
@@ -45,7 +45,7 @@ def summarise(told: Sequence[Told]) -> dict[str, Any]:
     return {name: _figures([one for one in told if one.plan.scenario == name]) for name in SCENARIOS}
 
 
-def _figures(told: Sequence[Told]) -> dict[str, float]:
+def _figures(told: Sequence[PairedPredictions]) -> dict[str, float]:
     rows = []
     for actor in sorted({one.plan.actor for one in told}):
         mine = [one for one in told if one.plan.actor == actor]
@@ -73,7 +73,7 @@ def interval(gains: npt.NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def print_gains(result: dict[str, Any]) -> None:
+def print_paired_gains(result: dict[str, Any]) -> None:
     """Show the rows of what `ser-calibrate adaptation` writes."""
     title = f"UAR, points gained by adaptation; {result['actors']} actors, {len(result['seeds'])} seed(s)"
     for row in result["rows"]:

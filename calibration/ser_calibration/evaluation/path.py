@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
 from rich.table import Table
 
-from ser_calibration.rig.daemon_under_test import Listener, Stopped
+from ser_calibration.rig.daemon_under_test import DaemonUnderTest, Stopped
 from ser_calibration.rig.virtual_sound import PulseAudio, missing
 from ser_model import Model, Recognizer, read_audio
 from ser_model.errors import SerError
@@ -27,7 +27,7 @@ from ser_model.training.folds.jobs import FOLDS
 from ser_model.training.folds.run_folder import RunFolder, write_json
 from ser_model.training.networks.export import export
 from ser_model.training.scores import MISSED, Classes, uar
-from ser_model.types import Emotion
+from ser_model.types import EmotionResult
 
 SEED = 0
 """Whose networks are used."""
@@ -117,7 +117,7 @@ def hear_files(folds: Sequence[Fold], corpus: Corpus) -> dict[int, int]:
     for fold, index in track(work, "from the files"):
         recognizer = Recognizer(models[fold.model])
         results = recognizer.push(read_audio(corpus.recordings[index].path)) + recognizer.finish()
-        tops = [result.top for result in results if isinstance(result, Emotion) and result.final]
+        tops = [result.top for result in results if isinstance(result, EmotionResult) and result.final]
         answers[index] = only(tops)
     return answers
 
@@ -161,7 +161,7 @@ def _lane(
 ) -> tuple[dict[int, int], int]:
     """Play a fold's recordings one after the other to a daemon with its network."""
     answers = {}
-    with Listener(sound, sink, fold.model, stop) as listener:
+    with DaemonUnderTest(sound, sink, fold.model, stop) as listener:
         for index in fold.chosen.tolist():
             finals = listener.hear(corpus.recordings[index].path)
             answers[index] = only([final.top or final.label for final in finals])

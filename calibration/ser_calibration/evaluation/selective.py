@@ -16,7 +16,7 @@ from ser_model.audio.gate import to_samples
 from ser_model.config import DecisionConfig
 from ser_model.scoring.temperature import Temperature
 from ser_model.training.folds.jobs import FOLDS
-from ser_model.training.folds.predictions import Judged, strangers
+from ser_model.training.folds.predictions import Predictions, excluded_speakers
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.scores import Classes, Logits, posterior, unknown_threshold
 
@@ -62,10 +62,10 @@ def rules(
         scores: of the chosen method, for all seeds and folds.
         precision: share of right labels that the thresholds are chosen for.
     """
-    known = Judged.join([fold for seed in whole for fold in seed])
+    known = Predictions.join([fold for seed in whole for fold in seed])
     out = []
     for fold, temperature in zip((*FOLDS, None), fit_folds(run, [whole, windows]), strict=True):
-        others = known if fold is None else strangers(run, known, fold)
+        others = known if fold is None else excluded_speakers(run, known, fold)
         probabilities = posterior(others.logits, temperature.after(others.voiced))
         threshold = unknown_threshold(probabilities, run.emotions[others.owner], run.actors[others.owner], precision)
         out.append(Rule(temperature, threshold, limit_for(scores, fold)))
@@ -80,7 +80,7 @@ def rejected(scores: Sequence[FoldScores], made: Sequence[Rule]) -> float:
 
 def measure_seed(
     run: RunFolder,
-    test: Sequence[Judged],
+    test: Sequence[Predictions],
     scores: Sequence[FoldScores],
     made: Sequence[Rule],
     hour: Sequence[Intruder],

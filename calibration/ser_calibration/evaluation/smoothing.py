@@ -21,7 +21,7 @@ from ser_model.training.data.dataset import Dataset, build
 from ser_model.training.experiments.long_speech import Track, make_tracks, speeches
 from ser_model.training.experiments.windows import cut_windows, update_ends
 from ser_model.training.folds.jobs import FOLDS
-from ser_model.training.folds.predictions import Judged, judge
+from ser_model.training.folds.predictions import Predictions, judge
 from ser_model.training.folds.run_folder import RunFolder, write_json
 from ser_model.training.networks.architecture import ResLstmSa
 from ser_model.training.scores import Classes, posterior
@@ -120,7 +120,9 @@ def answer_all(run: RunFolder, stretches: Sequence[Track], seed: int, split: str
     voiced = [one.voiced[np.array(ends) - 1] for one, _, ends in out]
     everything = np.concatenate([logits for _, logits, _ in out])
     nothing = np.zeros((len(everything), 0), dtype=np.float32)
-    made = fit([Judged(np.arange(len(everything)), everything, nothing, np.concatenate(voiced))], np.concatenate(owed))
+    made = fit(
+        [Predictions(np.arange(len(everything)), everything, nothing, np.concatenate(voiced))], np.concatenate(owed)
+    )
     return [
         Answered(posterior(logits, made.after(heard)), truth, np.array([_segment(one, end) for end in ends]))
         for (one, logits, ends), truth, heard in zip(out, owed, voiced, strict=True)

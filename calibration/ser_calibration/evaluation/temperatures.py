@@ -11,14 +11,14 @@ from scipy.optimize import minimize
 from ser_calibration.evaluation.reliability import log_loss
 from ser_model.scoring.temperature import Temperature
 from ser_model.training.folds.jobs import FOLDS
-from ser_model.training.folds.predictions import Judged, strangers
+from ser_model.training.folds.predictions import Predictions, excluded_speakers
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.scores import Classes, posterior
 
-Folds = Sequence[Judged]
+Folds = Sequence[Predictions]
 
 
-def fit(kinds: Sequence[Judged], emotions: Classes) -> Temperature:
+def fit(kinds: Sequence[Predictions], emotions: Classes) -> Temperature:
     """The two temperatures with the least negative log-likelihood, in which every kind of answer counts the same.
 
     Args:
@@ -41,6 +41,6 @@ def fit_folds(run: RunFolder, kinds: Sequence[Sequence[Folds]]) -> list[Temperat
         run: whose answers they are.
         kinds: of each kind for each seed and fold the answers for validation actors.
     """
-    known = [Judged.join([fold for seed in kind for fold in seed]) for kind in kinds]
-    parts = [[strangers(run, one, fold) for one in known] for fold in FOLDS]
+    known = [Predictions.join([fold for seed in kind for fold in seed]) for kind in kinds]
+    parts = [[excluded_speakers(run, one, fold) for one in known] for fold in FOLDS]
     return [fit(part, run.emotions) for part in (*parts, known)]

@@ -16,7 +16,7 @@ from ser_calibration.evaluation.gate_evaluation import Intruder, find_intruders,
 from ser_calibration.evaluation.noise_hour import SECONDS, Piece, pieces
 from ser_calibration.evaluation.ood import FoldScores, final_parameters, score_fold
 from ser_calibration.evaluation.selective import REASONS, Rule, measure_seed, rejected, rules
-from ser_model.scoring.ood import METHODS, UnlikeScorer
+from ser_model.scoring.ood import METHODS, OodScorer
 from ser_model.training.calibration_files import PRECISION, UNLIKE, WINDOW_MS, final_digest
 from ser_model.training.data.augment import Surroundings
 from ser_model.training.data.conditions import load_held_out
@@ -149,7 +149,7 @@ def final_figures(
     parameters = final_parameters(network, run, dataset, method, scores)
     logits, embeddings = judge(network, [one.frames for one in hour])
     given = rule.labelled(
-        logits, UnlikeScorer(parameters).scores(logits, embeddings), np.array([one.voiced for one in hour])
+        logits, OodScorer(parameters).scores(logits, embeddings), np.array([one.voiced for one in hour])
     )
     return {"sha256": digest, "labelled_in_hour": int(given.sum()), "unlike_speech": parameters.to_mapping()}
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ser_calibration.microphone.measurement import MIN_VOICED_SECONDS, noise_floor
-from ser_calibration.microphone.recording_session import Capture
+from ser_calibration.microphone.recording_session import RecordingSession
 from ser_calibration.microphone.timing import Timing
 from ser_daemon.config.audio import AudioConfig
 from ser_daemon.diagnostics.host_probes import Machine, mixer
@@ -72,7 +72,7 @@ def record(config: AudioConfig, tell: Tell, *, unattended: bool = False) -> Reco
     source = make_source(config)
     if not source.live:
         raise SerError(f"{source.name} is no microphone: measure recordings with --from instead.")
-    with Capture(source) as capture:
+    with RecordingSession(source) as capture:
         tell(f"Microphone: {source.name}", False)
         if not unattended:
             _wait_for_key(capture, tell)
@@ -90,7 +90,7 @@ def meter(level_dbfs: float) -> str:
     return f"[{'#' * filled:<{_METER_WIDTH}}] {level_dbfs:4.0f} dBFS"
 
 
-def _wait_for_key(capture: Capture, tell: Tell) -> None:
+def _wait_for_key(capture: RecordingSession, tell: Tell) -> None:
     """Show the level until Enter is pressed, where there is a keyboard."""
     if not sys.stdin.isatty():
         return
@@ -101,7 +101,7 @@ def _wait_for_key(capture: Capture, tell: Tell) -> None:
     os.read(descriptor, 4096)
 
 
-def _silence(capture: Capture, tell: Tell) -> Samples:
+def _silence(capture: RecordingSession, tell: Tell) -> Samples:
     tell(f"Be quiet for {SILENCE_SECONDS:.0f} seconds, please.", False)
     taken: list[Samples] = []
     heard = 0
@@ -117,7 +117,7 @@ def _silence(capture: Capture, tell: Tell) -> Samples:
     return silence
 
 
-def _speech(capture: Capture, tell: Tell, enough_seconds: float | None) -> Samples:
+def _speech(capture: RecordingSession, tell: Tell, enough_seconds: float | None) -> Samples:
     """Record until enough was said, None: for a fixed time."""
     tell("Now read this aloud, as and from where you would speak to the assistant:", False)
     for sentence in SENTENCES:

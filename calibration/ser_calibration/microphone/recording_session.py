@@ -22,7 +22,7 @@ _WAITING = 256
 _THREAD = "microphone"
 
 
-class Capture:
+class RecordingSession:
     """An open device, as a context manager; only its thread touches it.
 
     Args:
@@ -37,7 +37,7 @@ class Capture:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=_THREAD, daemon=True)
 
-    def __enter__(self) -> Capture:
+    def __enter__(self) -> RecordingSession:
         """Open the device.
 
         Raises:

@@ -33,7 +33,7 @@ class Stopped(Exception):  # noqa: N818
     """Somebody asked to stop."""
 
 
-class Listener:
+class DaemonUnderTest:
     """A daemon with its own sink, sockets and state; use it as a context manager.
 
     Args:
@@ -53,7 +53,7 @@ class Listener:
         """Utterances that have started and not stopped."""
         self._cleanup = contextlib.ExitStack()
 
-    def __enter__(self) -> Listener:
+    def __enter__(self) -> DaemonUnderTest:
         with contextlib.ExitStack() as stack:
             # A short path: sockets are made below it, and their paths end at 107 bytes.
             self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ser-", dir="/tmp")))

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 
 from ser_calibration.microphone.live import Tell, alarm, level, meter
-from ser_calibration.microphone.recording_session import Capture
+from ser_calibration.microphone.recording_session import RecordingSession
 from ser_daemon.config.audio import AudioConfig
 from ser_daemon.diagnostics.host_probes import Machine, mixer
 from ser_daemon.sources import make_source
@@ -37,7 +37,7 @@ def listen(config: AudioConfig, tell: Tell) -> Iterator[Samples]:
     source = make_source(config)
     if not source.live:
         raise SerError(f"{source.name} is no microphone: learn from recordings with --from instead.")
-    with Capture(source) as capture:
+    with RecordingSession(source) as capture:
         tell(f"Microphone: {source.name}", False)
         tell("Talk as you usually do until this ends, one to two minutes, with short pauses:", False)
         tell("tell what you did today, or read something aloud. No sound is kept.", False)

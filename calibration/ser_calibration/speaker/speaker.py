@@ -121,7 +121,7 @@ def learn(
     """
     from ser_model.adaptation.adaptation import Adaptation
     from ser_model.recognizer import Recognizer
-    from ser_model.types import SAMPLE_RATE, Emotion
+    from ser_model.types import SAMPLE_RATE, EmotionResult
 
     adaptation = Adaptation(model.metadata)
     voiced = 0
@@ -130,10 +130,10 @@ def learn(
         unfinished = 0
         for samples in recording:
             for one in recognizer.push(samples):
-                if isinstance(one, Emotion):
+                if isinstance(one, EmotionResult):
                     voiced, unfinished = (voiced + one.voiced, 0) if one.final else (voiced, one.voiced)
             if enough(samples, voiced + unfinished):
                 break
-        voiced += sum(one.voiced for one in recognizer.finish() if isinstance(one, Emotion) and one.final)
+        voiced += sum(one.voiced for one in recognizer.finish() if isinstance(one, EmotionResult) and one.final)
     statistics = adaptation.statistics
     return ({} if statistics is None else statistics.to_data(adaptation.model)), voiced / SAMPLE_RATE

@@ -80,7 +80,7 @@ class AdaptationMemory:
             ) from None
 
 
-class Keeper:
+class AdaptationSession:
     """The adaptation in use and its memory; but for `name` and `seconds` it belongs to the inference thread."""
 
     def __init__(
@@ -139,7 +139,7 @@ class Keeper:
             self._memory.forget()
 
 
-def make_keeper(config: Config, metadata: ModelMetadata, environ: Mapping[str, str]) -> Keeper:
+def make_session(config: Config, metadata: ModelMetadata, environ: Mapping[str, str]) -> AdaptationSession:
     """What the configuration asks for: a speaker's profile, what was learnt, the one and then the other, or nothing.
 
     What can't be used never stops the daemon: it is logged, and counts as not there.
@@ -150,15 +150,15 @@ def make_keeper(config: Config, metadata: ModelMetadata, environ: Mapping[str, s
     running = config.adaptation.running and not is_file
     try:
         if running or config.adaptation.speaker is not None:
-            metadata.required_typical()
+            metadata.required_class_mean_logits()
     except SerError as error:
         log.warning("Adaptation is off: %s", error)
-        return Keeper(None, memory)
+        return AdaptationSession(None, memory)
     profile = _profile(config.adaptation.speaker, metadata, environ)
     if profile is None and not running:
-        return Keeper(None, memory)
+        return AdaptationSession(None, memory)
     learnt = memory.load(metadata, profile) if memory and running else None
-    return Keeper(Adaptation(metadata, learnt, profile=profile, fixed=not running), memory)
+    return AdaptationSession(Adaptation(metadata, learnt, profile=profile, fixed=not running), memory)
 
 
 def _profile(speaker: str | None, metadata: ModelMetadata, environ: Mapping[str, str]) -> Statistics | None:

@@ -110,10 +110,10 @@ def _load(options: argparse.Namespace) -> Config:
 
 
 def _list_devices() -> int:
-    from ser_daemon.pipeline.threads import bounded
+    from ser_daemon.pipeline.threads import run_with_timeout
     from ser_daemon.sources import ANSWER_SECONDS, NoAnswer, list_devices
 
-    devices = bounded(list_devices, ANSWER_SECONDS, NoAnswer())
+    devices = run_with_timeout(list_devices, ANSWER_SECONDS, NoAnswer())
     if not devices:
         print("There is no microphone. Plug one in, or start the sound server of your session.")
     for device in devices:

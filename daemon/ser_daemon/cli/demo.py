@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ser_daemon.config.audio import AudioConfig
-from ser_daemon.pipeline.threads import bounded
+from ser_daemon.pipeline.threads import run_with_timeout
 from ser_daemon.sources import ANSWER_SECONDS, DeviceError, NoAnswer, make_source
 from ser_model.errors import SerError
 
@@ -34,7 +34,7 @@ def choose(audio: AudioConfig) -> tuple[AudioConfig, str | None]:
     """
     source = make_source(audio)
     try:
-        bounded(source.open, ANSWER_SECONDS, NoAnswer())
+        run_with_timeout(source.open, ANSWER_SECONDS, NoAnswer())
     except DeviceError as error:
         path = recording()
         instead = replace(audio, device=f"file:{path}", channel=None, pace="realtime")

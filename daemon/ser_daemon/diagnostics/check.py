@@ -13,7 +13,7 @@ from ser_daemon import paths
 from ser_daemon.config.loading import Config
 from ser_daemon.config.profiles import gate_with_profile, profile_folders
 from ser_daemon.diagnostics.host_probes import Finding, Machine, mixer, service, silent_causes
-from ser_daemon.pipeline.threads import bounded
+from ser_daemon.pipeline.threads import run_with_timeout
 from ser_model.audio.levels import SILENCE_DBFS, dbfs
 from ser_model.errors import SerError
 
@@ -76,7 +76,7 @@ def _audio(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
         return
     try:
         late = SerError(f"{config.audio.device} was opened, but gave no samples for {LISTEN_SECONDS:g} s.")
-        name, level = bounded(lambda: _listen(config), LISTEN_SECONDS + 1.0, late)
+        name, level = run_with_timeout(lambda: _listen(config), LISTEN_SECONDS + 1.0, late)
     except SerError as error:
         yield Finding("fail", "audio", str(error))
         if not config.audio.device.startswith("file:"):

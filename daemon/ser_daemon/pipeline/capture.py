@@ -9,11 +9,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from ser_daemon.backoff import Backoff
-from ser_daemon.pipeline.gate_stage import Hearing, SpeechGate
+from ser_daemon.pipeline.gate_stage import GateStage, SpeechGate
 from ser_daemon.pipeline.health import SourceHealth
 from ser_daemon.pipeline.inbox import Inbox
 from ser_daemon.pipeline.speech_queue import SpeechAnalyzer, SpeechQueue
-from ser_daemon.pipeline.state_reporter import Announcer
+from ser_daemon.pipeline.state_reporter import StateReporter
 from ser_daemon.sources.base import AudioSource, Chunk, DeviceError, DeviceLost
 
 IDLE_ROUND = 0.5
@@ -48,7 +48,7 @@ class Capture:
     def __init__(
         self,
         source: AudioSource,
-        hearing: Hearing,
+        hearing: GateStage,
         queue: SpeechQueue,
         settings: CaptureSettings,
         *,
@@ -85,7 +85,7 @@ class Capture:
         self._now = now
         self._inbox = inbox or Inbox()
         self._arrived = arrived
-        self._announcer = Announcer(queue, hearing.clock, source.name)
+        self._reporter = StateReporter(queue, hearing.clock, source.name)
         self._held_until = -math.inf
         self._running = True
         self._open = False
@@ -149,7 +149,7 @@ class Capture:
 
     def repeat_state(self) -> Future[None]:
         """Tell the state again as soon as the loop comes round: somebody else has told another one meanwhile."""
-        return self._inbox.put(self._announcer.forget)
+        return self._inbox.put(self._reporter.forget)
 
     def abandon(self) -> None:
         """End the open utterance in place of a thread that hangs in C; the process is about to end."""
@@ -272,7 +272,7 @@ class Capture:
             self._announce(*self.health.verdict())
 
     def _announce(self, state: str, reason: str | None = None, retry_in_ms: int | None = None) -> None:
-        self._announcer.tell(self.source.name, state, reason, retry_in_ms)
+        self._reporter.tell(self.source.name, state, reason, retry_in_ms)
 
     # Commands: this thread.
 

@@ -37,7 +37,7 @@ class SpeechGate(Protocol):
         """End the open utterance."""
 
 
-class Hearing:
+class GateStage:
     """Places chunks on the clock, shows them to the gate and puts the gate's events into the queue."""
 
     def __init__(self, gate: SpeechGate, queue: SpeechQueue) -> None:

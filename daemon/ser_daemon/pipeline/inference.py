@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from ser_daemon.pipeline.speech_queue import AudioStatus, Errand, Mark, SpeechAnalyzer, SpeechQueue, UseAnalyzer
 from ser_daemon.sources.base import boot_time
-from ser_model.types import Emotion, GateEvent, Result, SpeechEnded
+from ser_model.types import EmotionResult, GateEvent, Result, SpeechEnded
 
 ALLOWANCE = 10.0
 """Seconds that one item may take: thousands of times what it does take."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class TimedResult:
     """A result and how long it took."""
 
     result: Result
@@ -23,7 +23,7 @@ class Judged:
     """Seconds from the arrival of the last sample judged until the result was there."""
 
 
-Outcome = Judged | AudioStatus | Mark
+Outcome = TimedResult | AudioStatus | Mark
 
 
 class Inference:
@@ -87,7 +87,7 @@ class Inference:
 
     def _analyze(self, event: GateEvent, arrival: float) -> None:
         for result in self._analyzer.push(event):
-            came = self._arrival_of(result.end) if isinstance(result, Emotion) else None
-            self._emit(Judged(result, self._now() - (arrival if came is None else came)))
+            came = self._arrival_of(result.end) if isinstance(result, EmotionResult) else None
+            self._emit(TimedResult(result, self._now() - (arrival if came is None else came)))
         if isinstance(event, SpeechEnded):
             self._utterance_ended()

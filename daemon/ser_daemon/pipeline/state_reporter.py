@@ -14,7 +14,7 @@ TROUBLE = ("no-device", "silent", "degraded")
 """States that somebody should do something about."""
 
 
-class Announcer:
+class StateReporter:
     """Puts states into the speech queue, behind the speech that came before them."""
 
     def __init__(self, queue: SpeechQueue, clock: SampleClock, device: str) -> None:

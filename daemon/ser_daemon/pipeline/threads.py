@@ -11,7 +11,7 @@ from ser_model.errors import SerError
 T = TypeVar("T")
 
 
-def bounded(work: Callable[[], T], seconds: float, late: SerError) -> T:
+def run_with_timeout(work: Callable[[], T], seconds: float, late: SerError) -> T:
     """Do the work and return its result.
 
     In a thread of its own, since a library that hangs in its C code keeps even Ctrl-C waiting.

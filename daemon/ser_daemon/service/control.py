@@ -107,12 +107,12 @@ class Control:
         Raises:
             SerError: the file could not be removed, or nobody answers.
         """
-        keeper = self._engine.keeper
-        await self._carried_out(self._engine.errand(keeper.forget))
-        match keeper.name:
+        session = self._engine.session
+        await self._carried_out(self._engine.errand(session.forget))
+        match session.name:
             case "profile":
                 return "What was learnt is forgotten; the speaker's profile stays in force."
-            case _ if keeper.adaptation is None:
+            case _ if session.adaptation is None:
                 return "What was learnt is forgotten; nothing is being learnt."
         return "What was learnt is forgotten; learning begins anew."
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from ser_daemon.adaptation.session import Keeper, make_keeper
+from ser_daemon.adaptation.session import AdaptationSession, make_session
 from ser_daemon.config.loading import Config
 from ser_daemon.config.profiles import Note, gate_with_profile, profile_folders
 from ser_daemon.pipeline.capture import Capture, CaptureSettings
-from ser_daemon.pipeline.gate_stage import Hearing
-from ser_daemon.pipeline.inference import Inference, Judged, Outcome
+from ser_daemon.pipeline.gate_stage import GateStage
+from ser_daemon.pipeline.inference import Inference, Outcome, TimedResult
 from ser_daemon.pipeline.speech_queue import AudioStatus, Errand, Mark, SpeechQueue
 from ser_daemon.service.supervisor import Worker
 from ser_daemon.sources import AudioSource, boot_time, make_source
@@ -45,7 +45,7 @@ class Change:
     gate: Gate | None
     """None: the present one goes on; so with the others."""
     model: Model
-    keeper: Keeper
+    session: AdaptationSession
     analyzer: Analyzer | None
     source: AudioSource | None
 
@@ -81,7 +81,7 @@ class Engine:
         self.queue = SpeechQueue()
         self._environ = environ
         self._folders = profile_folders(environ)
-        self.keeper = make_keeper(config, self.model.metadata, environ)
+        self.session = make_session(config, self.model.metadata, environ)
         """What was learnt about microphone and voice."""
         self._patient = patient
         source = make_source(config.audio)
@@ -90,7 +90,7 @@ class Engine:
         """What was said last about profiles; None: nothing since the start or reload, the device is not open yet."""
         self.capture = Capture(
             source,
-            Hearing(Gate(self._gate_config), self.queue),
+            GateStage(Gate(self._gate_config), self.queue),
             self.queue,
             self._settings(config),
             muted=muted,
@@ -99,11 +99,11 @@ class Engine:
         )
         self.inference = Inference(
             self.queue,
-            Analyzer(self.model, config.decision, self.keeper.adaptation),
+            Analyzer(self.model, config.decision, self.session.adaptation),
             emit,
             arrival_of=self.capture.hearing.clock.arrival_of,
-            utterance_ended=lambda: self.keeper.utterance_ended(),
-            done=lambda: self.keeper.store(),
+            utterance_ended=lambda: self.session.utterance_ended(),
+            done=lambda: self.session.store(),
         )
         self.workers = (
             Worker("capture", self.capture.run, ended),
@@ -149,37 +149,37 @@ class Engine:
         # A path may hold another file by now; what is inside the package does not change.
         reload_model = config.model != old.model or config.model.path is not None
         model = Model.load(config.model.path) if reload_model else self.model
-        keeper = self.keeper
+        session = self.session
         # A speaker's profile may have been made anew.
         adaptation_changed = config.adaptation != old.adaptation or config.adaptation.speaker is not None
         if adaptation_changed or model_version(model.metadata) != model_version(self.model.metadata):
             # What has been learnt so far must be found by whoever goes on with it.
             with contextlib.suppress(TimeoutError):
-                self.errand(keeper.store).result(STORE_SECONDS)
-            keeper = make_keeper(config, model.metadata, self._environ)
-        new_analyzer = reload_model or config.decision != old.decision or keeper is not self.keeper
+                self.errand(session.store).result(STORE_SECONDS)
+            session = make_session(config, model.metadata, self._environ)
+        new_analyzer = reload_model or config.decision != old.decision or session is not self.session
         return Change(
             config=config,
             gate_config=gate_config,
             notes=notes,
             gate=Gate(gate_config) if gate_config != self._gate_config else None,
             model=model,
-            keeper=keeper,
-            analyzer=Analyzer(model, config.decision, keeper.adaptation) if new_analyzer else None,
+            session=session,
+            analyzer=Analyzer(model, config.decision, session.adaptation) if new_analyzer else None,
             source=source,
         )
 
     def use(self, change: Change) -> Future[None]:
         """Go over to what was prepared; an open utterance ends with what it had."""
         self.config, self.model, self._gate_config = change.config, change.model, change.gate_config
-        self.keeper = change.keeper
+        self.session = change.session
         opened, self._noted = self._noted is not None, None
         if opened and change.source is None:
             self._note(change.notes)
         settings = self._settings(change.config)
         return self.capture.exchange(settings, gate=change.gate, analyzer=change.analyzer, source=change.source)
 
-    def event(self, outcome: Judged | AudioStatus) -> Event:
+    def event(self, outcome: TimedResult | AudioStatus) -> Event:
         """What goes on the wire for a result or a state."""
         if isinstance(outcome, AudioStatus):
             return AudioState(

@@ -206,8 +206,8 @@ class Service:
             noise_floor_dbfs=gate.noise_floor_dbfs if hears else None,
             gain_db=gate.gain_db if hears else None,
             extra={
-                "adaptation": self._engine.keeper.name,
-                "adaptation_seconds": round(self._engine.keeper.seconds, 1),
+                "adaptation": self._engine.session.name,
+                "adaptation_seconds": round(self._engine.session.seconds, 1),
             },
         )
 

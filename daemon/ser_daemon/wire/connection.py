@@ -13,8 +13,8 @@ from ser_daemon.wire.publisher import Publisher, Subscription
 from ser_daemon.wire.requests import (
     CONTROL_VERBS,
     REQUESTS,
-    Desk,
     RequestError,
+    RequestHandler,
     bad_line,
     check_id,
     failure,
@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(
         self,
-        desk: Desk,
+        desk: RequestHandler,
         publisher: Publisher,
         *,
         control_hint: str | None,

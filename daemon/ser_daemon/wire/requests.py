@@ -86,7 +86,7 @@ class RequestError(SerError):
         self.code = code
 
 
-class Desk:
+class RequestHandler:
     """Answers requests; knows nothing of connections."""
 
     def __init__(

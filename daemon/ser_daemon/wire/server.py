@@ -11,7 +11,7 @@ from typing import Any
 
 from ser_daemon.wire.connection import Connection
 from ser_daemon.wire.publisher import Publisher
-from ser_daemon.wire.requests import ControlHandler, Desk, Status
+from ser_daemon.wire.requests import ControlHandler, RequestHandler, Status
 from ser_daemon.wire.sockets import BACKLOG, Listener, bind, inherited
 
 __all__ = ["ControlHandler", "Server", "Status"]
@@ -45,7 +45,7 @@ class Server:
                 socket so that a crowd of listeners can't lock out whoever wants to mute.
         """
         self._publisher = publisher
-        self._desk = Desk(publisher, control, info, lambda: {**self.metrics, **metrics()})
+        self._desk = RequestHandler(publisher, control, info, lambda: {**self.metrics, **metrics()})
         self._max_clients = max_clients
         self._connections: dict[str, set[Connection]] = {"events": set(), "control": set()}
         self._rejected = 0

@@ -21,12 +21,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from ser_model.adaptation.speaker_offset import IDENTITY, PROFILE, RUNNING, FeatureMap, Logits
+from ser_model.adaptation.speaker_offset import IDENTITY, PROFILE, RUNNING, Logits, SpeakerOffset
 from ser_model.errors import SerError
 from ser_model.features.features import HOP, SIZE
 from ser_model.labels import LABELS
 from ser_model.network.metadata import ModelMetadata
-from ser_model.scoring.logit_bias import Numbers, is_finite, lean
+from ser_model.scoring.logit_bias import Numbers, is_finite, logit_bias
 from ser_model.types import SAMPLE_RATE
 
 FORMAT: Final = 1
@@ -67,7 +67,7 @@ class Statistics:
     features: Numbers
     """Mean of the raw features, shape (46,)."""
     logits: Numbers
-    """Mean of what `lean` leaves of the utterances' logits, shape (8,)."""
+    """Mean of what `logit_bias` leaves of the utterances' logits, shape (8,)."""
     profile: str = ""
     """Digest of the speaker's profile that the means began with; empty: they began with nothing."""
 
@@ -147,9 +147,9 @@ class Adaptation:
             fixed: nothing is learnt.
 
         Raises:
-            SerError: the network can't be adapted, see `ModelMetadata.required_typical`.
+            SerError: the network can't be adapted, see `ModelMetadata.required_class_mean_logits`.
         """
-        self._typical = np.array(metadata.required_typical())
+        self._typical = np.array(metadata.required_class_mean_logits())
         self._mean, self._std = np.array(metadata.mean), np.array(metadata.std)
         self._strength = strength or AdaptationStrength()
         self._profile, self._fixed = profile, fixed
@@ -163,7 +163,7 @@ class Adaptation:
         return self._statistics
 
     @property
-    def map(self) -> FeatureMap:
+    def map(self) -> SpeakerOffset:
         """The present map; an utterance keeps the one that it began with."""
         return self._map
 
@@ -173,7 +173,7 @@ class Adaptation:
         Args:
             total: sum of its raw frames, shape (46,).
             frames: their number.
-            logits: what the network said of it with the map in force, before `FeatureMap.judged`, shape (8,).
+            logits: what the network said of it with the map in force, before `SpeakerOffset.judged`, shape (8,).
         """
         if self._fixed or frames == 0 or not (np.isfinite(total).all() and np.isfinite(logits).all()):
             return
@@ -181,7 +181,7 @@ class Adaptation:
         # may hold, for that is rounded.
         reach = 0.9 * _FARTHEST * self._std
         features = np.clip(total / frames, self._mean - reach, self._mean + reach)
-        left = lean(logits, self._map.judged(logits), self._typical)
+        left = logit_bias(logits, self._map.judged(logits), self._typical)
         left = np.clip(left, -0.9 * _FARTHEST_LOGIT, 0.9 * _FARTHEST_LOGIT)
         before = self._statistics or Statistics(0.0, self._mean, np.zeros(len(LABELS)))
         self._use(before.add(frames * HOP / SAMPLE_RATE, features, left, self._strength.memory_seconds))
@@ -194,12 +194,12 @@ class Adaptation:
         self._statistics = statistics
         self._map = IDENTITY if statistics is None else self._map_of(statistics)
 
-    def _map_of(self, heard: Statistics) -> FeatureMap:
+    def _map_of(self, heard: Statistics) -> SpeakerOffset:
         strength = self._strength
         features = (heard.features - self._mean) * _weight(heard.seconds, strength.prior_seconds)
         logits = heard.logits * _weight(heard.seconds, strength.logit_prior_seconds)
         reach = strength.bound * self._std
-        return FeatureMap(
+        return SpeakerOffset(
             RUNNING if self._profile is None else PROFILE,
             np.clip(features, -reach, reach).astype(np.float32),
             np.clip(logits, -strength.logit_bound, strength.logit_bound).astype(np.float32),

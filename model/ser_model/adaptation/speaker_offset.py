@@ -19,7 +19,7 @@ Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FeatureMap:
+class SpeakerOffset:
     """What an utterance is judged by, from its first frame to its last."""
 
     name: str
@@ -38,4 +38,4 @@ class FeatureMap:
         return logits - self.logits
 
 
-IDENTITY: Final = FeatureMap(NONE, np.zeros(SIZE, dtype=np.float32), np.zeros(len(LABELS), dtype=np.float32))
+IDENTITY: Final = SpeakerOffset(NONE, np.zeros(SIZE, dtype=np.float32), np.zeros(len(LABELS), dtype=np.float32))

@@ -11,8 +11,8 @@ from typing import Any, Final
 from ser_model.errors import SerError
 from ser_model.features.features import RECIPE
 from ser_model.labels import LABELS
-from ser_model.scoring.logit_bias import Typical, typical_from
-from ser_model.scoring.ood import UnlikeSpeech
+from ser_model.scoring.logit_bias import ClassMeanLogits, class_mean_logits_from
+from ser_model.scoring.ood import OodParameters
 from ser_model.scoring.temperature import Temperature
 
 FORMAT_VERSION: Final = 1
@@ -42,9 +42,9 @@ class ModelMetadata:
     """Whether both were fitted on speakers that the networks had not heard; older files don't say."""
     unknown_below: float
     """Confidence under which the answer is `unknown`."""
-    unlike_speech: UnlikeSpeech | None = None
+    unlike_speech: OodParameters | None = None
     """What sounds like nothing that the network was trained on; None, as in older files: not known."""
-    typical_logits: Typical | None = None
+    typical_logits: ClassMeanLogits | None = None
     """What adaptation takes off before it learns; None, as in older files: the model can't be adapted."""
     training_data: str
     licence: str
@@ -63,7 +63,7 @@ class ModelMetadata:
         short = self.temperature if self.short_temperature is None else self.short_temperature
         return Temperature(short, self.temperature)
 
-    def required_typical(self) -> Typical:
+    def required_class_mean_logits(self) -> ClassMeanLogits:
         """`typical_logits`, for adaptation.
 
         Raises:
@@ -107,9 +107,9 @@ class ModelMetadata:
                 if values.get(name) is not None:
                     values[name] = float(values[name])
             if values.get("unlike_speech") is not None:
-                values["unlike_speech"] = UnlikeSpeech.from_mapping(values["unlike_speech"])
+                values["unlike_speech"] = OodParameters.from_mapping(values["unlike_speech"])
             if values.get("typical_logits") is not None:
-                values["typical_logits"] = typical_from(values["typical_logits"])
+                values["typical_logits"] = class_mean_logits_from(values["typical_logits"])
             metadata = cls(**values)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise SerError(f"{path}: its description is damaged ({error}); export the model again") from error

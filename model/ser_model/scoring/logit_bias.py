@@ -12,11 +12,11 @@ from ser_model.labels import LABELS
 
 Numbers = npt.NDArray[np.float64]
 
-Typical = tuple[tuple[float, ...], ...]
+ClassMeanLogits = tuple[tuple[float, ...], ...]
 """Logits less their mean that are typical of each answer (rows), shape (8, 8): a network's own, kept in its file."""
 
 
-def fit_typical(logits: npt.NDArray[Any]) -> Numbers:
+def fit_class_mean_logits(logits: npt.NDArray[Any]) -> Numbers:
     """What is typical of each answer: the mean of all utterances' logits, each weighing as much as it gives the answer.
 
     Args:
@@ -31,7 +31,7 @@ def fit_typical(logits: npt.NDArray[Any]) -> Numbers:
     return np.asarray(shares.T @ centred / np.maximum(shares.sum(axis=0), 1e-12)[:, None])
 
 
-def typical_from(value: object) -> Typical:
+def class_mean_logits_from(value: object) -> ClassMeanLogits:
     """Read a table from plain data.
 
     Raises:
@@ -51,7 +51,7 @@ def is_finite(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def lean(logits: npt.NDArray[Any], judged: npt.NDArray[Any], typical: Numbers) -> Numbers:
+def logit_bias(logits: npt.NDArray[Any], judged: npt.NDArray[Any], typical: Numbers) -> Numbers:
     """What is left of an utterance's logits without their mean and without what is typical of the answer.
 
     Args:

@@ -15,7 +15,7 @@ METHODS: Final = ("energy", "mahalanobis")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnlikeSpeech:
+class OodParameters:
     """A score that is high for what sounds like nothing the network was trained on, and where it is too high.
 
     `energy` is the negative log of the sum of the logits' exponentials (Liu et al. 2020, arXiv 2010.03759).
@@ -35,7 +35,7 @@ class UnlikeSpeech:
     """Upper triangular matrix that the embedding is multiplied by from the left, shape (hidden, hidden)."""
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, Any]) -> UnlikeSpeech:
+    def from_mapping(cls, values: Mapping[str, Any]) -> OodParameters:
         """Read what `to_mapping` wrote.
 
         Raises:
@@ -59,10 +59,10 @@ class UnlikeSpeech:
         return asdict(self)
 
 
-class UnlikeScorer:
+class OodScorer:
     """Computes the score; holds the matrices as arrays."""
 
-    def __init__(self, parameters: UnlikeSpeech) -> None:
+    def __init__(self, parameters: OodParameters) -> None:
         self.parameters = parameters
         self._means = np.array(parameters.means, dtype=np.float64)
         self._whitening = np.array(parameters.whitening, dtype=np.float64)
@@ -82,7 +82,7 @@ class UnlikeScorer:
         whitened = np.asarray(embeddings, dtype=np.float64) @ self._whitening.T
         return np.asarray(np.square(whitened[:, None] - self._means[None]).sum(axis=2).min(axis=1))
 
-    def is_unlike(self, logits: Numbers, embedding: Numbers, *, window: bool) -> bool:
+    def is_out_of_distribution(self, logits: Numbers, embedding: Numbers, *, window: bool) -> bool:
         """Whether one utterance (or window) is beyond the limit; logits of shape (8,), embedding (hidden,)."""
         limit = self.parameters.window_limit if window else self.parameters.limit
         return bool(self.scores(logits[None], embedding[None])[0] > limit)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from ser_model.errors import SerError
-from ser_model.scoring.logit_bias import Typical, typical_from
-from ser_model.scoring.ood import UnlikeSpeech
+from ser_model.scoring.logit_bias import ClassMeanLogits, class_mean_logits_from
+from ser_model.scoring.ood import OodParameters
 from ser_model.training.folds.jobs import FINAL
 
 FITTED: Final = "confidence.json"
@@ -35,9 +35,9 @@ class Fitted:
     temperature: float
     short_temperature: float
     unknown_below: float
-    unlike_speech: UnlikeSpeech | None
+    unlike_speech: OodParameters | None
     """None: not measured, or for another final network."""
-    typical_logits: Typical | None
+    typical_logits: ClassMeanLogits | None
     """None: not measured."""
 
 
@@ -55,15 +55,15 @@ def read_fitted(folder: Path) -> Fitted | None:
         values = {name: round(float(fitted["fitted"][name]), 4) for name in _NUMBERS}
         known = None
         if unlike is not None and unlike["final"] is not None and unlike["final"]["sha256"] == final_digest(folder):
-            known = UnlikeSpeech.from_mapping(unlike["final"]["unlike_speech"])
+            known = OodParameters.from_mapping(unlike["final"]["unlike_speech"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SerError(
             f"{folder}: its {FITTED} or {UNLIKE} is damaged ({error!r}); run `ser-calibrate` on it again"
         ) from error
-    return Fitted(**values, unlike_speech=known, typical_logits=read_typical(folder))
+    return Fitted(**values, unlike_speech=known, typical_logits=read_class_mean_logits(folder))
 
 
-def read_typical(folder: Path) -> Typical | None:
+def read_class_mean_logits(folder: Path) -> ClassMeanLogits | None:
     """Which logits are typical of each answer, to four places; None before `ser-calibrate adaptation`.
 
     Raises:
@@ -74,7 +74,7 @@ def read_typical(folder: Path) -> Typical | None:
         # Earlier files hold figures alone.
         if measured is None or "typical_logits" not in measured:
             return None
-        rows = typical_from(measured["typical_logits"])
+        rows = class_mean_logits_from(measured["typical_logits"])
     except (TypeError, ValueError) as error:
         raise SerError(f"{folder / TYPICAL}: is damaged ({error}); run `ser-calibrate adaptation` again") from error
     return tuple(tuple(round(value, 4) for value in row) for row in rows)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ser_model.network.verification import write_sums
-from ser_model.training.calibration_files import Fitted, read_fitted, read_typical
+from ser_model.training.calibration_files import Fitted, read_class_mean_logits, read_fitted
 from ser_model.training.data.augment import check_folder
 from ser_model.training.data.corpus import load_corpus
 from ser_model.training.data.dataset import build
@@ -100,4 +100,4 @@ def _fit_utterances(run: Run) -> Fitted:
     """Temperature and threshold of whole utterances, for all; nothing is known about short ones."""
     index, logits = (np.concatenate([getattr(one, name) for one in run.validation]) for name in ("index", "logits"))
     temperature, threshold = (round(value, 4) for value in calibrate(run, index, logits))
-    return Fitted(temperature, temperature, threshold, None, read_typical(run.folder.path))
+    return Fitted(temperature, temperature, threshold, None, read_class_mean_logits(run.folder.path))

@@ -27,15 +27,15 @@ pytest.importorskip("torch", reason="the train extra is not installed")
 from ser_calibration.evaluation import adaptation
 from ser_calibration.evaluation.ablations import BEGINNINGS
 from ser_calibration.evaluation.adaptation import typical_without
-from ser_calibration.evaluation.paired_gains import Told, against, interval, summarise
+from ser_calibration.evaluation.paired_gains import PairedPredictions, against, interval, summarise
 from ser_model import Model
 from ser_model.adaptation.adaptation import Adaptation, AdaptationStrength
 from ser_model.errors import SerError
-from ser_model.training.calibration_files import FITTED, TYPICAL, read_fitted, read_typical
+from ser_model.training.calibration_files import FITTED, TYPICAL, read_class_mean_logits, read_fitted
 from ser_model.training.data.corpus import ACTORS as EVERYBODY
 from ser_model.training.data.corpus import TEST_ACTORS, VALIDATION_ACTORS
 from ser_model.training.data.dataset import Dataset
-from ser_model.training.folds.predictions import Judged
+from ser_model.training.folds.predictions import Predictions
 from ser_model.training.folds.run_folder import RunFolder
 
 ACTORS = np.repeat([1, 2, 3], 60)
@@ -91,7 +91,7 @@ def test_a_gain_is_the_mean_over_actors_of_the_same_utterances() -> None:
             truth = np.tile(np.arange(8), 5)
             wrong = (truth + 1) % 8
             adapted = np.where(np.arange(40) < right, truth, wrong)
-            told.append(Told(Plan(scenario, actor, np.arange(60)), truth, wrong, adapted))
+            told.append(PairedPredictions(Plan(scenario, actor, np.arange(60)), truth, wrong, adapted))
     figures = summarise(told)[MIXED]
     assert figures["uar_without"] == 0
     assert figures["gain"] == pytest.approx(75, abs=2.5)
@@ -109,7 +109,7 @@ def test_two_kinds_are_compared_on_the_same_utterances() -> None:
     truth = np.tile(np.arange(8), 5)
     wrong = (truth + 1) % 8
     one, other = (
-        [Told(Plan(scenario, 1, np.arange(60)), truth, wrong, said) for scenario in SCENARIOS]
+        [PairedPredictions(Plan(scenario, 1, np.arange(60)), truth, wrong, said) for scenario in SCENARIOS]
         for said in (truth, wrong)
     )
     assert summarise(against(one, other))[MIXED]["gain"] == 100
@@ -169,7 +169,7 @@ def test_the_command_writes_what_export_reads(
     assert before is not None
     assert before.typical_logits is None
     assert main(["adaptation", str(run), "--data", "here", "--orders", "1", "--validation"]) == 0
-    assert read_typical(run) is None
+    assert read_class_mean_logits(run) is None
     assert main(["adaptation", str(run), "--data", "here", "--orders", "1"]) == 0
     assert "mixed" in capsys.readouterr().out
     fitted = read_fitted(run)
@@ -189,14 +189,14 @@ def test_the_command_writes_what_export_reads(
         "as shipped against no profile",
     ]
     (run / TYPICAL).write_text(json.dumps({"rows": figures["rows"]}))
-    assert read_typical(run) is None
+    assert read_class_mean_logits(run) is None
 
 
 @pytest.mark.parametrize("content", ["{", "1", '{"typical_logits": [[1.0]]}', '{"typical_logits": null}'])
 def test_a_damaged_table_is_one_sentence(tmp_path: Path, content: str) -> None:
     (tmp_path / TYPICAL).write_text(content)
     with pytest.raises(SerError, match=r"adaptation\.json: is damaged .* again$") as caught:
-        read_typical(tmp_path)
+        read_class_mean_logits(tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -210,7 +210,7 @@ def test_nobody_has_a_part_in_the_table_that_he_is_measured_with(run: Path) -> N
         louder = np.where(theirs[:, None], 20 * logits, logits)
         tables = [
             typical_without(
-                opened, Judged(owner, one, np.zeros((len(owner), 4), np.float32), np.zeros_like(owner)), actors
+                opened, Predictions(owner, one, np.zeros((len(owner), 4), np.float32), np.zeros_like(owner)), actors
             )
             for one in (logits, louder)
         ]

@@ -32,7 +32,7 @@ from ser_model.scoring.temperature import LONG, SHORT  # noqa: E402
 from ser_model.training.calibration_files import FITTED, UNLIKE, final_digest, read_fitted  # noqa: E402
 from ser_model.training.data.corpus import ACTORS, TEST_ACTORS, VALIDATION_ACTORS  # noqa: E402
 from ser_model.training.folds.jobs import FINAL, FOLDS  # noqa: E402
-from ser_model.training.folds.predictions import Judged, strangers  # noqa: E402
+from ser_model.training.folds.predictions import Predictions, excluded_speakers  # noqa: E402
 from ser_model.training.folds.run_folder import RunFolder  # noqa: E402
 from ser_model.training.scores import posterior  # noqa: E402
 
@@ -121,13 +121,13 @@ def test_methods_are_compared_on_actors_left_out() -> None:
     assert rows["vector"]["gain"] > 3 * rows["vector"]["error"] > 0
 
 
-def answers(run: RunFolder, actors: tuple[int, ...], factor: float, seed: int, voiced: int = LONG) -> Judged:
+def answers(run: RunFolder, actors: tuple[int, ...], factor: float, seed: int, voiced: int = LONG) -> Predictions:
     owner = np.flatnonzero(np.isin(run.actors, actors))
     owner = np.tile(owner, 60)
     rng = np.random.default_rng(seed)
     logits = rng.standard_normal((len(owner), 8))
     logits[np.arange(len(owner)), run.emotions[owner]] += 1.5
-    return Judged(owner, logits * factor, np.zeros((len(owner), 4), np.float32), np.full(len(owner), voiced))
+    return Predictions(owner, logits * factor, np.zeros((len(owner), 4), np.float32), np.full(len(owner), voiced))
 
 
 def test_both_temperatures_are_found_from_answers_after_much_and_little_speech(corpus: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_nobody_chooses_the_temperature_that_measures_him(corpus: Path, tmp_path
     after = [one.long for one in fit_folds(run, [[validation]])]
     assert all(after[fold] > 1.5 * before[fold] for fold in (1, 2, 3, -1))
     for fold in FOLDS:
-        some = strangers(run, Judged.join(validation), fold)
+        some = excluded_speakers(run, Predictions.join(validation), fold)
         assert len(some.owner) > 0
         assert not set(run.actors[some.owner].tolist()) & set(TEST_ACTORS[fold])
 

@@ -26,7 +26,7 @@ from ser_model.scoring.temperature import Temperature  # noqa: E402
 from ser_model.training.calibration_files import UNLIKE  # noqa: E402
 from ser_model.training.data.augment import HELD_OUT_NOISES, Surroundings  # noqa: E402
 from ser_model.training.data.corpus import find_recordings  # noqa: E402
-from ser_model.training.folds.predictions import Judged  # noqa: E402
+from ser_model.training.folds.predictions import Predictions  # noqa: E402
 from ser_model.types import SAMPLE_RATE  # noqa: E402
 
 
@@ -98,7 +98,7 @@ def test_the_fitted_distance_knows_the_shape_of_the_speech() -> None:
     centres = 5 * rng.standard_normal((8, 4))
     stretch = np.diag([4.0, 1.0, 1.0, 0.25])
     embeddings = (centres[emotions] + rng.standard_normal((4000, 4)) @ stretch).astype(np.float32)
-    known = Judged(np.arange(4000), np.zeros((4000, 8)), embeddings, np.zeros(4000, np.int64))
+    known = Predictions(np.arange(4000), np.zeros((4000, 8)), embeddings, np.zeros(4000, np.int64))
     scorer = fit_scorer("mahalanobis", known, emotions, 1.0, 1.0)
     along, across = (centres[:1] + np.array(offset) for offset in ([4.0, 0, 0, 0], [0, 0, 0, 4.0]))
     near, far = (scorer.scores(np.zeros((1, 8)), point)[0] for point in (along, across))

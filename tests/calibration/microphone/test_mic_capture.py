@@ -12,7 +12,7 @@ import pytest
 
 from ser_calibration.microphone import live, mic
 from ser_calibration.microphone import recording_session as capture_module
-from ser_calibration.microphone.recording_session import Capture, left_behind
+from ser_calibration.microphone.recording_session import RecordingSession, left_behind
 from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources import Chunk, DeviceError, DeviceLost, boot_time
 from ser_model.errors import SerError
@@ -156,7 +156,7 @@ def test_a_process_with_a_hanging_device_ends_with_its_code(
     assert codes == []
     source = Scripted(np.zeros(0, np.int16))
     scripted.append(source)
-    with pytest.raises(SerError), Capture(source) as device:
+    with pytest.raises(SerError), RecordingSession(source) as device:
         device.read()
     mic.end(2)
     assert codes == [2]

@@ -1,4 +1,4 @@
-"""The page about a microphone: whole, readable for strangers, and loading nothing; and where it cannot be written."""
+"""The page about a microphone: whole, readable by anybody, and loading nothing; and where it cannot be written."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from ser_calibration.cli.main import main
-from ser_daemon.adaptation.session import make_keeper
+from ser_daemon.adaptation.session import make_session
 from ser_daemon.config.loading import load_config
 from ser_model import Model, read_audio
 from ser_model.labels import LABELS
@@ -52,11 +52,11 @@ def test_the_daemon_uses_what_was_written(
     assert str(path) in said
     assert "adaptation.speaker: anna" in said
     environ = {"XDG_CONFIG_HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "SER_ADAPTATION_SPEAKER": "anna"}
-    keeper = make_keeper(load_config(environ=environ, usual=[]), metadata, environ)
-    assert keeper.name == "profile"
-    assert keeper.seconds == pytest.approx(json.loads(path.read_text())["seconds"])
-    assert keeper.adaptation is not None
-    assert np.abs(keeper.adaptation.map.logits).max() > 0
+    session = make_session(load_config(environ=environ, usual=[]), metadata, environ)
+    assert session.name == "profile"
+    assert session.seconds == pytest.approx(json.loads(path.read_text())["seconds"])
+    assert session.adaptation is not None
+    assert np.abs(session.adaptation.map.logits).max() > 0
 
 
 def test_a_profile_holds_numbers_and_no_label(home: Path, minute: list[str]) -> None:

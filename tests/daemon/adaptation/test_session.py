@@ -19,8 +19,8 @@ from ser_daemon.adaptation.session import (
     FILE_NAME,
     SAVE_SECONDS,
     AdaptationMemory,
-    Keeper,
-    make_keeper,
+    AdaptationSession,
+    make_session,
 )
 from ser_daemon.cli.demo import recording
 from ser_daemon.config.loading import load_config
@@ -47,36 +47,36 @@ def some(metadata: ModelMetadata, seconds: float = 60.0) -> Statistics:
     return Statistics(seconds, np.array(metadata.mean), np.linspace(-0.4, 0.4, 8))
 
 
-def learn(keeper: Keeper) -> None:
-    adaptation = keeper.adaptation
+def learn(session: AdaptationSession) -> None:
+    adaptation = session.adaptation
     assert adaptation is not None
     adaptation.learn(np.zeros(46), 50, LOGITS)
 
 
 def test_it_is_written_seldom_and_at_the_end(tmp_path: Path, metadata: ModelMetadata) -> None:
     clock = [0.0]
-    keeper = Keeper(Adaptation(metadata), AdaptationMemory(tmp_path), now=lambda: clock[0])
+    session = AdaptationSession(Adaptation(metadata), AdaptationMemory(tmp_path), now=lambda: clock[0])
     path = tmp_path / FILE_NAME
-    keeper.store()
+    session.store()
     assert not path.exists()
     written = []
     for moment in (1.0, SAVE_SECONDS - 1, SAVE_SECONDS, SAVE_SECONDS + 1, 2 * SAVE_SECONDS - 1, 2 * SAVE_SECONDS):
         clock[0] = moment
-        learn(keeper)
+        learn(session)
         before = path.read_text() if path.exists() else None
-        keeper.utterance_ended()
+        session.utterance_ended()
         written.append((path.read_text() if path.exists() else None) != before)
     assert written == [False, False, True, False, False, True]
-    learn(keeper)
-    keeper.store()
-    assert read_statistics(path, metadata).seconds == pytest.approx(keeper.seconds, abs=1e-3)
+    learn(session)
+    session.store()
+    assert read_statistics(path, metadata).seconds == pytest.approx(session.seconds, abs=1e-3)
     assert [file.name for file in tmp_path.iterdir()] == [FILE_NAME]
     assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_what_has_not_changed_is_not_written_again(tmp_path: Path, metadata: ModelMetadata) -> None:
-    keeper = Keeper(Adaptation(metadata, some(metadata)), AdaptationMemory(tmp_path))
-    keeper.store()
+    session = AdaptationSession(Adaptation(metadata, some(metadata)), AdaptationMemory(tmp_path))
+    session.store()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -123,29 +123,29 @@ def test_a_folder_that_cannot_be_written_is_said_once_and_stops_nobody(
     tmp_path: Path, metadata: ModelMetadata, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
-    keeper = Keeper(Adaptation(metadata), AdaptationMemory(tmp_path / "file" / "state"))
+    session = AdaptationSession(Adaptation(metadata), AdaptationMemory(tmp_path / "file" / "state"))
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            learn(keeper)
-            keeper.store()
+            learn(session)
+            session.store()
     assert len(caplog.records) == 1
     assert "will not survive a restart" in caplog.text
 
 
 def test_forgetting_removes_the_file_too(tmp_path: Path, metadata: ModelMetadata) -> None:
-    keeper = Keeper(Adaptation(metadata), AdaptationMemory(tmp_path))
-    learn(keeper)
-    keeper.store()
-    assert (keeper.name, (tmp_path / FILE_NAME).exists()) == ("running", True)
-    keeper.forget()
-    assert (keeper.name, keeper.seconds, list(tmp_path.iterdir())) == ("none", 0.0, [])
-    keeper.store()
+    session = AdaptationSession(Adaptation(metadata), AdaptationMemory(tmp_path))
+    learn(session)
+    session.store()
+    assert (session.name, (tmp_path / FILE_NAME).exists()) == ("running", True)
+    session.forget()
+    assert (session.name, session.seconds, list(tmp_path.iterdir())) == ("none", 0.0, [])
+    session.store()
     assert list(tmp_path.iterdir()) == []
 
 
-def configured(tmp_path: Path, metadata: ModelMetadata, **settings: str) -> Keeper:
+def configured(tmp_path: Path, metadata: ModelMetadata, **settings: str) -> AdaptationSession:
     environ = {"XDG_CONFIG_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state"), **settings}
-    return make_keeper(load_config(environ=environ, usual=[]), metadata, environ)
+    return make_session(load_config(environ=environ, usual=[]), metadata, environ)
 
 
 def make_profile(folder: Path, metadata: ModelMetadata, name: str = "anna", seconds: float = 45.0) -> None:
@@ -211,9 +211,9 @@ def test_another_profile_or_one_made_anew_begins_anew(tmp_path: Path, metadata: 
     make_profile(tmp_path, metadata)
     # The same numbers by another name are another speaker's.
     make_profile(tmp_path, metadata, "bert")
-    keeper = configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="anna")
-    learn(keeper)
-    keeper.store()
+    session = configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="anna")
+    learn(session)
+    session.store()
     assert configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="anna").seconds > 45
     assert configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="bert").seconds == 45
     assert configured(tmp_path, metadata).name == "none"
@@ -230,8 +230,8 @@ def test_a_model_that_cannot_be_adapted_is_told_once_where_adaptation_is_wanted(
     assert caplog.records == []
     for settings in ({}, {"SER_ADAPTATION_SPEAKER": "anna"}):
         caplog.clear()
-        keeper = configured(tmp_path, rigid, **settings)
-        assert (keeper.name, keeper.adaptation) == ("none", None)
+        session = configured(tmp_path, rigid, **settings)
+        assert (session.name, session.adaptation) == ("none", None)
         assert len(caplog.records) == 1
         assert "Adaptation is off: The model reslstm-sa-h64 can't be adapted" in caplog.text
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from ser_daemon.pipeline.inference import Inference, Judged, Outcome
+from ser_daemon.pipeline.inference import Inference, Outcome, TimedResult
 from ser_daemon.pipeline.sample_clock import SampleClock
 from ser_daemon.pipeline.speech_queue import AudioStatus, Mark, SpeechQueue, UseAnalyzer
 from ser_daemon.sources.base import Chunk
 from ser_model.labels import LABELS
 from ser_model.types import (
-    Emotion,
+    EmotionResult,
     GateEvent,
     Result,
     SpeechAudio,
@@ -41,9 +41,9 @@ class Echo:
             case SpeechEnded():
                 return [VoiceStopped(event.utterance, event.offset)]
 
-    def _emotion(self, utterance: int, end: int, now: int) -> Emotion:
+    def _emotion(self, utterance: int, end: int, now: int) -> EmotionResult:
         scores = dict.fromkeys(LABELS, 0.125)
-        return Emotion(utterance, False, self._label, None, self._label, 0.125, scores, 0, end, now, 0)
+        return EmotionResult(utterance, False, self._label, None, self._label, 0.125, scores, 0, end, now, 0)
 
 
 def audio(start: int, utterance: int = 1) -> SpeechAudio:
@@ -67,8 +67,8 @@ def test_results_and_states_come_out_in_the_order_in_which_they_arose() -> None:
     muted = AudioStatus("muted", "mic")
     for item in (SpeechStarted(1, 5), audio(0), SpeechEnded(1, 1600, 0, "closed"), muted, mark):
         queue.put(item, arrival=0.0)
-    kinds = [type(out.result if isinstance(out, Judged) else out) for out in run(queue, Echo())]
-    assert kinds == [VoiceStarted, Emotion, VoiceStopped, AudioStatus, Mark]
+    kinds = [type(out.result if isinstance(out, TimedResult) else out) for out in run(queue, Echo())]
+    assert kinds == [VoiceStarted, EmotionResult, VoiceStopped, AudioStatus, Mark]
 
 
 @pytest.mark.parametrize(("lag", "latency"), [(0, 0.05), (1, 0.05), (1600, 0.15), (3200, 0.25)])
@@ -80,7 +80,7 @@ def test_the_delay_counts_from_the_arrival_of_the_last_sample_judged(lag: int, l
         clock.place(Chunk(np.zeros(1600, np.int16), 10.0 + i / 10), live=False)
         queue.put(audio(1600 * i), arrival=10.0 + i / 10)
     last = run(queue, Echo(lag=lag), now=10.25, arrival_of=clock.arrival_of)[-1]
-    assert isinstance(last, Judged)
+    assert isinstance(last, TimedResult)
     assert last.latency == pytest.approx(latency)
 
 
@@ -94,6 +94,6 @@ def test_another_analyzer_takes_over_where_it_was_put_into_the_queue() -> None:
     labels = [
         out.result.label
         for out in run(queue, Echo("calm"))
-        if isinstance(out, Judged) and isinstance(out.result, Emotion)
+        if isinstance(out, TimedResult) and isinstance(out.result, EmotionResult)
     ]
     assert labels == ["calm", "sad"]

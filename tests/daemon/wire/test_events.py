@@ -91,7 +91,7 @@ def test_the_start_and_end_of_speech_keep_their_place_and_time():
 
 def test_a_judgement_is_converted_and_rounded():
     scores = {label: 1 / 3 if label == "sad" else 2 / 21 for label in LABELS}
-    result = types.Emotion(
+    result = types.EmotionResult(
         utterance=3,
         final=True,
         label="unknown",

@@ -24,8 +24,8 @@ from ser_model.errors import SerError
 from ser_model.features.features import HOP, SIZE, compute_features
 from ser_model.labels import LABELS
 from ser_model.recognizer import Analyzer
-from ser_model.scoring.logit_bias import lean
-from ser_model.types import SAMPLE_RATE, Emotion, SpeechAudio, SpeechEnded, SpeechStarted
+from ser_model.scoring.logit_bias import logit_bias
+from ser_model.types import SAMPLE_RATE, EmotionResult, SpeechAudio, SpeechEnded, SpeechStarted
 
 STRENGTH = AdaptationStrength(
     prior_seconds=100.0, logit_prior_seconds=50.0, memory_seconds=400.0, bound=0.5, logit_bound=1.0
@@ -76,7 +76,7 @@ def test_the_offset_is_the_posterior_mean(model: Model, seconds: float) -> None:
     expected = 0.4 * np.array(model.metadata.std) * length / (length + 100)
     np.testing.assert_allclose(adaptation.map.features, expected, rtol=1e-4)
     # What the utterance expressed is not the voice's: only what is left without it moves the logits.
-    left = lean(logits, logits, np.array(model.metadata.typical_logits))
+    left = logit_bias(logits, logits, np.array(model.metadata.typical_logits))
     np.testing.assert_allclose(adaptation.map.logits, left * length / (length + 50), atol=1e-6)
     assert adaptation.map.name == "running"
 
@@ -263,12 +263,12 @@ def test_another_network_is_told_apart_and_both_are_named(model: Model) -> None:
     assert model_version(model.metadata) in str(caught.value)
 
 
-def utterance(analyzer: Analyzer, number: int, samples: np.ndarray) -> list[Emotion]:
+def utterance(analyzer: Analyzer, number: int, samples: np.ndarray) -> list[EmotionResult]:
     results = analyzer.push(SpeechStarted(number, 0))
     for at in range(0, len(samples), 4096):
         results = [*results, *analyzer.push(SpeechAudio(number, samples[at : at + 4096], at, at + 4096))]
     results = [*results, *analyzer.push(SpeechEnded(number, len(samples), len(samples), "silence"))]
-    return [result for result in results if isinstance(result, Emotion)]
+    return [result for result in results if isinstance(result, EmotionResult)]
 
 
 def test_an_utterance_is_judged_by_the_map_it_began_with(model: Model) -> None:

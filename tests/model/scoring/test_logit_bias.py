@@ -11,7 +11,7 @@ from ser_model import Model
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
 from ser_model.network.metadata import ModelMetadata
-from ser_model.scoring.logit_bias import fit_typical, lean, typical_from
+from ser_model.scoring.logit_bias import class_mean_logits_from, fit_class_mean_logits, logit_bias
 
 ZERO = [0.0] * 8
 
@@ -25,11 +25,11 @@ def test_once_what_is_typical_is_taken_off_a_networks_leaning_is_left() -> None:
     rng = np.random.default_rng(1)
     rows = 100 * np.eye(8) + rng.normal(size=(8, 8))
     sure = rows[rng.integers(8, size=400)]
-    typical = fit_typical(sure)
+    typical = fit_class_mean_logits(sure)
     np.testing.assert_allclose(typical, rows - rows.mean(axis=1, keepdims=True))
     leaning = np.array([1.0, -1, 0, 0, 0, 0, 0, 0])
     for logits in sure[:20]:
-        np.testing.assert_allclose(lean(logits + leaning + 5, logits, typical), leaning, atol=1e-9)
+        np.testing.assert_allclose(logit_bias(logits + leaning + 5, logits, typical), leaning, atol=1e-9)
 
 
 def test_an_answer_counts_as_much_as_it_was_given() -> None:
@@ -37,8 +37,8 @@ def test_an_answer_counts_as_much_as_it_was_given() -> None:
     logits = 2 * rng.normal(size=(50, 8)).astype(np.float32)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     expected = [np.average(logits - logits.mean(axis=1, keepdims=True), axis=0, weights=one) for one in shares.T]
-    np.testing.assert_allclose(fit_typical(logits), expected, atol=1e-5)
-    assert np.isfinite(fit_typical(5000 * np.eye(8)[[0, 0]])).all()
+    np.testing.assert_allclose(fit_class_mean_logits(logits), expected, atol=1e-5)
+    assert np.isfinite(fit_class_mean_logits(5000 * np.eye(8)[[0, 0]])).all()
 
 
 def test_a_table_survives_the_file_and_older_files_have_none(metadata: ModelMetadata) -> None:
@@ -67,7 +67,7 @@ def test_a_table_survives_the_file_and_older_files_have_none(metadata: ModelMeta
 )
 def test_a_table_that_is_none_is_refused_in_one_sentence(metadata: ModelMetadata, value: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        typical_from(value)
+        class_mean_logits_from(value)
     properties = metadata.to_properties() | {"typical_logits": json.dumps(value)}
     with pytest.raises(SerError, match=rf"^f: its description is damaged \(typical_logits: expected {words}") as caught:
         ModelMetadata.from_properties(properties, "f", metadata.mode)

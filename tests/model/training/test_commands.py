@@ -36,10 +36,10 @@ def test_the_folds_are_the_papers() -> None:
 def test_nobody_answers_for_an_actor_it_has_heard() -> None:
     for fold in FOLDS:
         validation, test = (Job(0, fold, split) for split in ("validation", "test"))
-        assert set(validation.may_not_hear) == {*TEST_ACTORS[fold], *VALIDATION_ACTORS[fold]}
-        assert set(test.may_not_hear) == set(test.answers_for) == set(TEST_ACTORS[fold])
+        assert set(validation.held_out_speakers) == {*TEST_ACTORS[fold], *VALIDATION_ACTORS[fold]}
+        assert set(test.held_out_speakers) == set(test.answers_for) == set(TEST_ACTORS[fold])
         assert set(validation.answers_for) == set(VALIDATION_ACTORS[fold])
-    assert Job(0, 0, "final").answers_for == Job(0, 0, "final").may_not_hear == ()
+    assert Job(0, 0, "final").answers_for == Job(0, 0, "final").held_out_speakers == ()
 
 
 @pytest.mark.parametrize("split", ["validation", "test", "final"])
@@ -47,14 +47,14 @@ def test_teachers_hear_neither_whom_they_teach_about_nor_whom_their_pupil_may_no
     for fold in FOLDS:
         pupil = Job(3, fold, split)
         taught = [actor for teacher in pupil.teachers if teacher.seed == 0 for actor in teacher.answers_for]
-        assert sorted(taught) == sorted(set(ACTORS) - set(pupil.may_not_hear))
+        assert sorted(taught) == sorted(set(ACTORS) - set(pupil.held_out_speakers))
         for teacher in pupil.teachers:
-            assert set(teacher.may_not_hear) == {*pupil.may_not_hear, *teacher.answers_for}
+            assert set(teacher.held_out_speakers) == {*pupil.held_out_speakers, *teacher.answers_for}
             assert not teacher.teachers
 
 
 def test_an_actor_left_out_is_heard_by_nobody() -> None:
-    assert Job(0, 6, "actor").answers_for == Job(0, 6, "actor").may_not_hear == (7,)
+    assert Job(0, 6, "actor").answers_for == Job(0, 6, "actor").held_out_speakers == (7,)
 
 
 def test_train_evaluate_export_and_load(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,14 +140,14 @@ def cross_validate(
     test, validation = rows_of(actors, TEST_ACTORS), rows_of(actors, VALIDATION_ACTORS)
     train = [np.setdiff1d(np.arange(len(truth)), [*own, *other]) for own, other in zip(test, validation, strict=True)]
     tasks = [Task(seed, own, config) for config, seed in zip(configs, seeds, strict=True) for own in train]
-    keeper = _BestEpochs(bank, truth, validation, test, len(configs))
+    session = _BestEpochs(bank, truth, validation, test, len(configs))
 
     def observe(epoch: int, stack: Stack, losses: Tensor) -> None:
         if epoch % every == 0 or epoch == configs[0].epochs:
-            after_epoch(epoch, keeper.look(stack))
+            after_epoch(epoch, session.look(stack))
 
     fit(bank, truth, tasks, observe)
-    return keeper.answers
+    return session.answers
 
 
 class _BestEpochs:

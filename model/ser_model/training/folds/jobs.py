@@ -49,7 +49,7 @@ class Job:
         return self._own if self.part is None else self._parts()[self.part]
 
     @property
-    def may_not_hear(self) -> tuple[int, ...]:
+    def held_out_speakers(self) -> tuple[int, ...]:
         """Actors it is not trained on."""
         return self._kept if self.part is None else (*self._kept, *self._parts()[self.part])
 

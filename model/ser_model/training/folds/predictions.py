@@ -25,7 +25,7 @@ _BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judged:
+class Predictions:
     """Answers for utterances or windows."""
 
     owner: Classes
@@ -37,12 +37,12 @@ class Judged:
     voiced: Classes
     """Samples that were voiced by the end of each, shape (n,)."""
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> Judged:
+    def where(self, chosen: npt.NDArray[np.bool_]) -> Predictions:
         """Only some of them, by a mask of shape (n,)."""
-        return Judged(self.owner[chosen], self.logits[chosen], self.embeddings[chosen], self.voiced[chosen])
+        return Predictions(self.owner[chosen], self.logits[chosen], self.embeddings[chosen], self.voiced[chosen])
 
     @classmethod
-    def join(cls, parts: Sequence[Judged]) -> Judged:
+    def join(cls, parts: Sequence[Predictions]) -> Predictions:
         """All of several, in order."""
         return cls(
             np.concatenate([part.owner for part in parts]),
@@ -71,7 +71,7 @@ def judge_recordings(
     window_ms: int | None = None,
     update_ms: int | None = None,
     full: bool = False,
-) -> Judged:
+) -> Predictions:
     """Answers for recordings that the gate heard as one utterance.
 
     Args:
@@ -94,18 +94,18 @@ def judge_recordings(
         pieces += [frames] if window_ms is None else cut_windows(frames, window_ms, ends)
         owner += [at] * len(ends)
         voiced += [int(dataset.voiced[at][end - 1]) for end in ends]
-    return Judged(np.array(owner, dtype=np.int64), *judge(network, pieces), np.array(voiced, dtype=np.int64))
+    return Predictions(np.array(owner, dtype=np.int64), *judge(network, pieces), np.array(voiced, dtype=np.int64))
 
 
 def out_of_fold(
     run: RunFolder, dataset: Dataset, seed: int, split: str, window_ms: int | None = None, full: bool = False
-) -> tuple[Judged, ...]:
+) -> tuple[Predictions, ...]:
     """For each fold the answers of one seed's network for its `test` or `validation` actors, as `judge_recordings`."""
     return tuple(
         judge_recordings(network, dataset, index, window_ms, full=full) for network, index in run.judges(seed, split)
     )
 
 
-def strangers(run: RunFolder, judged: Judged, fold: int) -> Judged:
+def excluded_speakers(run: RunFolder, judged: Predictions, fold: int) -> Predictions:
     """Leave out what was said by the fold's test actors: who is measured may choose nothing."""
     return judged.where(~np.isin(run.actors[judged.owner], TEST_ACTORS[fold]))

@@ -82,7 +82,7 @@ class Trainer:
         """
         began = time.perf_counter()
         actors = np.array([recording.actor for recording in self._dataset.recordings])
-        rows = [np.flatnonzero(~np.isin(actors, job.may_not_hear)) for job in jobs]
+        rows = [np.flatnonzero(~np.isin(actors, job.held_out_speakers)) for job in jobs]
         tasks = [Task(job.seed, own, self.config, self._soft(job)) for job, own in zip(jobs, rows, strict=True)]
         answered = [heard_by(self._dataset, job) for job in jobs]
         curves: list[list[tuple[float, float, float]]] = [[] for _ in jobs]

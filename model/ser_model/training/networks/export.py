@@ -16,8 +16,8 @@ from ser_model.errors import SerError
 from ser_model.features.features import RECIPE, SIZE
 from ser_model.network.estimator import STATE, Model
 from ser_model.network.metadata import MODES, ModelMetadata
-from ser_model.scoring.logit_bias import Typical
-from ser_model.scoring.ood import UnlikeSpeech
+from ser_model.scoring.logit_bias import ClassMeanLogits
+from ser_model.scoring.ood import OodParameters
 from ser_model.training.networks.architecture import ResLstmSa, State
 
 OPSET = 17
@@ -99,8 +99,8 @@ def export(
     licence: str,
     short_temperature: float | None = None,
     calibrated: bool = False,
-    unlike_speech: UnlikeSpeech | None = None,
-    typical_logits: Typical | None = None,
+    unlike_speech: OodParameters | None = None,
+    typical_logits: ClassMeanLogits | None = None,
 ) -> tuple[Path, Path]:
     """Write STEM.window.onnx and STEM.stream.onnx, after checking them against torch; the rest is `ModelMetadata`'s.
 
