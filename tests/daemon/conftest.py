@@ -174,7 +174,7 @@ def command() -> Callable[..., list[str]]:
     """Makes the command line of one of our programs, run by this interpreter."""
 
     def make(module: str, *arguments: object) -> list[str]:
-        code = f"from ser_daemon.{module} import main; raise SystemExit(main())"
+        code = f"from ser_daemon.cli.{module} import main; raise SystemExit(main())"
         return [sys.executable, "-c", code, *map(str, arguments)]
 
     return make

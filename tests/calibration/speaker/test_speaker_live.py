@@ -30,8 +30,8 @@ from support.pulse import virtual_microphone
 WAIT = 60.0
 
 SHORTLY = (
-    "import sys; from ser_calibration import cli, speaker; speaker.LEAST_SECONDS, speaker.ENOUGH_SECONDS = 3.0, 5.0; "
-    "sys.exit(cli.main(sys.argv[1:]))"
+    "import sys; from ser_calibration.cli.main import main; from ser_calibration.speaker import speaker; "
+    "speaker.LEAST_SECONDS, speaker.ENOUGH_SECONDS = 3.0, 5.0; sys.exit(main(sys.argv[1:]))"
 )
 """The command, content with five seconds of speech."""
 
