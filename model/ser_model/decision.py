@@ -13,6 +13,7 @@ from ser_model.labels import LABELS, UNKNOWN
 from ser_model.network.metadata import ModelMetadata
 from ser_model.scoring.ood import OodScorer
 from ser_model.scoring.smoothing import Smoother
+from ser_model.scoring.softmax import softmax
 from ser_model.scoring.temperature import Temperature
 
 Scores = npt.NDArray[np.float64]
@@ -78,9 +79,7 @@ class Decision:
 
     def _posterior(self, logits: Numbers, voiced: int) -> Scores:
         """Softmax of the logits divided by the temperature."""
-        scaled = logits.astype(np.float64) / self._temperature.after(voiced)
-        exponential = np.exp(scaled - scaled.max())
-        return np.asarray(exponential / exponential.sum())
+        return softmax(logits.astype(np.float64) / self._temperature.after(voiced))
 
     def _answer(self, scores: Scores, best: int, voiced: int, unlike: bool) -> Answer:
         confidence = float(scores[best])

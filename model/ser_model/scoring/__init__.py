@@ -4,5 +4,6 @@ __all__ = [
     "logit_bias",
     "ood",
     "smoothing",
+    "softmax",
     "temperature",
 ]

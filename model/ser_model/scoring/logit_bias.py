@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_model.labels import LABELS
+from ser_model.scoring.softmax import softmax
 
 Numbers = npt.NDArray[np.float64]
 
@@ -25,7 +26,7 @@ def fit_class_mean_logits(logits: npt.NDArray[Any]) -> Numbers:
     Returns:
         shape (8, 8), answers in rows; every row sums to 0
     """
-    shares = _softmax(logits)
+    shares = softmax(logits)
     centred = logits - logits.mean(axis=1, keepdims=True, dtype=np.float64)
     # An answer that nobody ever got has a row of zeros.
     return np.asarray(shares.T @ centred / np.maximum(shares.sum(axis=0), 1e-12)[:, None])
@@ -59,9 +60,4 @@ def logit_bias(logits: npt.NDArray[Any], judged: npt.NDArray[Any], typical: Numb
         judged: the same as they were judged; the answer is their softmax.
         typical: the network's table, shape (8, 8).
     """
-    return np.asarray(logits - logits.mean(dtype=np.float64) - _softmax(judged) @ typical)
-
-
-def _softmax(logits: npt.NDArray[Any]) -> Numbers:
-    scores = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return np.asarray(scores / scores.sum(axis=-1, keepdims=True))
+    return np.asarray(logits - logits.mean(dtype=np.float64) - softmax(judged) @ typical)

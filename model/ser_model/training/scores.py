@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_model.labels import LABELS
+from ser_model.scoring.softmax import softmax
 
 Logits = npt.NDArray[np.floating]
 Classes = npt.NDArray[np.int64]
@@ -29,9 +30,7 @@ def confusion(truth: Classes, predicted: Classes) -> npt.NDArray[np.int64]:
 
 def posterior(logits: Logits, temperature: float | npt.NDArray[np.float64] = 1.0) -> npt.NDArray[np.float64]:
     """Softmax of logits divided by the temperature (or by each answer's own), shape as given."""
-    scaled = np.asarray(logits, dtype=np.float64) / np.expand_dims(temperature, -1)
-    scaled = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    return np.asarray(scaled / scaled.sum(axis=-1, keepdims=True))
+    return softmax(np.asarray(logits, dtype=np.float64) / np.expand_dims(temperature, -1))
 
 
 def fit_temperature(logits: Logits, truth: Classes) -> float:
