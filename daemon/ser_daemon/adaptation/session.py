@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ser_daemon.adaptation.files import find_speaker, read_statistics, speaker_folders, write_data
+from ser_daemon.config.device_spec import AudioFile
 from ser_daemon.config.schema import Config
 from ser_daemon.paths import state_directory
 from ser_model.adaptation.adaptation import Adaptation, AdaptationError, Statistics
@@ -144,7 +145,7 @@ def make_session(config: Config, metadata: ModelMetadata, environ: Mapping[str, 
 
     What can't be used never stops the daemon: it is logged, and counts as not there.
     """
-    is_file = config.audio.device.startswith("file:")
+    is_file = isinstance(config.audio.device_spec, AudioFile)
     memory = None if is_file else AdaptationMemory(config.service.state_directory or state_directory(environ))
     # A file is judged as it was the last time, and says nothing about the microphone.
     running = config.adaptation.running and not is_file

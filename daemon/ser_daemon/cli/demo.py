@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ser_daemon.config.audio import AudioConfig
+from ser_daemon.config.device_spec import AudioFile
 from ser_daemon.pipeline.threads import run_with_timeout
 from ser_daemon.sources import ANSWER_SECONDS, DeviceError, NoAnswer, make_source
 from ser_model.errors import SerError
@@ -37,7 +38,7 @@ def choose(audio: AudioConfig) -> tuple[AudioConfig, str | None]:
         run_with_timeout(source.open, ANSWER_SECONDS, NoAnswer())
     except DeviceError as error:
         path = recording()
-        instead = replace(audio, device=f"file:{path}", channel=None, pace="realtime")
+        instead = replace(audio, device=str(AudioFile(str(path))), channel=None, pace="realtime")
         return instead, f"No microphone can be used ({str(error).rstrip('.')}): playing a recording instead."
     source.close()
     return audio, None

@@ -2,6 +2,7 @@
 
 __all__ = [
     "audio",
+    "device_spec",
     "loading",
     "profiles",
     "schema",

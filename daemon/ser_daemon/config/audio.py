@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ser_daemon.config.device_spec import DeviceSpec, parse_device
+
 PACES: tuple[str, ...] = ("realtime", "fast")
 """How fast a file may be read."""
 
@@ -32,3 +34,8 @@ class AudioConfig:
     """Channels of raw audio on stdin."""
     raw_format: str = "s16le"
     """Format of raw audio on stdin: `s16le`, `s32le`, `f32le` or `u8`."""
+
+    @property
+    def device_spec(self) -> DeviceSpec:
+        """The device, parsed."""
+        return parse_device(self.device)

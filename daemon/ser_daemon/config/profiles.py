@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from ser_daemon.config.device_spec import AudioFile
 from ser_daemon.config.schema import RULES, Config, Key, Rule
 from ser_daemon.config.values import ConfigError, Setting, did_you_mean
 from ser_daemon.config.yaml_nodes import compose, entries, read_scalar
@@ -147,7 +148,7 @@ def gate_with_profile(config: Config, device: str, folders: list[Path]) -> tuple
         device: Name of the opened device.
         folders: Where profiles are, the strongest first (`profile_folders`).
     """
-    if config.audio.device.startswith("file:"):
+    if isinstance(config.audio.device_spec, AudioFile):
         return config.gate, []
     names = dict.fromkeys((device, config.audio.device))
     expected = " or ".join(f'"{name}"' for name in names)

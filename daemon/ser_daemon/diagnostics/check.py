@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ser_daemon import paths
+from ser_daemon.config.device_spec import AudioFile, StandardInput
 from ser_daemon.config.loading import Config
 from ser_daemon.config.profiles import gate_with_profile, profile_folders
 from ser_daemon.diagnostics.host_probes import Finding, Machine, mixer, service, silent_causes
@@ -71,7 +72,7 @@ def _model(config: Config) -> Finding:
 
 
 def _audio(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
-    if config.audio.device == "stdin":
+    if isinstance(config.audio.device_spec, StandardInput):
         yield Finding("ok", "audio", "stdin is read once the daemon runs")
         return
     try:
@@ -79,7 +80,7 @@ def _audio(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
         name, level = run_with_timeout(lambda: _listen(config), LISTEN_SECONDS + 1.0, late)
     except SerError as error:
         yield Finding("fail", "audio", str(error))
-        if not config.audio.device.startswith("file:"):
+        if not isinstance(config.audio.device_spec, AudioFile):
             yield from silent_causes(Machine(environ))
             yield Finding("ok", "audio", "to see what there is: ser-daemon --list-devices")
         return
@@ -87,7 +88,7 @@ def _audio(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("warn", "audio", f"{name} gives nothing but zeros; {mixer(Machine(environ))}")
     else:
         yield Finding("ok", "audio", f"{name} gives samples, level {level:.0f} dBFS")
-    if config.audio.device.startswith("file:"):
+    if isinstance(config.audio.device_spec, AudioFile):
         return
     _, notes = gate_with_profile(config, name, profile_folders(environ))
     for note in notes:

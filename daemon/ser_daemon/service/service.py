@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ser_daemon.config.device_spec import AudioFile
 from ser_daemon.config.loading import Config
 from ser_daemon.paths import control_socket, state_directory, user_socket
 from ser_daemon.pipeline.inference import Outcome
@@ -96,7 +97,7 @@ class Service:
         """Subscribers know that the capture thread waits for its device."""
         self._loop = asyncio.get_running_loop()
         # A file is no microphone: a mute neither applies to it at the start nor is changed by it.
-        is_file = config.audio.device.startswith("file:")
+        is_file = isinstance(config.audio.device_spec, AudioFile)
         memory = None if is_file else MuteMemory(config.service.state_directory or state_directory())
         self._engine = Engine(
             config,

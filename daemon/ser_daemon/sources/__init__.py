@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ser_daemon.config.audio import AudioConfig
+from ser_daemon.config.device_spec import AudioFile, StandardInput
 from ser_daemon.sources.base import (
     ANSWER_SECONDS,
     AudioSource,
@@ -41,20 +42,21 @@ __all__ = [
 
 
 def make_source(config: AudioConfig) -> AudioSource:
-    """The source that `config.device` stands for, not yet opened: nothing is looked for before `open`.
+    """Return the source that `config.device` specifies. It is not open, and nothing is looked up before `open`.
 
     Raises:
-        SerError: `file:` is followed by nothing, or by the home folder of nobody
+        SerError: `file:` names no path, or a home folder that does not exist.
     """
-    if config.device == "stdin":
-        return StdinSource(config)
-    scheme, _, path = config.device.partition(":")
-    if scheme == "file":
-        return FileSource(_file(path), config)
-    return Microphone(config)
+    match config.device_spec:
+        case StandardInput():
+            return StdinSource(config)
+        case AudioFile(path):
+            return FileSource(_expanded(path), config)
+        case device:
+            return Microphone(device, config)
 
 
-def _file(path: str) -> Path:
+def _expanded(path: str) -> Path:
     if not path:
         raise SerError('"file:" names no file; expected file:PATH of a WAV or FLAC file.')
     try:

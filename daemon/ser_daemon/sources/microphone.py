@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ser_daemon.config.audio import AudioConfig
+from ser_daemon.config.device_spec import CaptureDeviceSpec, DefaultDevice, DeviceIndex, DeviceName
 from ser_daemon.sources import portaudio
 from ser_daemon.sources.alsa_holders import held_devices
 from ser_daemon.sources.base import Chunk, DeviceBusy, DeviceError, DeviceLost, NoSuchDevice, boot_time
@@ -31,12 +32,12 @@ class Microphone:
 
     live = True
 
-    def __init__(self, config: AudioConfig) -> None:
+    def __init__(self, device: CaptureDeviceSpec, config: AudioConfig) -> None:
         self.name = config.device
         self.reported_latency: float | None = None
         """Seconds from the microphone to a read, as the sound system says once it is open; it may be wrong."""
         self._config = config
-        self._wanted = config.device
+        self._wanted = device
         self._stream: Any = None
         self._resampler: Resampler | None = None
         self._block = 0
@@ -59,9 +60,9 @@ class Microphone:
             self._stream = stream
             self.reported_latency = float(stream.latency)
         self.name = device.name
-        if self._wanted.isdigit():
-            # Indexes move when devices come and go: after the first time the name is what counts.
-            self._wanted = device.name
+        if isinstance(self._wanted, DeviceIndex):
+            # Indexes change when devices come and go, so a device is opened again by its name.
+            self._wanted = DeviceName(device.name)
         self._rate = rate
         self._block = max(1, round(rate * self._config.read_ms / 1000))
         self._resampler = Resampler(rate, channels, self._config.channel)
@@ -121,13 +122,14 @@ class Microphone:
         raise DeviceError(f'The microphone "{device.name}" cannot be opened: {_reason(refusal)}.') from refusal
 
 
-def _find(wanted: str, devices: Sequence[Device]) -> Device:
+def _find(wanted: CaptureDeviceSpec, devices: Sequence[Device]) -> Device:
     """The device, or what stands in its way: a device that is held is not among `devices`."""
     try:
         return portaudio.find_device(wanted, devices)
     except NoSuchDevice:
         for held in held_devices():
-            if wanted.casefold() in held.name.casefold() or (wanted == "default" and not devices):
+            default = isinstance(wanted, DefaultDevice) and not devices
+            if default or str(wanted).casefold() in held.name.casefold():
                 raise DeviceBusy(
                     f'The microphone "{held.name}" is in use by {held.program} (process {held.pid}); '
                     "end that program, or choose a device of the sound server."

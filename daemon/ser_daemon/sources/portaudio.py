@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ser_daemon.config.device_spec import CaptureDeviceSpec, DefaultDevice, DeviceIndex
 from ser_daemon.sources.base import DeviceError, NoPortAudio, NoSuchDevice
 from ser_model import console
 
@@ -90,24 +91,28 @@ def closed() -> None:
         _open_streams -= 1
 
 
-def find_device(wanted: str, devices: Sequence[Device]) -> Device:
-    """The device that `wanted` stands for.
+def find_device(wanted: CaptureDeviceSpec, devices: Sequence[Device]) -> Device:
+    """Return the device that `wanted` specifies.
 
     Args:
-        wanted: `default`, a name as listed (also with `, HOST API` after it), part of one, or an index; case
-            does not matter
-        devices: where to look
+        wanted: The specification. A name is one as listed, with or without `, HOST API` after it, or a part of one.
+            Case does not matter.
+        devices: The devices to choose from.
 
     Raises:
-        NoSuchDevice: there is none, or several names hold `wanted`; the text lists names
+        NoSuchDevice: No device matches, or several do; the text lists their names.
     """
     if not devices:
         raise NoSuchDevice("There is no capture device; plug in a microphone, or start the sound server.")
-    if wanted.isascii() and wanted.isdigit():
-        return _by_index(int(wanted), devices)
-    if wanted == "default":
+    if isinstance(wanted, DeviceIndex):
+        return _by_index(wanted.index, devices)
+    if isinstance(wanted, DefaultDevice):
         # Without a default of its own, PortAudio's first device is as good as any.
         return next((device for device in devices if device.default), devices[0])
+    return _by_name(wanted.name, devices)
+
+
+def _by_name(wanted: str, devices: Sequence[Device]) -> Device:
     key = wanted.casefold().strip()
     exact = [device for device in devices if key in _names(device)]
     if exact:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ser_daemon.config.audio import AudioConfig
+from ser_daemon.config.device_spec import AudioFile, CaptureDeviceSpec, DefaultDevice, StandardInput, parse_device
 from ser_daemon.sources import (
     Device,
     DeviceBusy,
@@ -27,6 +28,12 @@ from ser_daemon.sources.portaudio import find_device
 
 def device(index: int, name: str, default: bool = False) -> Device:
     return Device(index, name, 2, 48_000.0, "ALSA", default)
+
+
+def capture_device(text: str) -> CaptureDeviceSpec:
+    spec = parse_device(text)
+    assert not isinstance(spec, AudioFile | StandardInput)
+    return spec
 
 
 DEVICES = [
@@ -54,11 +61,11 @@ DEVICES = [
     ],
 )
 def test_a_device_is_found_by_index_name_or_part_of_it(wanted: str, index: int) -> None:
-    assert find_device(wanted, DEVICES).index == index
+    assert find_device(capture_device(wanted), DEVICES).index == index
 
 
 def test_default_is_the_first_device_where_portaudio_names_none() -> None:
-    assert find_device("default", DEVICES[:2]).index == 0
+    assert find_device(DefaultDevice(), DEVICES[:2]).index == 0
 
 
 @pytest.mark.parametrize(
@@ -77,13 +84,13 @@ def test_default_is_the_first_device_where_portaudio_names_none() -> None:
 )
 def test_a_name_that_fits_none_or_several_lists_what_there_is(wanted: str, text: str) -> None:
     with pytest.raises(NoSuchDevice) as caught:
-        find_device(wanted, DEVICES)
+        find_device(capture_device(wanted), DEVICES)
     assert text in str(caught.value)
 
 
 def test_without_any_device_the_text_says_so() -> None:
     with pytest.raises(NoSuchDevice, match="There is no capture device; plug in a microphone"):
-        find_device("default", [])
+        find_device(DefaultDevice(), [])
 
 
 class PortAudioError(Exception):
@@ -320,6 +327,7 @@ def test_a_missing_portaudio_library_names_the_package() -> None:
 import ctypes.util
 ctypes.util.find_library = lambda name: None
 from ser_daemon.config.audio import AudioConfig
+from ser_daemon.config.device_spec import AudioFile, CaptureDeviceSpec, DefaultDevice, StandardInput, parse_device
 from ser_daemon.sources import NoPortAudio, list_devices, make_source
 for use in (list_devices, make_source(AudioConfig()).open):
     try:

@@ -1,0 +1,79 @@
+"""The setting `audio.device` as a type: the default device, a device by name or index, a file, or stdin."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+
+_INDEX = re.compile(r"[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultDevice:
+    """The capture device that the sound system offers first."""
+
+    def __str__(self) -> str:
+        return "default"
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceName:
+    """A capture device, by its name or a part of it."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceIndex:
+    """A capture device, by PortAudio's index."""
+
+    index: int
+
+    def __str__(self) -> str:
+        return str(self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioFile:
+    """A WAV or FLAC file."""
+
+    path: str
+    """As written after `file:`; may be empty or begin with `~`."""
+
+    def __str__(self) -> str:
+        return f"file:{self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class StandardInput:
+    """Audio from a pipe on standard input."""
+
+    def __str__(self) -> str:
+        return "stdin"
+
+
+CaptureDeviceSpec = DefaultDevice | DeviceName | DeviceIndex
+"""What the sound system is asked for."""
+
+DeviceSpec = CaptureDeviceSpec | AudioFile | StandardInput
+
+
+@functools.lru_cache(maxsize=16)
+def parse_device(text: str) -> DeviceSpec:
+    """Parse a device specification. Any text is one: what is nothing else is a name.
+
+    `str` of the result is the text again, but for leading zeros of an index.
+    """
+    if text == "default":
+        return DefaultDevice()
+    if text == "stdin":
+        return StandardInput()
+    if text.startswith("file:"):
+        return AudioFile(text.removeprefix("file:"))
+    if _INDEX.fullmatch(text):
+        return DeviceIndex(int(text))
+    return DeviceName(text)
