@@ -17,10 +17,11 @@ from ser_daemon.pipeline.capture import Capture, CaptureSettings
 from ser_daemon.pipeline.gate_stage import GateStage
 from ser_daemon.pipeline.inference import Inference, Outcome, TimedResult
 from ser_daemon.pipeline.speech_queue import AudioStatus, Errand, Mark, SpeechQueue
+from ser_daemon.pipeline.wire_events import event_from_result
 from ser_daemon.service.supervisor import Worker
 from ser_daemon.sources import AudioSource, boot_time, make_source
 from ser_daemon.sources.arrival import Arrivals
-from ser_daemon.wire.events import AudioState, Event, from_result, to_ms, wall_time
+from ser_daemon.wire.events import AudioState, Event, to_ms, wall_time
 from ser_model.adaptation.adaptation import model_version
 from ser_model.audio.gate import Gate
 from ser_model.config import GateConfig
@@ -191,7 +192,7 @@ class Engine:
                 time=wall_time(time.time()),
             )
         origin = time.time() - boot_time() + (self.capture.hearing.clock.origin or 0.0)
-        return from_result(outcome.result, origin=origin, latency_ms=outcome.latency * 1000)
+        return event_from_result(outcome.result, origin=origin, latency_ms=outcome.latency * 1000)
 
     def _fit_gate(self, capture: Capture) -> None:
         """Use the profile of the device that was opened: what `default` is, is known only then."""

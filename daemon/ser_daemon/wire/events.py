@@ -9,14 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from ser_model.affect import project
 from ser_model.errors import SerError
-from ser_model.labels import UNKNOWN
-
-if TYPE_CHECKING:
-    from ser_model.types import Result
 
 PROTOCOL = 1
 """Number of the protocol: within it, fields are only ever added."""
@@ -206,46 +201,3 @@ def wall_time(seconds: float) -> str:
 def to_ms(samples: int) -> int:
     """Convert a position in samples at 16 kHz to the nearest millisecond."""
     return (samples + 8) // 16
-
-
-def from_result(result: Result, *, origin: float, latency_ms: float = 0.0) -> Event:
-    """Turn what the recognizer says into an event.
-
-    Args:
-        result: positions in samples.
-        origin: Unix time in seconds of the sample clock's zero.
-        latency_ms: from the arrival of the last sample used until now; only emotions carry it.
-    """
-    # Imported here: it brings NumPy, which clients that only read events have no use for.
-    from ser_model import types
-
-    utterance_id = f"u-{result.utterance}"
-    timestamp = to_ms(result.timestamp)
-    time = wall_time(origin + result.timestamp / types.SAMPLE_RATE)
-    match result:
-        case types.VoiceStarted():
-            return VoiceStarted(utterance_id=utterance_id, timestamp=timestamp, time=time)
-        case types.VoiceStopped():
-            return VoiceStopped(utterance_id=utterance_id, timestamp=timestamp, time=time)
-    affect = project(result.scores)
-    return Emotion(
-        utterance_id=utterance_id,
-        final=result.final,
-        label=result.label,
-        reason=result.reason,
-        top=result.top if result.label == UNKNOWN else None,
-        confidence=round(float(result.confidence), 4),
-        scores={label: round(float(score), 4) for label, score in result.scores.items()},
-        calibrated=result.calibrated,
-        arousal=round(affect.arousal, 2),
-        valence=round(affect.valence, 2),
-        start=to_ms(result.start),
-        end=to_ms(result.end),
-        timestamp=timestamp,
-        time=time,
-        latency_ms=round(latency_ms, 1),
-        voiced_ms=to_ms(result.voiced),
-        snr_db=None if result.snr_db is None else round(result.snr_db, 1),
-        clipping=result.clipping,
-        adaptation=result.adaptation,
-    )

@@ -250,7 +250,8 @@ def test_a_service_waits_for_a_missing_device_in_the_state_no_device() -> None:
 BROKEN = """
     import sys, threading
     import numpy as np
-    from ser_daemon import engine, main
+    from ser_daemon.cli import daemon as command
+    from ser_daemon.service import engine
     from ser_daemon.sources import Chunk, boot_time
 
     class Broken:
@@ -270,7 +271,7 @@ BROKEN = """
             raise RuntimeError("a bug")
 
     engine.make_source = lambda config: Broken()
-    sys.exit(main.main(sys.argv[1:-1]))
+    sys.exit(command.main(sys.argv[1:-1]))
 """
 
 

@@ -25,7 +25,8 @@ BROKEN = """
 import ctypes, sys, time
 import numpy as np
 import soundfile
-from ser_daemon import engine, main
+from ser_daemon.cli import daemon as command
+from ser_daemon.service import engine
 from ser_daemon.cli.demo import recording
 from ser_daemon.sources import Chunk, boot_time
 
@@ -48,7 +49,7 @@ class Broken:
         return Chunk(self.samples[self.position - 1600 : self.position], boot_time())
 
 engine.make_source = lambda config: Broken()
-sys.exit(main.main(sys.argv[1:-1]))
+sys.exit(command.main(sys.argv[1:-1]))
 """
 """A daemon whose device speaks, and in the middle of an utterance hangs in C for ever, or raises."""
 
