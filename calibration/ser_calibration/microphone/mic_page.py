@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 
-from ser_calibration.html.page import Picture, compose
-from ser_calibration.html.svg import Axis, Plot
 from ser_calibration.microphone.gating import Heard, hear
 from ser_calibration.microphone.measurement import Measurement, frame_levels
 from ser_calibration.microphone.spectrum import CENTRES, band_levels
 from ser_calibration.microphone.timing import Timing
 from ser_calibration.microphone.verdict import figures, remarks, verdict
 from ser_daemon.config.profiles import MicrophoneProfile
+from ser_daemon.files import replace_file
+from ser_model.errors import SerError
+from ser_model.html.page import bullets, figure, paragraph, render_page, table
+from ser_model.html.svg import Axis, Plot
 from ser_model.types import SAMPLE_RATE, Samples
 
 # Colours that are told apart without seeing red or green (Okabe and Ito, "Color Universal Design").
@@ -42,23 +46,38 @@ def microphone_page(
         )
         for samples in (silence, speech)
     ]
-    return compose(
-        f"Microphone {profile.device}",
-        verdict=verdict(found),
-        good=not any(remark.serious for remark in found),
-        remarks=[remark.text for remark in found],
-        figures=figures(measured, timing),
-        pictures=[
-            _levels(measured, silence, speech),
-            _spectra(silence, speech, heard[1]),
-            _gate("The gate during silence", silence, heard[0], measured),
-            _gate("The gate during speech", speech, heard[1], measured),
-        ],
-        footer=f"Measured {profile.measured} by ser-calibrate mic. The page holds pictures of the sound, and no sound.",
-    )
+    good = not any(remark.serious for remark in found)
+    parts = [
+        paragraph(verdict(found), "verdict" if good else "verdict bad"),
+        bullets([remark.text for remark in found]),
+        table(figures(measured, timing)),
+        _levels(measured, silence, speech),
+        _spectra(silence, speech, heard[1]),
+        _gate("The gate during silence", silence, heard[0], measured),
+        _gate("The gate during speech", speech, heard[1], measured),
+        paragraph(
+            f"Measured {profile.measured} by ser-calibrate mic. The page holds pictures of the sound, and no sound.",
+            "small",
+        ),
+    ]
+    return render_page(f"Microphone {profile.device}", parts)
 
 
-def _levels(measured: Measurement, silence: Samples, speech: Samples) -> Picture:
+def write_page(path: Path, text: str) -> None:
+    """Write a page in one step.
+
+    Raises:
+        SerError: It can't be written.
+    """
+    try:
+        replace_file(path, text)
+    except OSError as error:
+        raise SerError(
+            f"{path}: cannot write this page: {error.strerror}; make room, or allow it, and repeat."
+        ) from None
+
+
+def _levels(measured: Measurement, silence: Samples, speech: Samples) -> str:
     edges = np.arange(-96.0, 1.0, 2.0)
     shares = [np.histogram(_shown(samples), edges)[0] for samples in (silence, speech)]
     percent = [100.0 * counts / max(int(counts.sum()), 1) for counts in shares]
@@ -72,15 +91,15 @@ def _levels(measured: Measurement, silence: Samples, speech: Samples) -> Picture
         plot.bars(edges.tolist(), values.tolist(), colour, name)
     plot.mark_x(measured.noise_floor_dbfs + measured.noise_margin_db, "the gate listens from here", left=True)
     plot.mark_x(measured.speech_level_dbfs, "speech level")
-    return Picture(
-        title="How loud it is",
+    return figure(
+        "How loud it is",
+        image=plot.svg(),
         caption="How often which level occurs. The two heaps should stand well apart: what the speech recording has on "
         "the left is the pauses between the words. Its right end should stay clear of 0 dBFS, where sound is cut off.",
-        svg=plot.svg(),
     )
 
 
-def _spectra(silence: Samples, speech: Samples, heard: Heard) -> Picture:
+def _spectra(silence: Samples, speech: Samples, heard: Heard) -> str:
     spoken = np.concatenate([speech[start:end] for start, end in heard.spans]) if heard.spans else speech
     room, voice = band_levels(silence), band_levels(spoken)
     low = 10.0 * np.floor(max(min(room.min(), voice.min()), -115.0) / 10.0)
@@ -92,16 +111,16 @@ def _spectra(silence: Samples, speech: Samples, heard: Heard) -> Picture:
     )
     plot.line(CENTRES, room, _SILENCE, "silence")
     plot.line(CENTRES, voice, _SPEECH, "speech")
-    return Picture(
-        title="What it sounds like",
+    return figure(
+        "What it sounds like",
+        image=plot.svg(),
         caption="Level in each third octave. Between 200 and 4000 Hz speech should stand 10 dB or more above the room. "
         "A peak of the room at 50 or 60 Hz and its multiples is mains hum; much below 150 Hz is fans, traffic or a "
         "table that shakes; a fall of the voice at 3.4 kHz is a telephone's or a Bluetooth headset's.",
-        svg=plot.svg(),
     )
 
 
-def _gate(title: str, samples: Samples, heard: Heard, measured: Measurement) -> Picture:
+def _gate(title: str, samples: Samples, heard: Heard, measured: Measurement) -> str:
     """The level over time, with what the gate lets through; below 0 dBFS the waveform would hide soft sounds."""
     seconds = len(samples) / SAMPLE_RATE
     step = next(step for step in (1, 2, 5, 10, 30, 60, 600, 1e9) if seconds / step <= 16)
@@ -118,11 +137,11 @@ def _gate(title: str, samples: Samples, heard: Heard, measured: Measurement) -> 
     plot.envelope(xs, lows, highs, _WAVE)
     count = len(heard.spans)
     said = f"{count} utterance{'s' * (count != 1)}, {heard.voiced_seconds:.1f} s of speech" if count else "no speech"
-    return Picture(
-        title=title,
+    return figure(
+        title,
+        image=plot.svg(),
         caption=f"The sound over time, with the values of this profile: {said}. "
         f"The gate listens to what is above {measured.noise_floor_dbfs + measured.noise_margin_db:.0f} dBFS.",
-        svg=plot.svg(),
     )
 
 
