@@ -12,10 +12,8 @@ from typing import Any
 
 from ser_daemon.paths import MAX_PATH, SYSTEM_SOCKET, candidate_sockets, control_socket
 from ser_daemon.wire.events import Event, ProtocolError, from_wire
+from ser_daemon.wire.protocol import CONTROL_VERBS
 from ser_model.errors import SerError
-
-CONTROL_VERBS = ("mute", "unmute", "hold", "release", "reload", "reset-adaptation")
-"""Requests that only the control socket serves."""
 
 MAX_LINE = 64 * 1024
 """Longest line in bytes taken from a daemon: twice what the protocol allows it."""

@@ -22,6 +22,7 @@ from ser_daemon.service.supervisor import Worker
 from ser_daemon.sources import AudioSource, boot_time, make_source
 from ser_daemon.sources.arrival import Arrivals
 from ser_daemon.wire.events import AudioState, Event, to_ms, wall_time
+from ser_daemon.wire.protocol import CaptureState
 from ser_model.adaptation.adaptation import model_version
 from ser_model.audio.gate import Gate
 from ser_model.config import GateConfig
@@ -184,7 +185,7 @@ class Engine:
         """What goes on the wire for a result or a state."""
         if isinstance(outcome, AudioStatus):
             return AudioState(
-                state=outcome.state,
+                state=CaptureState(outcome.state),
                 device=outcome.device,
                 reason=outcome.reason,
                 retry_in_ms=outcome.retry_in_ms,

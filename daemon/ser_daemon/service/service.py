@@ -27,6 +27,7 @@ from ser_daemon.service.terminal_screen import Screen
 from ser_daemon.views.text import describe_state
 from ser_daemon.views.view import View
 from ser_daemon.wire.events import AudioState, Event, VoiceStarted, VoiceStopped, to_ms, wall_time
+from ser_daemon.wire.protocol import CaptureState
 from ser_daemon.wire.publisher import Publisher
 from ser_daemon.wire.server import Server, Status
 from ser_model.errors import SerError
@@ -82,7 +83,7 @@ class Service:
         self._metrics = Metrics()
         self._publisher = Publisher(config.socket.queue_size)
         self._marks: dict[Mark, asyncio.Future[None]] = {}
-        self._state = AudioState(state="starting", device=config.audio.device)
+        self._state = AudioState(state=CaptureState.STARTING, device=config.audio.device)
         self._speaking = False
         self._screen = Screen(gone=lambda: self._told(signal.SIGHUP))
         self._end = asyncio.Event()
@@ -314,7 +315,7 @@ class Service:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._finished.wait(), ABANDONED_SECONDS)
         state = AudioState(
-            state="stopping",
+            state=CaptureState.STOPPING,
             device=self._engine.capture.source.name,
             reason=self._reason,
             timestamp=to_ms(self._engine.capture.hearing.clock.position),

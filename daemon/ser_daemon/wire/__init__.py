@@ -4,6 +4,7 @@ __all__ = [
     "connection",
     "events",
     "framing",
+    "protocol",
     "publisher",
     "requests",
     "server",

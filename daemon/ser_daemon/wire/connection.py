@@ -9,10 +9,9 @@ from collections import deque
 from collections.abc import Callable
 
 from ser_daemon.wire.framing import BadLine, LineParser, Message
+from ser_daemon.wire.protocol import CONTROL_VERBS, QUERIES
 from ser_daemon.wire.publisher import Publisher, Subscription
 from ser_daemon.wire.requests import (
-    CONTROL_VERBS,
-    REQUESTS,
     RequestError,
     RequestHandler,
     bad_line,
@@ -211,7 +210,7 @@ class Connection(asyncio.Protocol):
         if isinstance(item, BadLine):
             self._send(bad_line(item))
             return
-        asks = item.type in REQUESTS + CONTROL_VERBS and item.type != "subscribe"
+        asks = item.type in QUERIES + CONTROL_VERBS and item.type != "subscribe"
         if first and asks and self._subscription is not None:
             self._subscription.close()
             self._subscription = None

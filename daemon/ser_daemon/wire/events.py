@@ -6,18 +6,15 @@ Positions are integer milliseconds on the daemon's sample clock, which starts at
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
+from ser_daemon.wire.protocol import PROTOCOL, CaptureState
 from ser_model.errors import SerError
-
-PROTOCOL = 1
-"""Number of the protocol: within it, fields are only ever added."""
-
-STATES = ("starting", "listening", "muted", "held", "no-device", "silent", "degraded", "stopping")
-"""What `audio-state`, `hello` and `status` may say."""
 
 
 class ProtocolError(SerError):
@@ -117,10 +114,10 @@ class VoiceStopped(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioState(Event):
-    """The daemon's ears changed: one of `STATES`."""
+    """The state of the audio capture changed."""
 
     type: ClassVar[str] = "audio-state"
-    state: str
+    state: CaptureState
     device: str | None = None
     """Name of the device, file or `stdin`."""
     reason: str | None = None
@@ -142,8 +139,8 @@ class Hello(Event):
     server: str
     """`ser-daemon` and its version."""
     model: str
-    labels: tuple[str, ...] | list[str]
-    state: str
+    labels: Sequence[str]
+    state: CaptureState
     speaking: bool
     muted: bool
     device: str | None = None
@@ -157,14 +154,13 @@ EVENT_CLASSES: dict[str, type[Event]] = {
 PUBLISHED = ("voice-started", "emotion", "voice-stopped", "audio-state")
 """Types that carry a sequence number and that `subscribe` can choose from."""
 
-_JSON_TYPES: dict[str, tuple[type, ...]] = {
-    "bool": (bool,),
-    "int": (int,),
-    "float": (int, float),
-    "str": (str,),
-    "Mapping[str, float]": (dict,),
-    "tuple[str, ...] | list[str]": (list,),
+_JSON_TYPES: dict[Any, tuple[type, ...]] = {
+    float: (float, int),
+    Mapping: (dict,),
+    Sequence: (list,),
+    CaptureState: (str,),
 }
+"""Python types that `json` returns for a field type, where they are not the field type itself."""
 
 
 def from_wire(name: str, data: Mapping[str, Any]) -> Event | None:
@@ -177,20 +173,42 @@ def from_wire(name: str, data: Mapping[str, Any]) -> Event | None:
     if cls is None:
         return None
     values: dict[str, Any] = {}
-    for field in fields(cls):
-        if data.get(field.name) is None:
+    for field, hint in _field_types(name).items():
+        value = data.get(field)
+        if value is None:
             continue
-        value = data[field.name]
-        expected = _JSON_TYPES[str(field.type).removesuffix(" | None")]
-        if not isinstance(value, expected) or (isinstance(value, bool) and bool not in expected):
+        expected = _json_types(hint)
+        if not _is_instance(value, expected):
             raise ProtocolError(
-                f"The daemon sent {name!r} with {field.name} = {value!r:.60}; expected {expected[0].__name__}."
+                f"The daemon sent {name!r} with {field} = {value!r:.60}; expected {expected[0].__name__}."
             )
-        values[field.name] = value
+        values[field] = CaptureState(value) if hint is CaptureState else value
     try:
         return cls(**values)
     except TypeError as error:
         raise ProtocolError(f"The daemon sent an incomplete {name!r}: {error}.") from None
+
+
+@cache
+def _field_types(name: str) -> dict[str, Any]:
+    """Resolve the annotations of an event's fields; done when the first such event is read."""
+    cls = EVENT_CLASSES[name]
+    hints = get_type_hints(cls)
+    return {field.name: hints[field.name] for field in fields(cls)}
+
+
+@cache
+def _json_types(hint: Any) -> tuple[type, ...]:
+    """Return the Python types that `json` may return for a field; None is excluded."""
+    if isinstance(hint, UnionType):
+        return tuple(kind for part in get_args(hint) if part is not NoneType for kind in _json_types(part))
+    kind = get_origin(hint) or hint
+    return _JSON_TYPES.get(kind, (kind,))
+
+
+def _is_instance(value: object, kinds: tuple[type, ...]) -> bool:
+    """Do what `isinstance` does, but don't take a boolean for an integer."""
+    return isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)
 
 
 def wall_time(seconds: float) -> str:

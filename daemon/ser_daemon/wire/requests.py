@@ -8,16 +8,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 from ser_daemon import __version__
-from ser_daemon.wire.events import PROTOCOL, PUBLISHED, Hello
+from ser_daemon.wire.events import PUBLISHED, Hello
 from ser_daemon.wire.framing import BadLine, Message, encode
+from ser_daemon.wire.protocol import CONTROL_VERBS, PROTOCOL, QUERIES, CaptureState
 from ser_daemon.wire.publisher import Filter, Publisher
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
 
 log = logging.getLogger(__name__)
-
-CONTROL_VERBS = ("mute", "unmute", "hold", "release", "reload", "reset-adaptation")
-REQUESTS = ("status", "metrics", "describe", "ping", "subscribe")
 
 MAX_TEXT = 1024
 """Longest text in characters that `ping` gives back, so that an answer always fits on a line."""
@@ -34,8 +32,7 @@ class Status:
     version: str = __version__
     model: str = ""
     labels: tuple[str, ...] = LABELS
-    state: str = "starting"
-    """One of `ser_daemon.wire.events.STATES`."""
+    state: CaptureState = CaptureState.STARTING
     reason: str | None = None
     """Why the state is what it is, where there is something to say."""
     speaking: bool = False
@@ -135,7 +132,7 @@ class RequestHandler:
                 return reply(message, "pong", {"text": text})
         raise RequestError(
             "unknown-type",
-            f"{message.type!r:.60} is not a request; there are {', '.join(REQUESTS + CONTROL_VERBS)}.",
+            f"{message.type!r:.60} is not a request; there are {', '.join(QUERIES + CONTROL_VERBS)}.",
         )
 
     async def control(self, message: Message) -> bytes:

@@ -7,6 +7,7 @@ import pytest
 from ser_daemon.wire import events
 from ser_daemon.wire.events import ProtocolError, from_wire, to_ms, wall_time
 from ser_daemon.wire.framing import encode
+from ser_daemon.wire.protocol import CaptureState
 from ser_model.labels import LABELS
 
 
@@ -27,7 +28,7 @@ def test_an_unknown_final_names_the_reason_and_the_likeliest_label(emotion):
 
 
 def test_an_audio_state_leaves_out_what_it_does_not_know():
-    event = events.AudioState(state="no-device", device="USB Mic", reason="unplugged", retry_in_ms=2000)
+    event = events.AudioState(state=CaptureState.NO_DEVICE, device="USB Mic", reason="unplugged", retry_in_ms=2000)
     assert encode(event.type, event.numbered(48).data()) == (
         b'{"type":"audio-state","data":{"seq":48,"state":"no-device","device":"USB Mic",'
         b'"reason":"unplugged","retry_in_ms":2000}}\n'
@@ -35,12 +36,12 @@ def test_an_audio_state_leaves_out_what_it_does_not_know():
 
 
 def test_every_event_is_read_back_as_it_was_written(emotion, started, stopped):
-    state = events.AudioState(state="muted")
+    state = events.AudioState(state=CaptureState.MUTED)
     hello = events.Hello(
         server="ser-daemon 0.1.0",
         model="m",
         labels=list(LABELS),
-        state="held",
+        state=CaptureState.HELD,
         speaking=True,
         muted=False,
         device="Mic",
@@ -54,6 +55,16 @@ def test_fields_and_types_of_a_newer_daemon_are_ignored(started):
     assert from_wire("whisper", {"loud": False}) is None
 
 
+def test_a_known_state_is_read_as_its_member_and_an_unknown_one_as_it_came():
+    muted = from_wire("audio-state", {"state": "muted"})
+    assert muted.state is CaptureState.MUTED
+    newer = from_wire("audio-state", {"state": "hibernating"})
+    assert newer.state == "hibernating"
+    assert newer.state not in list(CaptureState)
+    assert encode(newer.type, newer.data()) == b'{"type":"audio-state","data":{"seq":0,"state":"hibernating"}}\n'
+    assert (f"{newer.state}", repr(newer.state)) == ("hibernating", "<CaptureState.hibernating: 'hibernating'>")
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -63,6 +74,8 @@ def test_fields_and_types_of_a_newer_daemon_are_ignored(started):
         {"scores": [0.1]},
         {"start": 1.5},
         {"label": None},
+        {"time": 7},
+        {"snr_db": "24.5"},
     ],
 )
 def test_a_field_of_another_type_is_named(emotion, change):

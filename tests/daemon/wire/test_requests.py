@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ser_daemon.wire.events import PROTOCOL
+from ser_daemon.wire.protocol import CONTROL_VERBS, PROTOCOL
 from ser_model.labels import LABELS
 
 
@@ -56,7 +56,7 @@ async def test_describe_names_model_and_labels_beside_wyomings_empty_domains(wir
     assert program["models"][0]["labels"] == list(LABELS)
 
 
-@pytest.mark.parametrize("verb", ["mute", "unmute", "hold", "release", "reload"])
+@pytest.mark.parametrize("verb", CONTROL_VERBS)
 async def test_control_verbs_are_refused_on_the_event_socket_and_the_right_one_named(wire, verb):
     error = await (await wire.listen()).ask({"type": verb})
     assert error["data"]["code"] == "not-permitted"
