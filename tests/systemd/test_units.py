@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ser_daemon.config.schema import RULES
+from ser_daemon.config.schema import KEYS
 from ser_daemon.paths import SYSTEM_SOCKET, control_socket
 
 UNITS = Path(__file__).resolve().parents[2] / "systemd"
@@ -128,7 +128,7 @@ def test_the_sockets_are_where_clients_look() -> None:
 
 def test_the_service_may_open_as_many_files_as_it_may_have_subscribers() -> None:
     for path in (UNITS / "ser-daemon.service", UNITS / "user" / "ser-daemon.service"):
-        assert int(read(path)["Service"]["LimitNOFILE"]) > RULES["socket.max_clients"].high
+        assert int(read(path)["Service"]["LimitNOFILE"]) > KEYS["socket.max_clients"].bounds.high
 
 
 def test_the_groups_are_made(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 __all__ = [
     "audio",
     "device_spec",
+    "keys",
     "loading",
     "profiles",
     "schema",

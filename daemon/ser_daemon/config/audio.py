@@ -1,16 +1,16 @@
-"""Settings of the audio source; the config file's section `audio` holds the same names."""
+"""The section `audio` of the configuration: settings of the audio source."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 from ser_daemon.config.device_spec import DeviceSpec, parse_device
+from ser_model.config import Range
 
-PACES: tuple[str, ...] = ("realtime", "fast")
-"""How fast a file may be read."""
+Pace = Literal["realtime", "fast"]
 
-RAW_FORMATS: tuple[str, ...] = ("s16le", "s32le", "f32le", "u8")
-"""Sample formats of raw audio on stdin."""
+RawFormat = Literal["s16le", "s32le", "f32le", "u8"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,21 +19,21 @@ class AudioConfig:
 
     device: str = "default"
     """`default`, a device's name or part of it, its index, `file:PATH` or `stdin`."""
-    channel: int | None = None
-    """Channel to listen to, from 1; None: the mean of all channels."""
-    latency_ms: int = 200
-    """Buffer that is asked of the sound system: how late a read may come round without losing samples."""
-    read_ms: int = 160
-    """Audio that one read gives. A multiple of the detector's 32 ms: else the last samples of a read wait for the next
-    one before they are judged. More at once costs less: the detector finds its weights in the cache."""
-    pace: str = "realtime"
-    """How fast a file is read: `realtime` or `fast` (as fast as it goes)."""
-    raw_rate: int | None = None
-    """Samples per second of raw audio on stdin; None: stdin carries a WAV file."""
-    raw_channels: int = 1
+    channel: Annotated[int, Range(1, 64, "counted from 1")] | None = None
+    """Channel to use, from 1. `None` uses the mean of all channels."""
+    latency_ms: Annotated[int, Range(10, 2000, "milliseconds")] = 200
+    """Buffer requested from the sound system: how late a read may be without losing samples."""
+    read_ms: Annotated[int, Range(10, 1000, "milliseconds")] = 160
+    """Audio per read. A multiple of the detector's 32 ms frame keeps no samples waiting for the next read.
+    Longer reads cost less, because the detector's weights stay in the processor's cache."""
+    pace: Pace = "realtime"
+    """How a file is read: in real time, or as fast as possible."""
+    raw_rate: Annotated[int, Range(4000, 192_000, "samples per second")] | None = None
+    """Samples per second of raw audio on stdin. `None` expects a WAV file."""
+    raw_channels: Annotated[int, Range(1, 64, "channels")] = 1
     """Channels of raw audio on stdin."""
-    raw_format: str = "s16le"
-    """Format of raw audio on stdin: `s16le`, `s32le`, `f32le` or `u8`."""
+    raw_format: RawFormat = "s16le"
+    """Sample format of raw audio on stdin."""
 
     @property
     def device_spec(self) -> DeviceSpec:

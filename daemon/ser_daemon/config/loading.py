@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from ser_daemon import paths
+from ser_daemon.config.keys import Key
 from ser_daemon.config.schema import (
     KEYS,
     SECTIONS,
     Config,
-    Key,
     ModelConfig,
     ServiceConfig,
     SocketConfig,

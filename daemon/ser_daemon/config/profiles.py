@@ -13,17 +13,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
 
 from ser_daemon.config.device_spec import AudioFile
-from ser_daemon.config.schema import RULES, Config, Key, Rule
+from ser_daemon.config.keys import Key, keys_of
+from ser_daemon.config.schema import Config
 from ser_daemon.config.values import ConfigError, Setting, did_you_mean
 from ser_daemon.config.yaml_nodes import compose, entries, read_scalar
 from ser_daemon.files import replace_file
 from ser_daemon.paths import config_files
-from ser_model.config import GateConfig
+from ser_model.config import GateConfig, NoiseFloor, NoiseMargin, Range, VadGain
 
 FORMAT = 1
 """Grows when old readers would misunderstand a file."""
@@ -41,17 +42,17 @@ class MicrophoneProfile:
 
     device: str
     """The device's name, or what the setting `audio.device` says, such as `default`."""
-    measured: str
+    measured: Annotated[str, "a date and time in UTC, in quotes"]
     """When, as ISO 8601 in UTC."""
-    noise_floor_dbfs: float
+    noise_floor_dbfs: NoiseFloor
     """Level of the room while nobody speaks."""
-    gain_db: float
+    gain_db: VadGain
     """Gain of the copy that the voice activity detector hears."""
-    speech_level_dbfs: float
+    speech_level_dbfs: Annotated[float, Range(-120, 0, "decibels full scale")]
     """Level while somebody speaks."""
-    snr_db: float
+    snr_db: Annotated[float, Range(0, 120, "decibels")]
     """How far speech stands above the room."""
-    noise_margin_db: float | None = None
+    noise_margin_db: NoiseMargin | None = None
     """How far above the noise floor the gate takes a sound for speech; None (a profile that was written before there
     was this key): as the configuration says."""
 
@@ -65,15 +66,9 @@ class Note:
     """A profile was ignored; the text names what came and what was expected."""
 
 
-_KEYS: dict[str, Key] = {
-    "format": Key("format", int, False, FORMAT, Rule("version of this file's format", 1, 1000)),
-    "device": Key("device", str, False, "", Rule()),
-    "measured": Key("measured", str, False, "", Rule("a date and time in UTC, in quotes")),
-    "noise_floor_dbfs": Key("noise_floor_dbfs", float, False, None, RULES["gate.noise_floor_dbfs"]),
-    "gain_db": Key("gain_db", float, False, None, RULES["gate.gain_db"]),
-    "speech_level_dbfs": Key("speech_level_dbfs", float, False, None, Rule("decibels full scale", -120, 0)),
-    "snr_db": Key("snr_db", float, False, None, Rule("decibels", 0, 120)),
-    "noise_margin_db": Key("noise_margin_db", float, True, None, RULES["gate.noise_margin_db"]),
+_KEYS = {
+    "format": Key(name="format", kind=int, bounds=Range(1, 1000), unit="version of this file's format"),
+    **keys_of(MicrophoneProfile),
 }
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from ser_daemon.config.schema import KEYS, SECTIONS, Key, Scalar
+from ser_daemon.config.keys import Key, Scalar
+from ser_daemon.config.schema import KEYS, SECTIONS
 from ser_model.errors import SerError
 
 
@@ -86,7 +87,7 @@ def from_value(key: Key, value: object, source: str, *, written: object = None) 
     # bool is a subclass of int, but `hangover_ms: true` is a mistake.
     if not isinstance(value, key.kind) or (isinstance(value, bool) and key.kind is not bool):
         raise refuse(source, key, came)
-    if isinstance(value, int | float) and not key.rule.low <= value <= key.rule.high:
+    if isinstance(value, int | float) and not key.bounds.low <= value <= key.bounds.high:
         raise refuse(source, key, came)
     if isinstance(value, str):
         _check_text(key, value, source, came)
@@ -96,8 +97,8 @@ def from_value(key: Key, value: object, source: str, *, written: object = None) 
 
 
 def _check_text(key: Key, value: str, source: str, came: str) -> None:
-    if key.rule.choices and value not in key.rule.choices:
-        raise ConfigError(str(refuse(source, key, came)) + did_you_mean(value, key.rule.choices))
+    if key.choices and value not in key.choices:
+        raise ConfigError(str(refuse(source, key, came)) + did_you_mean(value, key.choices))
     if not value or any(ord(character) < 32 for character in value):
         raise refuse(source, key, came if value else "nothing")
 

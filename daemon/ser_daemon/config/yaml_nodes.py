@@ -10,7 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from ser_daemon.config.schema import KEYS, SECTIONS, Key
+from ser_daemon.config.keys import Key
+from ser_daemon.config.schema import KEYS, SECTIONS
 from ser_daemon.config.values import (
     ConfigError,
     Setting,

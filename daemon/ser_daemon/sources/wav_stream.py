@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ser_model.errors import SerError
+
+Encoding = Literal["u8", "s16le", "s24le", "s32le", "f32le", "f64le"]
 
 _PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
 _UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)
@@ -27,8 +30,7 @@ class PcmFormat:
     rate: int
     """Frames per second."""
     channels: int
-    encoding: str
-    """`u8`, `s16le`, `s24le`, `s32le`, `f32le` or `f64le`."""
+    encoding: Encoding
 
     @property
     def frame_bytes(self) -> int:
@@ -55,8 +57,8 @@ class PcmFormat:
         return frames
 
 
-_WIDTHS = {"u8": 1, "s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4, "f64le": 8}
-_ENCODINGS = {
+_WIDTHS: dict[Encoding, int] = {"u8": 1, "s16le": 2, "s24le": 3, "s32le": 4, "f32le": 4, "f64le": 8}
+_ENCODINGS: dict[tuple[int, int], Encoding] = {
     (_PCM, 8): "u8",
     (_PCM, 16): "s16le",
     (_PCM, 24): "s24le",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ser_daemon.config.loading import ConfigError, load_config
-from ser_daemon.config.schema import KEYS, RULES
+from ser_daemon.config.schema import KEYS
 from ser_daemon.config.yaml_nodes import read_config_file
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -54,18 +55,20 @@ def test_the_documented_file_says_the_range_and_the_choices_that_are_checked() -
         elif line.startswith("  # "):
             comment += " " + line.removeprefix("  # ")
     assert set(comments) == set(KEYS)
-    for name, rule in RULES.items():
+    for name, key in KEYS.items():
         assert comments[name], name
-        for choice in rule.choices:
+        for choice in key.choices:
             assert choice in comments[name], name
         # Counts of channels and rates need no range in words: hardware sets it.
-        if rule.high < float("inf") and not name.startswith(("audio.raw_", "audio.channel")):
+        if key.bounds.high < float("inf") and not name.startswith(("audio.raw_", "audio.channel")):
             numbers = {float(number) for number in re.findall(r"-?\d+\.?\d*", comments[name].replace(",", " "))}
-            assert {rule.low, rule.high} <= numbers, name
+            assert {key.bounds.low, key.bounds.high} <= numbers, name
 
 
-def test_every_rule_belongs_to_a_key() -> None:
-    assert set(RULES) <= set(KEYS)
+def test_every_number_has_a_range_and_a_unit_and_nothing_else_has() -> None:
+    for name, key in KEYS.items():
+        number = key.kind in (int, float)
+        assert (math.isfinite(key.bounds.low), math.isfinite(key.bounds.high), bool(key.unit)) == (number,) * 3, name
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_every_key_can_be_set_from_the_environment(name: str) -> None:
     key = KEYS[name]
     value = key.default
     if value is None:
-        value = Path("/tmp/x") if key.kind is Path else key.kind(key.rule.low)
+        value = Path("/tmp/x") if key.kind is Path else key.kind(key.bounds.low)
     config = load_config(environ={key.variable: str(value).lower()}, usual=[])
     section, _, field = name.partition(".")
     assert getattr(getattr(config, section), field) == value
