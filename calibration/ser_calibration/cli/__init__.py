@@ -1,6 +1,6 @@
 """The command line `ser-calibrate`. Nothing imports this package."""
 
 __all__ = [
+    "evaluation",
     "main",
-    "model",
 ]

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from ser_calibration.cli.model import ACTIONS, add_model_parsers, run_model
-from ser_calibration.microphone.mic import add_mic, end, run_mic
-from ser_calibration.speaker.speaker import add_speaker, run_speaker
+from ser_calibration.cli.evaluation import ACTIONS, add_model_parsers, run_model
+from ser_calibration.microphone.calibration import add_mic, end, run_mic
+from ser_calibration.speaker.enrolment import add_speaker, run_speaker
 from ser_model import console
 from ser_model.errors import SerError
 

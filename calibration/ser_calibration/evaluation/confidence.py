@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ser_calibration.evaluation.reliability import summary
-from ser_calibration.evaluation.scaling import compare
+from ser_calibration.evaluation.calibration_methods import compare
+from ser_calibration.evaluation.metrics import summary
 from ser_calibration.evaluation.temperatures import Folds, fit_folds
 from ser_model.config import DecisionConfig
 from ser_model.scoring.temperature import Temperature

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from rich.progress import track
 
-from ser_calibration.evaluation.noise_hour import Piece
+from ser_calibration.evaluation.noise_stream import Piece
 from ser_model.audio.files import read_audio
 from ser_model.audio.gate import Gate
 from ser_model.config import GateConfig

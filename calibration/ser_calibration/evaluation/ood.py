@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ser_calibration.evaluation.reliability import auroc
+from ser_calibration.evaluation.metrics import auroc
 from ser_model.scoring.ood import METHODS, OodParameters, OodScorer
 from ser_model.training.calibration_files import WINDOW_MS
 from ser_model.training.data.corpus import TEST_ACTORS

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from ser_calibration.evaluation.reliability import log_loss
+from ser_calibration.evaluation.metrics import log_loss
 from ser_model.scoring.temperature import Temperature
 from ser_model.training.folds.jobs import FOLDS
 from ser_model.training.folds.predictions import Predictions, excluded_speakers

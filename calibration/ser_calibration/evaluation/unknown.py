@@ -13,9 +13,9 @@ from rich.table import Table
 
 from ser_calibration.evaluation import ood
 from ser_calibration.evaluation.gate_evaluation import Intruder, find_intruders, find_speech
-from ser_calibration.evaluation.noise_hour import SECONDS, Piece, pieces
+from ser_calibration.evaluation.noise_stream import SECONDS, Piece, pieces
 from ser_calibration.evaluation.ood import FoldScores, final_parameters, score_fold
-from ser_calibration.evaluation.selective import REASONS, Rule, measure_seed, rejected, rules
+from ser_calibration.evaluation.selective_classification import REASONS, Rule, measure_seed, rejected, rules
 from ser_model.scoring.ood import METHODS, OodScorer
 from ser_model.training.calibration_files import PRECISION, UNLIKE, WINDOW_MS, final_digest
 from ser_model.training.data.augment import Surroundings

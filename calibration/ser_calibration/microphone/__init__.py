@@ -1,15 +1,15 @@
 """Measurements that a user makes of a microphone in its room."""
 
 __all__ = [
-    "faults",
-    "gating",
-    "live",
+    "assessment",
+    "calibration",
+    "defects",
     "measurement",
-    "mic",
-    "mic_page",
+    "page",
+    "recording",
     "recording_session",
+    "segmentation",
     "spectrum",
     "terminal",
     "timing",
-    "verdict",
 ]

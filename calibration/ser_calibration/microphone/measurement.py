@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ser_calibration.microphone.faults import Holes, clipped_share, find_holes, full_scale_share, longest_flat
-from ser_calibration.microphone.gating import Heard, choose_margin, hear, pairs
+from ser_calibration.microphone.defects import Holes, clipped_share, find_holes, full_scale_share, longest_flat
+from ser_calibration.microphone.segmentation import Heard, choose_margin, hear, pairs
 from ser_calibration.microphone.spectrum import band_level, low_share
 from ser_model.audio.levels import SILENCE_DBFS, DetectorGain, dbfs
 from ser_model.errors import SerError

@@ -1,6 +1,6 @@
 """Measurements that a user makes of a speaker's voice."""
 
 __all__ = [
-    "live",
-    "speaker",
+    "enrolment",
+    "recording",
 ]

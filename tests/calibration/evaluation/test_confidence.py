@@ -15,8 +15,9 @@ for module in ("torch", "scipy", "onnx"):
     pytest.importorskip(module, reason="the train extra is not installed")
 
 from ser_calibration.cli.main import main  # noqa: E402
+from ser_calibration.evaluation.calibration_methods import METHODS, compare  # noqa: E402
 from ser_calibration.evaluation.confidence import by_voiced, measure  # noqa: E402
-from ser_calibration.evaluation.reliability import (  # noqa: E402
+from ser_calibration.evaluation.metrics import (  # noqa: E402
     auroc,
     brier,
     calibration_error,
@@ -25,7 +26,6 @@ from ser_calibration.evaluation.reliability import (  # noqa: E402
     reliability,
     risk_coverage,
 )
-from ser_calibration.evaluation.scaling import METHODS, compare  # noqa: E402
 from ser_calibration.evaluation.temperatures import fit, fit_folds  # noqa: E402
 from ser_model.errors import SerError  # noqa: E402
 from ser_model.scoring.temperature import LONG, SHORT  # noqa: E402

@@ -17,9 +17,9 @@ for module in ("torch", "scipy", "onnx"):
 
 from ser_calibration.cli.main import main  # noqa: E402
 from ser_calibration.evaluation.gate_evaluation import find_intruders, find_speech  # noqa: E402
-from ser_calibration.evaluation.noise_hour import NOT_NOISE, Piece, pieces, sources  # noqa: E402
+from ser_calibration.evaluation.noise_stream import NOT_NOISE, Piece, pieces, sources  # noqa: E402
 from ser_calibration.evaluation.ood import fit_scorer  # noqa: E402
-from ser_calibration.evaluation.selective import Rule  # noqa: E402
+from ser_calibration.evaluation.selective_classification import Rule  # noqa: E402
 from ser_calibration.evaluation.unknown import gate_figures, verdict  # noqa: E402
 from ser_model import read_audio  # noqa: E402
 from ser_model.scoring.temperature import Temperature  # noqa: E402

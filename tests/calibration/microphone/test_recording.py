@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ser_calibration.microphone import live, mic
+from ser_calibration.microphone import calibration, recording
 from ser_calibration.microphone import recording_session as capture_module
 from ser_calibration.microphone.recording_session import RecordingSession, left_behind
 from ser_daemon.config.audio import AudioConfig
@@ -66,7 +66,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Scripted]]:
     """Put a source into the list, and `record` opens it."""
     sources: list[Scripted] = []
-    monkeypatch.setattr(live, "make_source", lambda config: sources[0])
+    monkeypatch.setattr(recording, "make_source", lambda config: sources[0])
     yield sources
     for source in sources:
         source.release.set()
@@ -79,9 +79,9 @@ def noise(seconds: float) -> Samples:
     return np.round(np.random.default_rng(1).standard_normal(round(seconds * SAMPLE_RATE)) * 30).astype(np.int16)
 
 
-def recorded(lines: list[str] | None = None) -> live.Recorded:
+def recorded(lines: list[str] | None = None) -> recording.Recorded:
     shown = [] if lines is None else lines
-    return live.record(AudioConfig(), lambda line, replaceable: shown.append(line), unattended=True)
+    return recording.record(AudioConfig(), lambda line, replaceable: shown.append(line), unattended=True)
 
 
 @pytest.mark.parametrize("after", [0.0, 4.0, 12.0])
@@ -123,15 +123,15 @@ def test_a_muted_microphone_is_told_before_anybody_reads_aloud(scripted: list[Sc
     lines: list[str] = []
     with pytest.raises(SerError, match="Scripted gives nothing but zeros; "):
         recorded(lines)
-    assert not any(live.SENTENCES[0] in line for line in lines)
+    assert not any(recording.SENTENCES[0] in line for line in lines)
     assert any("nothing but zeros: muted?" in line for line in lines)
 
 
 def test_unattended_records_fixed_lengths_whoever_speaks(scripted: list[Scripted]) -> None:
     scripted.append(Scripted(noise(90)))
     found = recorded()
-    assert len(found.silence) == pytest.approx(live.SILENCE_SECONDS * SAMPLE_RATE, abs=2600)
-    assert len(found.speech) == pytest.approx(live.UNATTENDED_SECONDS * SAMPLE_RATE, abs=2600)
+    assert len(found.silence) == pytest.approx(recording.SILENCE_SECONDS * SAMPLE_RATE, abs=2600)
+    assert len(found.speech) == pytest.approx(recording.UNATTENDED_SECONDS * SAMPLE_RATE, abs=2600)
     assert found.device == "Scripted"
     assert found.timing.lost_ms == 0
     assert scripted[0].closed
@@ -142,28 +142,28 @@ def test_without_a_keyboard_no_key_is_waited_for(scripted: list[Scripted], monke
     reader, writer = os.pipe()
     with os.fdopen(reader) as stdin:
         monkeypatch.setattr("sys.stdin", stdin)
-        found = live.record(AudioConfig(), lambda line, replaceable: None)
+        found = recording.record(AudioConfig(), lambda line, replaceable: None)
     os.close(writer)
-    assert len(found.speech) == pytest.approx(live.SPEECH_SECONDS * SAMPLE_RATE, abs=2600)
+    assert len(found.speech) == pytest.approx(recording.SPEECH_SECONDS * SAMPLE_RATE, abs=2600)
 
 
 def test_a_process_with_a_hanging_device_ends_with_its_code(
     scripted: list[Scripted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes: list[int] = []
-    monkeypatch.setattr(mic.os, "_exit", codes.append)
-    assert mic.end(2) == 2
+    monkeypatch.setattr(calibration.os, "_exit", codes.append)
+    assert calibration.end(2) == 2
     assert codes == []
     source = Scripted(np.zeros(0, np.int16))
     scripted.append(source)
     with pytest.raises(SerError), RecordingSession(source) as device:
         device.read()
-    mic.end(2)
+    calibration.end(2)
     assert codes == [2]
 
 
 @pytest.mark.parametrize(("level", "bar"), [(-200.0, 0), (-72.0, 0), (-36.0, 10), (0.0, 20), (5.0, 20)])
 def test_the_meter_has_one_width(level: float, bar: int) -> None:
-    shown = live.meter(level)
+    shown = recording.meter(level)
     assert shown.count("#") == bar
     assert shown.index("]") == 21

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from ser_calibration.microphone.live import Tell, alarm, level, meter
+from ser_calibration.microphone.recording import Tell, alarm, level, meter
 from ser_calibration.microphone.recording_session import RecordingSession
 from ser_daemon.config.audio import AudioConfig
 from ser_daemon.diagnostics.host_probes import Machine, mixer

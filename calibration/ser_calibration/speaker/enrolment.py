@@ -96,7 +96,7 @@ def _hear(model: Model, config: Config, recordings: list[Path] | None) -> tuple[
 
         # One after the other, and none heard as going on into the next.
         return learn(model, config, [[read_audio(recording, config.audio.channel)] for recording in recordings])
-    from ser_calibration.speaker.live import Progress, listen
+    from ser_calibration.speaker.recording import Progress, listen
 
     with progress():
         return learn(model, config, [listen(config.audio, tell)], Progress(tell, ENOUGH_SECONDS).push)

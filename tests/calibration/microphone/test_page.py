@@ -14,12 +14,12 @@ import pytest
 import soundfile
 
 from ser_calibration.cli.main import main
-from ser_calibration.microphone import mic
-from ser_calibration.microphone.faults import Holes
+from ser_calibration.microphone import calibration
+from ser_calibration.microphone.assessment import remarks, summary
+from ser_calibration.microphone.defects import Holes
 from ser_calibration.microphone.measurement import Measurement, measure
-from ser_calibration.microphone.mic_page import microphone_page, write_page
+from ser_calibration.microphone.page import microphone_page, write_page
 from ser_calibration.microphone.timing import Timing
-from ser_calibration.microphone.verdict import remarks, summary
 from ser_daemon.config.loading import load_config
 from ser_daemon.config.profiles import MicrophoneProfile, gate_with_profile, read_profile, write_profile
 from ser_model.audio.files import read_audio
@@ -187,4 +187,4 @@ def test_profile_and_page_stand_side_by_side(
     ("name", "page"), [("p.yaml", "p.html"), ("p.yml", "p.html"), ("p", "p.html"), ("p.html", "p.html.html")]
 )
 def test_the_page_never_takes_the_profiles_place(name: str, page: str) -> None:
-    assert mic.page_path(Path("folder") / name) == Path("folder") / page
+    assert calibration.page_path(Path("folder") / name) == Path("folder") / page

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ser_calibration.microphone.gating import Heard, hear
+from ser_calibration.microphone.assessment import figures, remarks, verdict
 from ser_calibration.microphone.measurement import Measurement, frame_levels
+from ser_calibration.microphone.segmentation import Heard, hear
 from ser_calibration.microphone.spectrum import CENTRES, band_levels
 from ser_calibration.microphone.timing import Timing
-from ser_calibration.microphone.verdict import figures, remarks, verdict
 from ser_daemon.config.profiles import MicrophoneProfile
 from ser_daemon.files import replace_file
 from ser_model.errors import SerError

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_calibration.microphone.faults import Holes, find_holes, full_scale_share, longest_flat
-from ser_calibration.microphone.gating import choose_margin, hear
+from ser_calibration.microphone.defects import Holes, find_holes, full_scale_share, longest_flat
 from ser_calibration.microphone.measurement import frame_levels, measure, noise_floor
+from ser_calibration.microphone.segmentation import choose_margin, hear
 from ser_calibration.microphone.spectrum import CENTRES, band_level, band_levels, low_share, power_density
 from ser_calibration.microphone.timing import Stopwatch, Timing
 from ser_daemon.sources import Chunk

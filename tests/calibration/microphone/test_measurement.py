@@ -10,9 +10,9 @@ import pytest
 import soundfile
 
 from ser_calibration.cli.main import main
-from ser_calibration.microphone.faults import Holes, clipped_share
+from ser_calibration.microphone.assessment import remarks, summary
+from ser_calibration.microphone.defects import Holes, clipped_share
 from ser_calibration.microphone.measurement import Measurement, frame_levels, measure
-from ser_calibration.microphone.verdict import remarks, summary
 from ser_daemon.config.loading import load_config
 from ser_daemon.config.profiles import gate_with_profile, read_profile
 from ser_model.audio.files import read_audio

@@ -57,10 +57,10 @@ def run_mic(options: argparse.Namespace) -> int:
     probe(options.output or folder / file_name(config.audio.device))
 
     # Loaded late: NumPy and ONNX Runtime take a moment that --help need not wait for.
-    from ser_calibration.microphone.live import record
+    from ser_calibration.microphone.assessment import summary
     from ser_calibration.microphone.measurement import measure
-    from ser_calibration.microphone.mic_page import microphone_page, write_page
-    from ser_calibration.microphone.verdict import summary
+    from ser_calibration.microphone.page import microphone_page, write_page
+    from ser_calibration.microphone.recording import record
     from ser_model.audio.files import read_audio
 
     device, timing = config.audio.device, None

@@ -17,7 +17,7 @@ import pytest
 
 from ser_calibration.cli.main import main
 from ser_calibration.microphone.terminal import probe
-from ser_calibration.speaker.live import QUIET_SECONDS, ZEROS_SECONDS, Progress, listen
+from ser_calibration.speaker.recording import QUIET_SECONDS, ZEROS_SECONDS, Progress, listen
 from ser_daemon.adaptation.files import read_statistics
 from ser_daemon.cli.demo import recording
 from ser_daemon.config.audio import AudioConfig
@@ -30,8 +30,8 @@ from support.pulse import virtual_microphone
 WAIT = 60.0
 
 SHORTLY = (
-    "import sys; from ser_calibration.cli.main import main; from ser_calibration.speaker import speaker; "
-    "speaker.LEAST_SECONDS, speaker.ENOUGH_SECONDS = 3.0, 5.0; sys.exit(main(sys.argv[1:]))"
+    "import sys; from ser_calibration.cli.main import main; from ser_calibration.speaker import enrolment; "
+    "enrolment.LEAST_SECONDS, enrolment.ENOUGH_SECONDS = 3.0, 5.0; sys.exit(main(sys.argv[1:]))"
 )
 """The command, content with five seconds of speech."""
 
@@ -103,7 +103,7 @@ class Scripted:
 
 
 def test_a_muted_microphone_is_told_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ser_calibration.speaker.live.make_source", lambda config: Scripted(0))
+    monkeypatch.setattr("ser_calibration.speaker.recording.make_source", lambda config: Scripted(0))
     pieces = listen(AudioConfig(), lambda line, replaceable: None)
     heard = [len(next(pieces)) for _ in range(round(ZEROS_SECONDS) - 1)]
     assert set(heard) == {SAMPLE_RATE}
@@ -113,7 +113,7 @@ def test_a_muted_microphone_is_told_soon(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_zeros_after_sound_are_no_fault_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     device = Scripted(10)
-    monkeypatch.setattr("ser_calibration.speaker.live.make_source", lambda config: device)
+    monkeypatch.setattr("ser_calibration.speaker.recording.make_source", lambda config: device)
     with contextlib.closing(listen(AudioConfig(), lambda line, replaceable: None)) as pieces:
         next(pieces)
         device.samples = np.zeros(SAMPLE_RATE, np.int16)

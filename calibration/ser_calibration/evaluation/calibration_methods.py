@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from ser_calibration.evaluation.reliability import log_loss
+from ser_calibration.evaluation.metrics import log_loss
 from ser_model.training.scores import Classes, Logits, fit_temperature, posterior
 
 Probabilities = npt.NDArray[np.float64]
