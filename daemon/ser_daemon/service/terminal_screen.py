@@ -10,8 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ser_daemon.views.view import PlainView, View
-from ser_daemon.wire.events import Hello
-from ser_daemon.wire.requests import Status
+from ser_daemon.wire.status import Status
 
 log = logging.getLogger(__name__)
 
@@ -39,16 +38,7 @@ class Screen:
             return
         self._opened = True
         self._view = make_view()
-        present = status()
-        hello = Hello(
-            server=f"ser-daemon {present.version}",
-            model=present.model,
-            labels=present.labels,
-            state=present.state,
-            speaking=present.speaking,
-            muted=present.muted,
-            device=present.device,
-        )
+        hello = status().hello()
         self.show(lambda view: view.event(hello))
         if notice is not None:
             self.show(lambda view: view.message(notice))

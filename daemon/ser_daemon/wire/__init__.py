@@ -4,9 +4,12 @@ __all__ = [
     "connection",
     "events",
     "framing",
+    "line_writer",
     "protocol",
     "publisher",
+    "rate_limit",
     "requests",
     "server",
     "sockets",
+    "status",
 ]

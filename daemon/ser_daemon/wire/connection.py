@@ -1,24 +1,24 @@
-"""One client's connection: never waited for, bounded in every direction."""
+"""One client's connection: the daemon never waits for it, and everything that it can use up has a bound."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import select
-from collections import deque
 from collections.abc import Callable
 
 from ser_daemon.wire.framing import BadLine, LineParser, Message
+from ser_daemon.wire.line_writer import LineWriter
 from ser_daemon.wire.protocol import CONTROL_VERBS, QUERIES
 from ser_daemon.wire.publisher import Publisher, Subscription
+from ser_daemon.wire.rate_limit import LeakyBucket
 from ser_daemon.wire.requests import (
     RequestError,
     RequestHandler,
-    bad_line,
     check_id,
-    failure,
-    reply,
-    request_filter,
+    encode_error,
+    encode_reply,
+    parse_filter,
 )
 from ser_daemon.wire.sockets import peer_pid
 
@@ -33,234 +33,206 @@ LINES_AT_ONCE = 32
 LINES_PER_SECOND = 250
 """Lines served in the long run: a client that asks without a pause must not take the interpreter from recognition."""
 
-FAREWELL_SECONDS = 2.0
-"""How long a client that is being cut off may take to read why."""
+CLOSE_SECONDS = 2.0
+"""How long a client that is being disconnected may take to read what is queued."""
 
 HANGUP_SECONDS = 5.0
-"""How often a client that closed its sending side is checked for having gone altogether."""
+"""Time between two checks whether a client that closed its sending side is gone altogether."""
 
 
 class Connection(asyncio.Protocol):
-    """A stream client from the start; a request client if its first line is a request."""
+    """A client that gets the stream of events, until its first line turns out to be a request."""
 
     def __init__(
         self,
-        desk: RequestHandler,
+        handler: RequestHandler,
         publisher: Publisher,
         *,
         control_hint: str | None,
-        admit: Callable[[Connection], bool],
-        forget: Callable[[Connection], None],
+        register: Callable[[Connection], bool],
+        unregister: Callable[[Connection], None],
     ) -> None:
         """Prepare for a client.
 
         Args:
-            desk: answers requests.
+            handler: answers requests.
             publisher: gives the stream.
             control_hint: None where control verbs are served; else where to send them.
-            admit: registers the connection; False where there are too many.
-            forget: undoes `admit`.
+            register: called when the client is connected; returns False where there are too many clients.
+            unregister: called when the connection is gone.
         """
-        self._desk = desk
+        self._handler = handler
         self._publisher = publisher
         self._control_hint = control_hint
-        self._admit = admit
-        self._forget = forget
+        self._register = register
+        self._unregister = unregister
         self._parser = LineParser()
-        self._answers: deque[bytes] = deque()
-        self._subscription: Subscription | None = None
+        self._bucket = LeakyBucket(LINES_AT_ONCE, LINES_PER_SECOND)
+        self._transport: asyncio.Transport
+        self._writer: LineWriter
         self._control_task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._transport: asyncio.Transport
         self._first_line = True
         self._eof = False
-        self._blocked = False
-        self._leaving = False
-        self._pump_scheduled = False
-        self._served = 0.0
-        """Lines served lately; what `LINES_PER_SECOND` allows is taken off as time passes."""
-        self._counted = 0.0
+        self._closing = False
+        self._waiting_for_bucket = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the client and start the stream."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        # A transport that holds at most the line being written: what waits, waits in our own bounded queue.
-        transport.set_write_buffer_limits(high=0)
-        if not self._admit(self):
-            self.leave(failure("too-many-clients", "Too many clients are connected; close some, or raise max_clients."))
+        self._writer = LineWriter(transport)
+        if not self._register(self):
+            text = "Too many clients are connected; close some, or raise max_clients."
+            self.close(encode_error("too-many-clients", text))
             return
         self._subscribe()
-        self._send(self._desk.hello())
+        self._writer.send(self._handler.hello())
 
     def data_received(self, data: bytes) -> None:
         """Serve what the client sends."""
         self._parser.feed(data)
-        self._pump()
+        self._process_lines()
 
     def eof_received(self) -> bool:
         """Keep serving a client that closed only its sending side."""
         self._eof = True
-        self._pump()
+        self._process_lines()
         return True
 
     def pause_writing(self) -> None:
-        """The kernel takes no more: the client is slower than we are."""
-        self._blocked = True
+        """Stop writing: the client reads more slowly than the daemon writes."""
+        self._writer.pause()
 
     def resume_writing(self) -> None:
-        """The client has read; go on."""
-        self._blocked = False
-        self._flush()
-        self._pump()
+        """Go on: the client has read."""
+        self._writer.resume()
+        self._process_lines()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tidy up. A control verb that is under way is left to finish."""
+        """Release everything. A control verb that is being carried out is not cancelled."""
         if self._timer is not None:
             self._timer.cancel()
-        self._leaving = True
-        if self._subscription is not None:
-            self._subscription.close()
-        self._answers.clear()
-        self._forget(self)
+        self._closing = True
+        self._unsubscribe()
+        self._writer.discard()
+        self._unregister(self)
 
-    def leave(self, last_words: bytes | None = None) -> None:
-        """Send what is queued (or only `last_words`) and close; who doesn't read that is cut off."""
-        if self._leaving:
+    def close(self, last_line: bytes | None = None) -> None:
+        """Send what is queued (or only `last_line`) and disconnect; a client that doesn't read it is aborted."""
+        if self._closing:
             return
-        self._leaving = True
-        if last_words is not None:
-            self._answers.clear()
-            self._answers.append(last_words)
-        if self._subscription is not None:
-            if last_words is not None:
-                self._subscription.clear()
-            self._publisher.remove(self._subscription)
+        self._closing = True
+        if self._writer.subscription is not None:
+            self._publisher.remove(self._writer.subscription)
         self._transport.pause_reading()
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(FAREWELL_SECONDS, self._transport.abort)
-        self._flush()
+        self._timer = asyncio.get_running_loop().call_later(CLOSE_SECONDS, self._transport.abort)
+        self._writer.finish(last_line)
 
     def abort(self) -> None:
-        """Cut the client off at once."""
+        """Disconnect at once."""
         self._transport.abort()
 
     def _subscribe(self) -> Subscription:
-        if self._subscription is None:
-            self._subscription = self._publisher.subscribe(self._flush, self._overflow)
-        return self._subscription
+        if self._writer.subscription is None:
+            self._writer.subscription = self._publisher.subscribe(self._writer.flush, self._overflow)
+        return self._writer.subscription
+
+    def _unsubscribe(self) -> None:
+        if self._writer.subscription is not None:
+            self._writer.subscription.close()
+            self._writer.subscription = None
 
     def _overflow(self) -> None:
         pid = peer_pid(self._transport.get_extra_info("socket"))
         log.warning("Subscriber (process %s) reads too slowly and was cut off.", pid or "unknown")
-        self.leave(failure("slow-consumer", "You read too slowly: the queue of events is full. Connect again."))
+        self.close(encode_error("slow-consumer", "You read too slowly: the queue of events is full. Connect again."))
 
-    def _pump(self) -> None:
+    def _process_lines(self) -> None:
         """Serve complete lines as long as the client takes the answers."""
-        while self._allowed():
-            if self._leaving or self._control_task is not None or len(self._answers) >= MAX_ANSWERS:
+        loop = asyncio.get_running_loop()
+        while not self._bucket.is_full(loop.time()):
+            if self._closing or self._control_task is not None or self._writer.answers >= MAX_ANSWERS:
                 self._transport.pause_reading()
                 return
             item = self._parser.take()
             if item is None and self._eof:
                 item = self._parser.finish()
             if item is None:
-                self._drained()
+                self._all_processed()
                 return
-            self._served += 1
+            self._bucket.add()
             self._serve(item)
         self._transport.pause_reading()
-        if not self._pump_scheduled:
-            self._pump_scheduled = True
-            asyncio.get_running_loop().call_later(LINES_AT_ONCE / LINES_PER_SECOND / 2, self._pump_again)
+        if not self._waiting_for_bucket:
+            self._waiting_for_bucket = True
+            loop.call_later(LINES_AT_ONCE / LINES_PER_SECOND / 2, self._bucket_has_room)
 
-    def _allowed(self) -> bool:
-        """Whether another line may be served now."""
-        now = asyncio.get_running_loop().time()
-        self._served = max(0.0, self._served - (now - self._counted) * LINES_PER_SECOND)
-        self._counted = now
-        return self._served < LINES_AT_ONCE
+    def _bucket_has_room(self) -> None:
+        self._waiting_for_bucket = False
+        self._process_lines()
 
-    def _pump_again(self) -> None:
-        self._pump_scheduled = False
-        self._pump()
-
-    def _drained(self) -> None:
-        """Everything received is served."""
+    def _all_processed(self) -> None:
+        """Read on, or decide what a client that sends no more is still connected for."""
         if not self._eof:
             self._transport.resume_reading()
-        elif self._subscription is None:
-            self.leave()
+        elif self._writer.subscription is None:
+            self.close()
         elif self._timer is None:
-            self._watch_hangup()
+            self._check_hangup()
 
-    def _watch_hangup(self) -> None:
-        """Notice that a half-closed client is gone: the loop doesn't watch a socket at its end."""
+    def _check_hangup(self) -> None:
+        """Disconnect a half-closed client that is gone: the loop no longer polls a socket that is at its end."""
         poll = select.poll()
-        # No event asked for: POLLHUP is always reported, and comes only once both directions are closed.
+        # No event is requested. POLLHUP is always reported, and comes only once both directions are closed.
         poll.register(self._transport.get_extra_info("socket"), 0)
         if poll.poll(0):
             self._transport.abort()
             return
-        self._timer = asyncio.get_running_loop().call_later(HANGUP_SECONDS, self._watch_hangup)
+        self._timer = asyncio.get_running_loop().call_later(HANGUP_SECONDS, self._check_hangup)
 
     def _serve(self, item: Message | BadLine) -> None:
         first, self._first_line = self._first_line, False
         if isinstance(item, BadLine):
-            self._send(bad_line(item))
+            self._writer.send(encode_error(item.code, item.text))
             return
-        asks = item.type in QUERIES + CONTROL_VERBS and item.type != "subscribe"
-        if first and asks and self._subscription is not None:
-            self._subscription.close()
-            self._subscription = None
+        if first and item.type in QUERIES + CONTROL_VERBS and item.type != "subscribe":
+            self._unsubscribe()
         try:
             self._serve_request(item)
         except RequestError as error:
-            self._send(failure(error.code, str(error), None if error.code == "bad-id" else item))
+            self._writer.send(encode_error(error.code, str(error), None if error.code == "bad-id" else item))
 
     def _serve_request(self, message: Message) -> None:
         check_id(message)
         if message.type == "subscribe":
-            wanted = request_filter(message)
-            subscription = self._subscribe()
-            # What was queued before was chosen by another filter.
-            subscription.clear()
-            subscription.filter = wanted
-            data = {
-                "events": wanted.events,
-                "partial": wanted.partial,
-                "min_confidence": wanted.min_confidence,
-                "seq": self._publisher.seq,
-            }
-            self._send(reply(message, "subscribed", data))
+            self._writer.send(self._set_filter(message))
         elif message.type in CONTROL_VERBS:
             if self._control_hint is not None:
                 raise RequestError("not-permitted", f"{message.type} is {self._control_hint}")
             self._control_task = asyncio.get_running_loop().create_task(self._control(message))
         else:
-            self._send(self._desk.answer(message))
+            self._writer.send(self._handler.answer(message))
+
+    def _set_filter(self, message: Message) -> bytes:
+        chosen = parse_filter(message)
+        subscription = self._subscribe()
+        # The events queued so far were chosen by another filter.
+        subscription.clear()
+        subscription.filter = chosen
+        data = {
+            "events": chosen.events,
+            "partial": chosen.partial,
+            "min_confidence": chosen.min_confidence,
+            "seq": self._publisher.seq,
+        }
+        return encode_reply(message, "subscribed", data)
 
     async def _control(self, message: Message) -> None:
-        answer = await self._desk.control(message)
+        answer = await self._handler.control(message)
         self._control_task = None
-        if not self._leaving:
-            self._send(answer)
-            self._pump()
-
-    def _send(self, line: bytes) -> None:
-        self._answers.append(line)
-        self._flush()
-
-    def _flush(self) -> None:
-        """Write while the kernel takes it; answers overtake events."""
-        while not self._blocked and not self._transport.is_closing():
-            if self._answers:
-                line: bytes | None = self._answers.popleft()
-            else:
-                line = self._subscription.pop() if self._subscription is not None else None
-            if line is None:
-                if self._leaving:
-                    self._transport.close()
-                return
-            self._transport.write(line)
+        if not self._closing:
+            self._writer.send(answer)
+            self._process_lines()

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
-from ser_daemon import __version__
-from ser_daemon.wire.events import PUBLISHED, Hello
-from ser_daemon.wire.framing import BadLine, Message, encode
-from ser_daemon.wire.protocol import CONTROL_VERBS, PROTOCOL, QUERIES, CaptureState
+from ser_daemon.wire.events import PUBLISHED
+from ser_daemon.wire.framing import Message, encode
+from ser_daemon.wire.protocol import CONTROL_VERBS, PROTOCOL, QUERIES
 from ser_daemon.wire.publisher import Filter, Publisher
+from ser_daemon.wire.status import Status
 from ser_model.errors import SerError
-from ser_model.labels import LABELS
 
 log = logging.getLogger(__name__)
 
@@ -23,32 +21,6 @@ MAX_TEXT = 1024
 MAX_ID = 128
 MAX_HOLD_MS = 3_600_000
 """An hour: an assistant that died while holding must not leave the daemon deaf for good."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Status:
-    """What `status` answers and `hello` is made of."""
-
-    version: str = __version__
-    model: str = ""
-    labels: tuple[str, ...] = LABELS
-    state: CaptureState = CaptureState.STARTING
-    reason: str | None = None
-    """Why the state is what it is, where there is something to say."""
-    speaking: bool = False
-    muted: bool = False
-    held: bool = False
-    device: str | None = None
-    uptime_seconds: float = 0.0
-    timestamp: int = 0
-    """Position of the sample clock in ms."""
-    level_dbfs: float | None = None
-    """Level of the last frame heard; None where nothing is heard."""
-    noise_floor_dbfs: float | None = None
-    gain_db: float | None = None
-    """Gain of the copy that the voice activity detector hears."""
-    extra: dict[str, object] = field(default_factory=dict)
-    """More fields for the answer to `status`."""
 
 
 class ControlHandler(Protocol):
@@ -100,18 +72,7 @@ class RequestHandler:
 
     def hello(self) -> bytes:
         """Return the first line of a connection."""
-        status = self._status()
-        hello = Hello(
-            seq=self._publisher.seq,
-            server=f"ser-daemon {status.version}",
-            model=status.model,
-            labels=status.labels,
-            state=status.state,
-            speaking=status.speaking,
-            muted=status.muted,
-            device=status.device,
-        )
-        data = hello.data()
+        data = self._status().hello(self._publisher.seq).data()
         # Last, where people look for it in a line that a terminal wraps.
         data["seq"] = data.pop("seq")
         return encode("hello", data, version="1.0")
@@ -120,16 +81,16 @@ class RequestHandler:
         """Answer a request that changes nothing."""
         match message.type:
             case "status":
-                return reply(message, "status", self._status_data())
+                return encode_reply(message, "status", self._status().data(self._publisher.seq))
             case "metrics":
-                return reply(message, "metrics", {**self._publisher.metrics, **self._metrics()})
+                return encode_reply(message, "metrics", {**self._publisher.metrics, **self._metrics()})
             case "describe":
-                return reply(message, "info", self._info())
+                return encode_reply(message, "info", self._info())
             case "ping":
                 text = message.data.get("text")
                 if text is not None and (not isinstance(text, str) or len(text) > MAX_TEXT):
                     raise RequestError("bad-request", f"text must be at most {MAX_TEXT} characters.")
-                return reply(message, "pong", {"text": text})
+                return encode_reply(message, "pong", {"text": text})
         raise RequestError(
             "unknown-type",
             f"{message.type!r:.60} is not a request; there are {', '.join(QUERIES + CONTROL_VERBS)}.",
@@ -138,12 +99,12 @@ class RequestHandler:
     async def control(self, message: Message) -> bytes:
         """Do what a control verb asks, then answer; failures become `error` lines."""
         try:
-            return reply(message, "done", {"request": message.type, **await self._do(message)})
+            return encode_reply(message, "done", {"request": message.type, **await self._do(message)})
         except SerError as error:
-            return failure(getattr(error, "code", "failed"), str(error), message)
+            return encode_error(getattr(error, "code", "failed"), str(error), message)
         except Exception:
             log.exception("%s failed", message.type)
-            return failure("failed", f"{message.type} failed; the daemon's log says why.", message)
+            return encode_error("failed", f"{message.type} failed; the daemon's log says why.", message)
 
     async def _do(self, message: Message) -> dict[str, object]:
         match message.type:
@@ -165,15 +126,6 @@ class RequestHandler:
                 return {"ms": ms}
         return {}
 
-    def _status_data(self) -> dict[str, object]:
-        data = asdict(self._status())
-        extra = data.pop("extra")
-        for name in ("level_dbfs", "noise_floor_dbfs", "gain_db"):
-            if data[name] is not None:
-                data[name] = round(data[name], 1)
-        data["uptime_seconds"] = round(data["uptime_seconds"], 1)
-        return {"protocol": PROTOCOL, "seq": self._publisher.seq, **data, **extra}
-
     def _info(self) -> dict[str, object]:
         """Answer as Wyoming's `info`, with a domain of our own beside the ones that Wyoming knows."""
         status = self._status()
@@ -193,7 +145,7 @@ class RequestHandler:
         }
 
 
-def request_filter(message: Message) -> Filter:
+def parse_filter(message: Message) -> Filter:
     """Read what `subscribe` asks for; everything where it says nothing.
 
     Raises:
@@ -226,19 +178,14 @@ def check_id(message: Message) -> None:
     raise RequestError("bad-id", f"id must be an integer or a string of at most {MAX_ID} characters.")
 
 
-def reply(message: Message, name: str, data: Mapping[str, object]) -> bytes:
+def encode_reply(message: Message, name: str, data: Mapping[str, object]) -> bytes:
     """Encode an answer with the request's id where the request had it: beside `type`, or inside `data`."""
     beside = {} if message.id is None else {"id": message.id}
     inside = {"id": message.data["id"]} if message.data.get("id") is not None else {}
     return encode(name, {**inside, **data}, **beside)
 
 
-def failure(code: str, text: str, message: Message | None = None) -> bytes:
+def encode_error(code: str, text: str, message: Message | None = None) -> bytes:
     """Encode an `error` line (Wyoming's, with its code)."""
     data = {"code": code, "text": text[:MAX_TEXT]}
-    return encode("error", data) if message is None else reply(message, "error", data)
-
-
-def bad_line(line: BadLine) -> bytes:
-    """Encode the answer to a line that could not be understood."""
-    return failure(line.code, line.text)
+    return encode("error", data) if message is None else encode_reply(message, "error", data)

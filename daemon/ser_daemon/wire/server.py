@@ -11,8 +11,9 @@ from typing import Any
 
 from ser_daemon.wire.connection import Connection
 from ser_daemon.wire.publisher import Publisher
-from ser_daemon.wire.requests import ControlHandler, RequestHandler, Status
+from ser_daemon.wire.requests import ControlHandler, RequestHandler
 from ser_daemon.wire.sockets import BACKLOG, Listener, bind, inherited
+from ser_daemon.wire.status import Status
 
 __all__ = ["ControlHandler", "Server", "Status"]
 
@@ -30,7 +31,7 @@ class Server:
         self,
         publisher: Publisher,
         control: ControlHandler,
-        info: Callable[[], Status],
+        status: Callable[[], Status],
         metrics: Callable[[], Mapping[str, float | int]] = dict,
         max_clients: int = MAX_CLIENTS,
     ) -> None:
@@ -39,13 +40,13 @@ class Server:
         Args:
             publisher: where events come from.
             control: does what the control verbs ask.
-            info: returns the daemon's present status; called for each `hello`, `status` and `describe`.
+            status: returns the current status of the daemon; called for each `hello`, `status` and `describe`.
             metrics: returns counters for `metrics`, beside the publisher's own.
             max_clients: clients per socket; one more gets an `error` and is closed. The limit is per
                 socket so that a crowd of listeners can't lock out whoever wants to mute.
         """
         self._publisher = publisher
-        self._desk = RequestHandler(publisher, control, info, lambda: {**self.metrics, **metrics()})
+        self._handler = RequestHandler(publisher, control, status, lambda: {**self.metrics, **metrics()})
         self._max_clients = max_clients
         self._connections: dict[str, set[Connection]] = {"events": set(), "control": set()}
         self._rejected = 0
@@ -99,7 +100,7 @@ class Server:
         if connections:
             self._empty.clear()
             for connection in connections:
-                connection.leave()
+                connection.close()
             try:
                 await asyncio.wait_for(self._empty.wait(), timeout)
             except TimeoutError:
@@ -114,20 +115,22 @@ class Server:
         if name == "events" and "control" in all_listeners:
             hint = f"a control verb; send it to the control socket, {all_listeners['control'].path}."
 
-        def admit(connection: Connection) -> bool:
+        def register(connection: Connection) -> bool:
             if len(connections) >= self._max_clients:
                 self._rejected += 1
                 return False
             connections.add(connection)
             return True
 
-        def forget(connection: Connection) -> None:
+        def unregister(connection: Connection) -> None:
             connections.discard(connection)
             if not any(self._connections.values()):
                 self._empty.set()
 
         def connect() -> Connection:
-            return Connection(self._desk, self._publisher, control_hint=hint, admit=admit, forget=forget)
+            return Connection(
+                self._handler, self._publisher, control_hint=hint, register=register, unregister=unregister
+            )
 
         # From 3.13 on asyncio would remove the file itself: also one that belongs to systemd.
         keep_file: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}

@@ -91,7 +91,7 @@ async def test_the_cut_off_client_can_still_read_why_and_what_came_before(wire, 
 
 
 async def test_a_client_that_reads_neither_events_nor_the_reason_is_closed_all_the_same(wire, stopped, monkeypatch):
-    monkeypatch.setattr(connection, "FAREWELL_SECONDS", 0.05)
+    monkeypatch.setattr(connection, "CLOSE_SECONDS", 0.05)
     slow = socket.socket(socket.AF_UNIX)
     slow.connect(os.fspath(wire.path))
     await wire.until(lambda: wire.server.metrics["clients"] == 1)
