@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from ser_daemon.cli.demo import recording
+from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.config.audio import AudioConfig
 
 RATE = 16_000
@@ -235,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp") as folder:
         speech, silence = Path(folder) / "speech.wav", Path(folder) / "silence.wav"
         length = options.seconds + 2 * MARGIN + 10
-        soundfile.write(speech, unbroken_speech(options.file or recording(), length), RATE)
+        soundfile.write(speech, unbroken_speech(options.file or bundled_recording(), length), RATE)
         soundfile.write(silence, room_tone(length), RATE)
         starts = measure_starts()
         in_speech = measure(speech, options.seconds)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_daemon.cli.demo import recording
+from ser_daemon.cli.demo import bundled_recording
 from support.session import Session, compose, draw, seed
 from support.trace import SECONDS, Minute, Trace, why_not
 
@@ -29,7 +29,7 @@ def speech(request: pytest.FixtureRequest) -> Path:
     try:
         found: Session = request.getfixturevalue("session")
     except pytest.skip.Exception:
-        return recording()
+        return bundled_recording()
     return found.path
 
 

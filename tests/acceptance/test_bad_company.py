@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_daemon.cli.demo import recording
+from ser_daemon.cli.demo import bundled_recording
 from support.commands import WAIT, environment, program, shell
 from support.daemon import Daemon, numbered, wait_for
 
@@ -66,7 +66,7 @@ def test_a_bad_line_is_answered_and_the_connection_lives(daemon: Daemon, sent: b
 
 
 def test_a_client_that_closed_its_sending_side_hears_everything(daemon: Daemon) -> None:
-    samples, _ = soundfile.read(recording(), dtype="int16")
+    samples, _ = soundfile.read(bundled_recording(), dtype="int16")
     with connect(daemon) as client:
         client.shutdown(socket.SHUT_WR)
         daemon.write(np.asarray(samples[: 5 * 16_000]))
@@ -78,7 +78,7 @@ def test_a_client_that_closed_its_sending_side_hears_everything(daemon: Daemon) 
 
 
 def test_200_clients_that_never_read_cost_one_that_does_not_a_line(daemon: Daemon) -> None:
-    samples, _ = soundfile.read(recording(), dtype="int16")
+    samples, _ = soundfile.read(bundled_recording(), dtype="int16")
     crowd = [connect(daemon) for _ in range(200)]
     healthy = daemon.subscribe()
     wait_for(lambda: daemon.controller().request("metrics")["data"]["clients"] > 201)
@@ -183,7 +183,7 @@ def test_a_request_that_gets_no_answer_ends_by_itself(tmp_path: Path) -> None:
 def test_a_daemon_that_is_still_starting_ends_with_ctrl_c(tmp_path: Path, delay: float) -> None:
     # Before this line runs, Ctrl-C is Python's own affair.
     mark = "import os; os.write(2, b'begun\\n')"
-    arguments = ("--mic", f"file:{recording()}", "--plain", "--socket", str(tmp_path / "s"))
+    arguments = ("--mic", f"file:{bundled_recording()}", "--plain", "--socket", str(tmp_path / "s"))
     process = start("ser-daemon", *arguments, before=mark)
     assert process.stderr is not None
     assert process.stderr.readline() == "begun\n"

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from ser_daemon.cli.demo import recording
+from ser_daemon.cli.demo import bundled_recording
 from ser_model.network.estimator import DEFAULT_MODEL
 from support.commands import environment, run, shell
 
@@ -25,7 +25,7 @@ Frames = npt.NDArray[np.float64]
 @pytest.fixture(scope="module")
 def speech() -> Frames:
     """The first five seconds of the bundled recording, in which somebody speaks."""
-    samples, rate = soundfile.read(recording(), frames=5 * RATE, dtype="float64")
+    samples, rate = soundfile.read(bundled_recording(), frames=5 * RATE, dtype="float64")
     assert rate == RATE
     return np.asarray(samples)
 
@@ -81,7 +81,7 @@ BROKEN: dict[str, tuple[Callable[[Path, Frames], object], str]] = {
     "half-a-header": (lambda path, speech: path.write_bytes(wav(path, speech)[:20]), "not a WAV or FLAC file"),
     "no-samples": (lambda path, speech: wav(path, speech[:0]), "holds no audio"),
     "pipe-without-writer": (lambda path, speech: os.mkfifo(path), "no file but a pipe"),
-    "damaged-flac": (lambda path, speech: path.write_bytes(recording().read_bytes()[:20_000]), "is damaged"),
+    "damaged-flac": (lambda path, speech: path.write_bytes(bundled_recording().read_bytes()[:20_000]), "is damaged"),
 }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from ser_daemon.cli.demo import recording
+from ser_daemon.cli.demo import bundled_recording
 from support.daemon import WAIT, Daemon, Message, wait_for
 
 pytestmark = pytest.mark.usefixtures("minute")
@@ -60,7 +60,7 @@ def hear_the_demo(command: Callable[[Daemon], list[str]], output: Path, number: 
     Returns:
         what the bare subscriber read
     """
-    samples, rate = soundfile.read(recording(), dtype="int16")
+    samples, rate = soundfile.read(bundled_recording(), dtype="int16")
     with Daemon("--mic", "stdin", "--rate", str(rate), feed=True) as daemon:
         client = daemon.subscribe()
         with printing(command(daemon), output) as program:

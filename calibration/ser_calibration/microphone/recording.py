@@ -14,7 +14,7 @@ from ser_calibration.microphone.measurement import MIN_VOICED_SECONDS, noise_flo
 from ser_calibration.microphone.recording_session import RecordingSession
 from ser_calibration.microphone.timing import Timing
 from ser_daemon.config.audio import AudioConfig
-from ser_daemon.diagnostics.host_probes import Machine, mixer
+from ser_daemon.diagnostics.host_probes import Machine, mute_advice
 from ser_daemon.sources import make_source
 from ser_model.audio.gate import Gate
 from ser_model.audio.levels import SILENCE_DBFS
@@ -113,7 +113,7 @@ def _silence(capture: RecordingSession, tell: Tell) -> Samples:
         tell(f"{meter(level(samples))}  {left:2.0f} s left{alarm(samples)}", True)
     silence = np.concatenate(taken)
     if not silence.any():
-        raise SerError(f"{capture.source.name} gives nothing but zeros; {mixer(Machine(os.environ))}.")
+        raise SerError(f"{capture.source.name} gives nothing but zeros; {mute_advice(Machine(os.environ))}.")
     return silence
 
 

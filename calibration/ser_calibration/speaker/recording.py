@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ser_calibration.microphone.recording import Tell, alarm, level, meter
 from ser_calibration.microphone.recording_session import RecordingSession
 from ser_daemon.config.audio import AudioConfig
-from ser_daemon.diagnostics.host_probes import Machine, mixer
+from ser_daemon.diagnostics.host_probes import Machine, mute_advice
 from ser_daemon.sources import make_source
 from ser_model.errors import SerError
 from ser_model.types import SAMPLE_RATE, Samples
@@ -48,7 +48,7 @@ def listen(config: AudioConfig, tell: Tell) -> Iterator[Samples]:
             sound = sound or bool(samples.any())
             zeros += 0 if sound else len(samples)
             if zeros >= ZEROS_SECONDS * SAMPLE_RATE:
-                raise SerError(f"{source.name} gives nothing but zeros; {mixer(Machine(os.environ))}.")
+                raise SerError(f"{source.name} gives nothing but zeros; {mute_advice(Machine(os.environ))}.")
             yield samples
 
 

@@ -1,6 +1,6 @@
-"""`ser-daemon`: listens to a microphone and tells subscribers how something was said."""
+"""`ser-daemon`: listen to a microphone and publish the emotion of speech on a Unix socket."""
 
-# Imports of the daemon's own parts are inside functions: `--help` must not load NumPy and ONNX Runtime.
+# Other modules of the daemon are imported inside functions: `--help` must not load NumPy and ONNX Runtime.
 from __future__ import annotations
 
 import argparse
@@ -39,14 +39,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Returns:
-        exit status: 0; 2 with a sentence on stderr for what a person can put right; 1 when something
-        broke and a restart may help; 130 after Ctrl-C during the start
+        The exit status: 0; 2 for what the user can correct, with one sentence on stderr; 1 for a failure that a
+        restart may resolve; 130 after Ctrl-C during the start.
     """
     return console.run("ser-daemon", lambda: _run(build_parser().parse_args(argv)))
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="ser-daemon",
         description="Listen to a microphone and tell, on a Unix socket, how something was said.",
@@ -81,17 +81,19 @@ def build_parser() -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     if options.list_devices:
         return _list_devices()
-    config = _load(options)
+    config = _load_config(options)
     if options.check:
         from ser_daemon.diagnostics.check import run_check
 
         return run_check(config)
-    from ser_daemon.cli.run import serve
+    from ser_daemon.cli.run import run_daemon
 
-    return serve(config, options, lambda: _load(options))
+    return run_daemon(
+        config, lambda: _load_config(options), service=options.service, plain=options.plain, demo=options.demo
+    )
 
 
-def _load(options: argparse.Namespace) -> Config:
+def _load_config(options: argparse.Namespace) -> Config:
     from ser_daemon.config.loading import load_config
 
     overrides: dict[str, object] = {

@@ -1,4 +1,4 @@
-"""`ser-daemon --demo`: something to see on every machine, with or without a microphone."""
+"""`ser-daemon --demo`: use the microphone, or play the bundled recording where there is none."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ser_daemon.sources import ANSWER_SECONDS, DeviceError, NoAnswer, make_sourc
 from ser_model.errors import SerError
 
 
-def recording() -> Path:
-    """The bundled recording: synthetic voices, made for this purpose.
+def bundled_recording() -> Path:
+    """Return the path of the bundled recording of synthetic voices.
 
     Raises:
-        SerError: it is not where the package should have it.
+        SerError: The file is missing.
     """
     path = Path(str(files("ser_daemon") / "data" / "demo.flac"))
     if not path.is_file():
@@ -25,20 +25,20 @@ def recording() -> Path:
     return path
 
 
-def choose(audio: AudioConfig) -> tuple[AudioConfig, str | None]:
-    """What a demonstration listens to.
+def choose_source(audio: AudioConfig) -> tuple[AudioConfig, str | None]:
+    """Choose the microphone or the bundled recording.
 
-    Opens the microphone to find out: a sound system lists devices that turn out not to work.
+    The microphone is opened to find out: a sound system may list devices that do not work.
 
     Returns:
-        the settings to use, and, where there is no microphone, a sentence that says so
+        The settings to use, and a notice if the recording is used, else `None`.
     """
     source = make_source(audio)
     try:
         run_with_timeout(source.open, ANSWER_SECONDS, NoAnswer())
     except DeviceError as error:
-        path = recording()
-        instead = replace(audio, device=str(AudioFile(str(path))), channel=None, pace="realtime")
-        return instead, f"No microphone can be used ({str(error).rstrip('.')}): playing a recording instead."
+        path = bundled_recording()
+        recorded = replace(audio, device=str(AudioFile(str(path))), channel=None, pace="realtime")
+        return recorded, f"No microphone can be used ({str(error).rstrip('.')}): playing a recording instead."
     source.close()
     return audio, None

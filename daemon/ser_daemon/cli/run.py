@@ -1,8 +1,7 @@
-"""From a parsed command line to a running service: log, view, demonstration."""
+"""Run the daemon from the command line: set up the log and the view, choose the source, start the service."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import faulthandler
 import logging
@@ -16,26 +15,26 @@ from ser_daemon.config.loading import Config
 from ser_daemon.service.service import Options, Service
 from ser_daemon.views.view import can_draw, make_view
 
-HELD_LINES = 20
-"""Log lines kept while the live view has the terminal."""
+DEFERRED_LINES = 20
+"""Most log lines that are kept while the live view uses the terminal."""
 
 _JOURNAL_LEVELS = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 
 
 class _JournalFormatter(logging.Formatter):
-    """Puts the priority before the line, as sd-daemon(3) describes; the journal adds time and name itself."""
+    """Prefixes lines with their priority (sd-daemon(3)). The journal adds time and name itself."""
 
     def format(self, record: logging.LogRecord) -> str:
         prefix = f"<{_JOURNAL_LEVELS.get(record.levelno, 3)}>"
         return "\n".join(prefix + line for line in super().format(record).splitlines())
 
 
-class _HeldLog(logging.Handler):
-    """Keeps the last lines until the terminal is free again."""
+class _DeferredHandler(logging.Handler):
+    """Keeps the last lines, and prints them when it is closed: the live view has ended by then."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._lines: deque[str] = deque(maxlen=HELD_LINES)
+        self._lines: deque[str] = deque(maxlen=DEFERRED_LINES)
 
     def emit(self, record: logging.LogRecord) -> None:
         self._lines.append(self.format(record))
@@ -46,40 +45,42 @@ class _HeldLog(logging.Handler):
         super().close()
 
 
-def serve(config: Config, options: argparse.Namespace, load: Callable[[], Config]) -> int:
-    """Run the daemon as the command line says.
+def run_daemon(config: Config, load: Callable[[], Config], *, service: bool, plain: bool, demo: bool) -> int:
+    """Run the daemon until it ends.
 
     Args:
-        config: the configuration.
-        options: the parsed command line.
-        load: reads the configuration again.
+        config: The configuration.
+        load: Reads the configuration again, for a reload.
+        service: Run as a service: no view, and wait for a missing device. Always so under systemd.
+        plain: Print lines also in a terminal, instead of the live view.
+        demo: Play the bundled recording if no microphone can be used.
 
     Returns:
-        the exit status
+        The exit status.
 
     Raises:
-        SerError: something that a person can put right.
+        SerError: The user can correct what is wrong.
     """
     faulthandler.enable()
-    service = options.service or bool(os.environ.get("NOTIFY_SOCKET"))
-    live = not service and not options.plain and can_draw(sys.stdout)
+    service = service or bool(os.environ.get("NOTIFY_SOCKET"))
+    live = not service and not plain and can_draw(sys.stdout)
     handler = _set_up_log(config, service=service, live=live)
     notice = None
-    if options.demo:
-        from ser_daemon.cli import demo
+    if demo:
+        from ser_daemon.cli.demo import choose_source
 
-        audio, notice = demo.choose(config.audio)
+        audio, notice = choose_source(config.audio)
         config = replace(config, audio=audio)
         if notice is not None:
             print(notice, file=sys.stderr, flush=True)
-    run_options = Options(
+    options = Options(
         service=service,
-        make_view=None if service else lambda: make_view(options.plain, sys.stdout),
+        make_view=None if service else lambda: make_view(plain, sys.stdout),
         notice=notice if live else None,
     )
 
     async def run() -> int:
-        return await Service(config, run_options, load).run()
+        return await Service(config, options, load).run()
 
     try:
         return asyncio.run(run())
@@ -88,7 +89,7 @@ def serve(config: Config, options: argparse.Namespace, load: Callable[[], Config
 
 
 def _set_up_log(config: Config, *, service: bool, live: bool) -> logging.Handler:
-    handler = _HeldLog() if live else logging.StreamHandler(sys.stderr)
+    handler = _DeferredHandler() if live else logging.StreamHandler(sys.stderr)
     if os.environ.get("JOURNAL_STREAM") and service:
         handler.setFormatter(_JournalFormatter("%(message)s"))
     else:
@@ -97,7 +98,7 @@ def _set_up_log(config: Config, *, service: bool, live: bool) -> logging.Handler
     own = logging.getLogger("ser_daemon")
     own.setLevel(config.service.log_level.upper())
     if not service and config.service.log_level == "info":
-        # A person who watches sees every state in the view; what is left to say is what went wrong.
+        # The view shows every state, so only problems are logged.
         own.setLevel(logging.WARNING)
         logging.getLogger("ser_daemon.pipeline.state_reporter").setLevel(logging.ERROR)
     return handler

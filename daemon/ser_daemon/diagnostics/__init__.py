@@ -1,4 +1,4 @@
-"""`ser-daemon --check`: what works on this machine, and what to do where it does not."""
+"""`ser-daemon --check`: checks of this machine, with advice for what does not work."""
 
 __all__ = [
     "check",

@@ -19,7 +19,7 @@ from ser_calibration.cli.main import main
 from ser_calibration.microphone.terminal import probe
 from ser_calibration.speaker.recording import QUIET_SECONDS, ZEROS_SECONDS, Progress, listen
 from ser_daemon.adaptation.files import read_statistics
-from ser_daemon.cli.demo import recording
+from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources import Chunk
 from ser_model import Model
@@ -62,7 +62,7 @@ def test_who_talks_into_a_microphone_gets_a_profile(tmp_path: Path) -> None:
         os.close(theirs)
         try:
             pulse.wait_for_capture(seconds=WAIT)
-            processes.append(pulse.play(recording(), latency_ms=1000))
+            processes.append(pulse.play(bundled_recording(), latency_ms=1000))
             shown = read_terminal(ours, calibrate)
             assert calibrate.wait(10) == 0, shown
         finally:

@@ -22,7 +22,7 @@ from ser_daemon.adaptation.session import (
     AdaptationSession,
     make_session,
 )
-from ser_daemon.cli.demo import recording
+from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.config.loading import load_config
 from ser_daemon.pipeline.inference import Inference
 from ser_daemon.pipeline.speech_queue import Errand, SpeechQueue
@@ -272,7 +272,7 @@ def finals(messages: list[Message]) -> list[str]:
 
 
 def test_a_daemon_learns_keeps_and_forgets(tmp_path: Path, metadata: ModelMetadata) -> None:
-    speech, _ = soundfile.read(recording(), dtype="int16")
+    speech, _ = soundfile.read(bundled_recording(), dtype="int16")
     path = tmp_path / "state" / "ser-daemon" / FILE_NAME
     with Daemon(*STDIN, feed=True, folder=tmp_path) as daemon:
         client = daemon.subscribe()
@@ -301,7 +301,7 @@ def test_a_daemon_learns_keeps_and_forgets(tmp_path: Path, metadata: ModelMetada
 
 
 def test_a_daemon_with_a_model_that_cannot_be_adapted_says_so_once_and_judges_by_it_alone(tmp_path: Path) -> None:
-    speech, _ = soundfile.read(recording(), dtype="int16")
+    speech, _ = soundfile.read(bundled_recording(), dtype="int16")
     with Daemon(*STDIN, "--model", str(without_table(tmp_path)), feed=True, folder=tmp_path) as daemon:
         client = daemon.subscribe()
         assert "nothing is being learnt" in daemon.controller().request("reset-adaptation")["data"]["text"]
@@ -314,7 +314,7 @@ def test_a_daemon_with_a_model_that_cannot_be_adapted_says_so_once_and_judges_by
 
 
 def test_a_state_directory_that_is_a_file_stops_no_daemon(tmp_path: Path) -> None:
-    speech, _ = soundfile.read(recording(), dtype="int16")
+    speech, _ = soundfile.read(bundled_recording(), dtype="int16")
     (tmp_path / "state").touch()
     with Daemon(*STDIN, feed=True, folder=tmp_path) as daemon:
         client = daemon.subscribe()
@@ -327,7 +327,7 @@ def test_a_state_directory_that_is_a_file_stops_no_daemon(tmp_path: Path) -> Non
 
 
 def test_a_reload_switches_adaptation_off_and_on_again(tmp_path: Path) -> None:
-    speech, _ = soundfile.read(recording(), dtype="int16")
+    speech, _ = soundfile.read(bundled_recording(), dtype="int16")
     config = tmp_path / "config" / "ser-daemon" / "config.yaml"
     config.parent.mkdir(parents=True)
     with Daemon(*STDIN, feed=True, folder=tmp_path) as daemon:
@@ -373,7 +373,7 @@ def test_a_speakers_profile_made_anew_is_used_after_a_reload(tmp_path: Path, met
 
 
 def test_a_daemon_goes_on_learning_from_a_profile(tmp_path: Path, metadata: ModelMetadata) -> None:
-    speech, _ = soundfile.read(recording(), dtype="int16")
+    speech, _ = soundfile.read(bundled_recording(), dtype="int16")
     state = tmp_path / "state" / "ser-daemon" / FILE_NAME
     make_profile(tmp_path / "config", metadata)
     environ = {"SER_ADAPTATION_SPEAKER": "anna", "SER_DECISION_UNLIKE_SPEECH": "false"}

@@ -1,4 +1,4 @@
-"""`ser-daemon --check` tries what the daemon needs and says what to do about what is missing."""
+"""`ser-daemon --check` tries what the daemon needs, and advises on what is missing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEMO = Path(str(files("ser_daemon") / "data" / "demo.flac"))
 def check(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], device: str = f"file:{DEMO}", **keys: object
 ) -> tuple[int, str]:
-    """The exit code and what was printed, with the socket and the profiles in a folder of the test."""
+    """Return the exit code and the output; socket and profiles are in the test's folder."""
     environ = {"HOME": str(tmp_path)}
     overrides: dict[str, object] = {"audio.device": device, "socket.path": tmp_path / "s.sock"}
     overrides |= {name.replace("__", "."): value for name, value in keys.items()}
@@ -31,9 +31,7 @@ def check(
     return code, capsys.readouterr().out
 
 
-def test_where_all_is_well_it_says_so_and_leaves_nothing_behind(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_ready_machine_is_reported_and_no_file_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out = check(tmp_path, capsys)
     assert code == 0, out
     assert "fail" not in out
@@ -46,7 +44,9 @@ def test_where_all_is_well_it_says_so_and_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_model_recording_and_folder_are_all_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_model_recording_and_folder_are_all_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, out = check(
         tmp_path,
         capsys,
@@ -62,14 +62,14 @@ def test_a_missing_model_recording_and_folder_are_all_named(tmp_path: Path, caps
     assert out.endswith("Not ready: see the lines that begin with fail.\n")
 
 
-def test_a_recording_of_zeros_is_pointed_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recording_of_zeros_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     soundfile.write(tmp_path / "zeros.wav", np.zeros(16_000, np.int16), 16_000)
     code, out = check(tmp_path, capsys, device=f"file:{tmp_path}/zeros.wav")
     assert code == 0
     assert f"warn  audio   {tmp_path}/zeros.wav gives nothing but zeros; is the microphone muted" in out
 
 
-def test_a_running_daemon_is_named_by_its_process(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_process_of_a_running_daemon_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     listener = bind(tmp_path / "s.sock")
     try:
         code, out = check(tmp_path, capsys)
@@ -80,9 +80,7 @@ def test_a_running_daemon_is_named_by_its_process(tmp_path: Path, capsys: pytest
     assert (tmp_path / "s.sock").exists()
 
 
-def test_the_sound_server_of_a_session_points_to_the_users_unit(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_with_a_sound_server_the_users_unit_is_recommended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "pipewire-0").touch()
     config = load_config(environ={}, overrides={"audio.device": "stdin"}, usual=[])
     run_check(config, {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)})
@@ -91,7 +89,7 @@ def test_the_sound_server_of_a_session_points_to_the_users_unit(
     assert "ok    audio   stdin is read once the daemon runs" in out
 
 
-def test_a_real_device_is_opened_and_heard() -> None:
+def test_a_real_device_is_opened_and_read() -> None:
     with virtual_microphone() as pulse:
         done = subprocess.run(
             [sys.executable, "-m", "ser_daemon.cli.daemon", "--check"],
@@ -101,7 +99,7 @@ def test_a_real_device_is_opened_and_heard() -> None:
             timeout=60,
             check=False,
         )
-    # A null sink into which nobody plays gives zeros.
+    # The monitor of a null sink without a player gives zeros.
     assert " gives nothing but zeros" in done.stdout, done.stdout + done.stderr
     assert "no profile: the gate learns by itself; better with: ser-calibrate mic" in done.stdout
     assert "PulseAudio runs for this user" in done.stdout

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from ser_daemon.cli.demo import recording
+from ser_daemon.cli.demo import bundled_recording
 from support.daemon import Daemon, numbered, run_daemon, wait_for
 
 RATE = 16_000
@@ -26,7 +26,7 @@ STDIN = ("--mic", "stdin", "--rate", "16000")
 @pytest.fixture(scope="module")
 def speech() -> npt.NDArray[np.int16]:
     """The bundled recording: six utterances."""
-    samples, rate = soundfile.read(recording(), dtype="int16")
+    samples, rate = soundfile.read(bundled_recording(), dtype="int16")
     assert rate == RATE
     return np.asarray(samples, np.int16)
 
@@ -313,8 +313,9 @@ def test_a_second_interrupt_ends_it_at_once() -> None:
 
 def test_a_reader_of_its_output_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     socket = tmp_path / "s"
+    arguments = f"--mic file:{bundled_recording()} --fast --socket {socket}"
     process = subprocess.run(
-        f"{sys.executable} -m ser_daemon.cli.daemon --mic file:{recording()} --fast --socket {socket} | head -n 1",
+        f"{sys.executable} -m ser_daemon.cli.daemon {arguments} | head -n 1",
         shell=True,
         capture_output=True,
         text=True,

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from ser_daemon.cli.demo import recording
+from ser_daemon.cli.demo import bundled_recording
 from support.daemon import Daemon, Message
 from support.torture.measure import RATE, Check, Listener, rss_mb
 
@@ -63,7 +63,7 @@ class Programme:
 
 def _utterances() -> list[tuple[npt.NDArray[np.float64], int]]:
     """Utterances faded in and out, and the sample at which each comes within 30 dB of its peak."""
-    whole, _ = soundfile.read(recording(), dtype="float64")
+    whole, _ = soundfile.read(bundled_recording(), dtype="float64")
     found = []
     for begin, end in UTTERANCES:
         samples = whole[int(begin * RATE) : int(end * RATE)] * 32768

@@ -27,14 +27,14 @@ import numpy as np
 import soundfile
 from ser_daemon.cli import daemon as command
 from ser_daemon.service import engine
-from ser_daemon.cli.demo import recording
+from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.sources import Chunk, boot_time
 
 class Broken:
     name, live, position = "broken", True, 0
 
     def __init__(self):
-        self.samples = soundfile.read(recording(), dtype="int16")[0][9600:]
+        self.samples = soundfile.read(bundled_recording(), dtype="int16")[0][9600:]
 
     def open(self): pass
     def close(self): pass

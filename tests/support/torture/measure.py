@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from ser_daemon.cli.demo import recording
+from ser_daemon.cli.demo import bundled_recording
 from support.daemon import Daemon, Message, Subscriber, fits
 from support.pulse import PulseAudio, missing
 
@@ -190,7 +190,7 @@ def play_evenly(pulse: PulseAudio, path: Path, sink: str = "mic") -> subprocess.
 
 def speech() -> npt.NDArray[np.int16]:
     """The first utterance of the bundled recording with room tone around it: 0.9 s, 2 s of speech, 0.9 s."""
-    samples, _ = soundfile.read(recording(), dtype="int16")
+    samples, _ = soundfile.read(bundled_recording(), dtype="int16")
     return np.asarray(samples[int(0.6 * RATE) : int(4.4 * RATE)], np.int16)
 
 
