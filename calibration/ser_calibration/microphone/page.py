@@ -13,7 +13,7 @@ from ser_calibration.microphone.segmentation import Heard, hear
 from ser_calibration.microphone.spectrum import CENTRES, band_levels
 from ser_calibration.microphone.timing import Timing
 from ser_daemon.config.profiles import MicrophoneProfile
-from ser_daemon.files import replace_file
+from ser_model.atomic_file import replace_file
 from ser_model.errors import SerError
 from ser_model.html.page import bullets, figure, paragraph, render_page, table
 from ser_model.html.svg import Axis, Plot

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ser_daemon.files import replace_file
 from ser_daemon.paths import config_files
 from ser_model.adaptation.adaptation import AdaptationError, Statistics, model_version
+from ser_model.atomic_file import replace_file
 from ser_model.errors import SerError
 from ser_model.network.metadata import ModelMetadata
 

@@ -22,8 +22,8 @@ from ser_daemon.config.keys import Key, keys_of
 from ser_daemon.config.schema import Config
 from ser_daemon.config.values import ConfigError, Setting, did_you_mean
 from ser_daemon.config.yaml_nodes import compose, entries, read_scalar
-from ser_daemon.files import replace_file
 from ser_daemon.paths import config_files
+from ser_model.atomic_file import replace_file
 from ser_model.config import GateConfig, NoiseFloor, NoiseMargin, Range, VadGain
 
 FORMAT = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from ser_daemon.files import replace_file
+from ser_model.atomic_file import replace_file
 
 log = logging.getLogger(__name__)
 

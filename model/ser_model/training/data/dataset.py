@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
+from ser_model.atomic_file import open_atomic
 from ser_model.audio.files import read_audio
 from ser_model.config import GateConfig
 from ser_model.errors import SerError
@@ -146,22 +147,20 @@ def _fingerprint() -> str:
 def save(path: Path, rows: Sequence[Heard]) -> None:
     """Keep what was heard of each recording.
 
-    Half precision is far finer than the noise that training adds. Written under another name first: a file that is
-    there is whole.
+    Half precision is far finer than the noise that training adds.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     flat = [frames for row in rows for frames in row.frames]
-    partial_path = path.with_suffix(".partial.npz")
-    np.savez(
-        partial_path,
-        frames=np.concatenate([np.zeros((0, SIZE), dtype=np.float16), *flat], dtype=np.float16, casting="same_kind"),
-        lengths=np.array([len(frames) for frames in flat]),
-        counts=np.array([len(row.frames) for row in rows]),
-        utterances=np.array([row.utterances for row in rows]),
-        voiced=np.concatenate([row.voiced for row in rows]),
-        voiced_lengths=np.array([len(row.voiced) for row in rows]),
-    )
-    partial_path.replace(path)
+    frames = np.concatenate([np.zeros((0, SIZE), dtype=np.float16), *flat], dtype=np.float16, casting="same_kind")
+    with open_atomic(path) as file:
+        np.savez(
+            file,
+            frames=frames,
+            lengths=np.array([len(frames) for frames in flat]),
+            counts=np.array([len(row.frames) for row in rows]),
+            utterances=np.array([row.utterances for row in rows]),
+            voiced=np.concatenate([row.voiced for row in rows]),
+            voiced_lengths=np.array([len(row.voiced) for row in rows]),
+        )
 
 
 def load(path: Path, corpus: Corpus) -> Dataset:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ser_model.atomic_file import replace_file
 from ser_model.errors import SerError
 from ser_model.training.data.dataset import Dataset
 from ser_model.training.folds.jobs import FOLDS, Job
@@ -36,14 +37,11 @@ def open_run(folder: Path, settings: dict[str, Any]) -> None:
     Raises:
         SerError: the folder belongs to a run with other settings.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "settings.json"
     text = json.dumps(settings, indent=2)
     if path.exists() and path.read_text() != text:
         raise SerError(f"{folder} holds a run with other settings (see {path}); name another --output, or remove it")
-    partial_path = path.with_suffix(".partial")
-    partial_path.write_text(text)
-    partial_path.replace(path)
+    replace_file(path, text)
 
 
 def run(

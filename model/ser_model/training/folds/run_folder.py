@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ser_model.atomic_file import replace_file
 from ser_model.errors import SerError
 from ser_model.training.data.corpus import NEVER_VALIDATING, Corpus, find_recordings
 from ser_model.training.folds.jobs import FINAL, FOLDS, Job
@@ -143,10 +144,8 @@ def shown(figure: Figures) -> str:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a result under another name first: a file that is there is whole."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(value, indent=1))
-    partial.replace(path)
+    """Write a result as JSON, in one step."""
+    replace_file(path, json.dumps(value, indent=1))
 
 
 def _weights(folder: Path, seed: int, fold: int) -> Path:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from ser_model.atomic_file import open_atomic
 from ser_model.errors import SerError
 from ser_model.training.data.dataset import Dataset
 from ser_model.training.folds.jobs import Job
@@ -45,10 +46,9 @@ def heard_by(dataset: Dataset, job: Job) -> npt.NDArray[np.int64]:
 
 
 def write_answers(path: Path, **arrays: object) -> None:
-    """Write under another name first: a file that is there is whole."""
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **arrays)  # type: ignore[arg-type]
-    partial.replace(path)
+    """Write arrays as NPZ, in one step."""
+    with open_atomic(path) as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 class Trainer:
@@ -114,9 +114,8 @@ class Trainer:
     def _keep(
         self, job: Job, network: ResLstmSa, index: npt.NDArray[np.int64], curve: npt.NDArray[np.float64], seconds: float
     ) -> None:
-        partial = self._folder / f"{job.name}.partial"
-        torch.save(network.state_dict(), partial)
-        partial.replace(self._folder / f"{job.name}.pt")
+        with open_atomic(self._folder / f"{job.name}.pt") as file:
+            torch.save(network.state_dict(), file)
         path = self._folder / f"{job.name}.npz"
         if job.part is not None:
             write_answers(path, index=index, posterior=self._posterior(network, index))

@@ -6,12 +6,14 @@ import copy
 import io
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnx
 import torch
 from torch import Tensor, nn
 
+from ser_model.atomic_file import replace_file
 from ser_model.errors import SerError
 from ser_model.features.features import RECIPE, SIZE
 from ser_model.network.estimator import STATE, Model
@@ -108,8 +110,7 @@ def export(
         SerError: the graphs don't give what torch gives; nothing is written then.
     """
     network = copy.deepcopy(network).eval()
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    partial = stem.with_name(f"{stem.name}.partial")
+    contents: dict[str, bytes] = {}
     for mode in MODES:
         metadata = ModelMetadata(
             mode=mode,
@@ -131,14 +132,17 @@ def export(
         onnx.helper.set_model_props(graph, metadata.to_properties())
         graph.doc_string = f"{metadata.name}, {mode} graph. Licence of the weights: {licence}"
         onnx.checker.check_model(graph, full_check=True)
-        partial.with_name(f"{partial.name}.{mode}.onnx").write_bytes(graph.SerializeToString())
-    worst = difference(network, Model.load(partial))
+        contents[f"{stem.name}.{mode}.onnx"] = graph.SerializeToString()
+    with TemporaryDirectory() as folder:
+        for name, content in contents.items():
+            Path(folder, name).write_bytes(content)
+        worst = difference(network, Model.load(Path(folder, stem.name)))
     if worst > TOLERANCE:
         raise SerError(f"{stem}: torch and ONNX differ by {worst:.2g}, more than {TOLERANCE}; nothing was exported")
-    paths = [stem.with_name(f"{stem.name}.{mode}.onnx") for mode in MODES]
-    for mode, path in zip(MODES, paths, strict=True):
-        partial.with_name(f"{partial.name}.{mode}.onnx").replace(path)
-    return paths[0], paths[1]
+    for name, content in contents.items():
+        replace_file(stem.with_name(name), content)
+    window, stream = (stem.with_name(name) for name in contents)
+    return window, stream
 
 
 def difference(network: ResLstmSa, model: Model) -> float:
