@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ser_daemon.client import AsyncClient, Client
-from ser_daemon.client.wire import NotRunning, subscription
+from ser_daemon.client.wire import NotRunning, encode_filter
 from ser_daemon.views.text import PlainView
 from ser_daemon.views.view import View, make_view
 from ser_model import console
@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _wanted(options: argparse.Namespace) -> dict[str, object] | None:
-    return subscription(None, partial=not options.finals, min_confidence=0.0)
+    return encode_filter(None, partial=not options.finals, min_confidence=0.0)
 
 
 class _SayOnce:

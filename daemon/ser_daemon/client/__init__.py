@@ -1,4 +1,4 @@
-"""Listen to the daemon from a Python program. Needs only the standard library.
+"""A client of the daemon for Python programs. Needs only the standard library.
 
     from ser_daemon.client import Client, Emotion
 
@@ -22,10 +22,12 @@ from ser_daemon.wire.events import (
     VoiceStarted,
     VoiceStopped,
 )
+from ser_daemon.wire.protocol import CaptureState
 
 __all__ = [
     "AsyncClient",
     "AudioState",
+    "CaptureState",
     "Client",
     "Emotion",
     "Event",

@@ -8,25 +8,20 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from ser_daemon.client.addresses import connection_error, socket_paths
 from ser_daemon.client.wire import (
-    FIRST_RETRY,
-    LAST_RETRY,
+    CHUNK,
     ClientSettings,
-    LineBuffer,
+    EventStream,
     NotRunning,
+    PendingRequest,
+    Reconnect,
     RequestFailed,
-    SubscribedGate,
-    answer,
     decode,
-    request_line,
-    socket_paths,
-    subscription,
-    unreachable,
+    encode_filter,
 )
 from ser_daemon.wire.events import Event
 from ser_model.errors import SerError
-
-_CHUNK = 64 * 1024
 
 
 class AsyncClient(ClientSettings):
@@ -48,12 +43,12 @@ class AsyncClient(ClientSettings):
             self._streams.pop().close()
 
     async def request(self, name: str, **data: object) -> dict[str, Any]:
-        """Ask for something and return the answer's data; errors as `Client.request`."""
+        """Send a request and return the data of the answer; errors as `Client.request`."""
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._request(name, data)
         except TimeoutError:
-            raise self.unanswered(name) from None
+            raise self._timed_out(name) from None
 
     async def subscribe(
         self,
@@ -65,72 +60,58 @@ class AsyncClient(ClientSettings):
         on_lost: Callable[[SerError], None] | None = None,
     ) -> AsyncGenerator[Event]:
         """Yield events as they come; arguments as `Client.subscribe`."""
-        wanted = subscription(events, partial, min_confidence)
-        retry = FIRST_RETRY
+        filter_ = encode_filter(events, partial, min_confidence)
+        retry = Reconnect(reconnect, on_lost)
         while True:
             try:
-                async with contextlib.aclosing(self._stream(wanted)) as lines:
+                async with contextlib.aclosing(self._stream(filter_)) as lines:
                     async for line in lines:
-                        retry = FIRST_RETRY
+                        retry.received()
                         event = decode(line)
                         if event is not None:
                             yield event
                 return
             except (NotRunning, RequestFailed) as error:
-                if not reconnect or (isinstance(error, RequestFailed) and not error.passing):
-                    raise
-                if on_lost is not None:
-                    on_lost(error)
-            await asyncio.sleep(retry)
-            retry = min(2 * retry, LAST_RETRY)
+                delay = retry.delay_after(error)
+            await asyncio.sleep(delay)
 
     async def _request(self, name: str, data: dict[str, object]) -> dict[str, Any]:
+        request = PendingRequest(name, data)
         reader, writer = await self._connect(name)
         try:
-            writer.write(request_line(name, data))
-            async for line in _async_lines(reader):
-                found = answer(line)
-                if found is not None:
-                    return found
+            writer.write(request.line)
+            while (answer := request.feed(await _receive(reader))) is None:
+                pass
+            return answer
         finally:
             writer.close()
-        raise NotRunning(f"The daemon closed the connection without an answer to {name!r}.")
 
-    async def _stream(self, wanted: dict[str, object] | None) -> AsyncGenerator[bytes]:
+    async def _stream(self, filter_: dict[str, object] | None) -> AsyncGenerator[bytes]:
+        stream = EventStream(filter_)
         reader, writer = await self._connect()
         self._streams.add(writer)
-        gate = SubscribedGate(wanted is not None)
         try:
-            if wanted is not None:
-                writer.write(request_line("subscribe", wanted))
-            async for line in _async_lines(reader):
-                if gate.passes(line):
+            writer.write(stream.line)
+            while (data := await _receive(reader)) or writer in self._streams:
+                for line in stream.feed(data):
                     yield line
-            if writer not in self._streams:
-                return
         finally:
             self._streams.discard(writer)
             writer.close()
-        raise NotRunning("The daemon closed the connection.")
 
     async def _connect(self, request: str | None = None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        problems: list[tuple[Path, OSError]] = []
+        failures: list[tuple[Path, OSError]] = []
         for path in socket_paths(self._path, request):
             try:
                 return await asyncio.open_unix_connection(path)
             except OSError as error:
-                problems.append((path, error))
-        raise unreachable(problems)
+                failures.append((path, error))
+        raise connection_error(failures)
 
 
-async def _async_lines(reader: asyncio.StreamReader) -> AsyncGenerator[bytes]:
-    buffer = LineBuffer()
-    while True:
-        try:
-            data = await reader.read(_CHUNK)
-        except ConnectionError:
-            return
-        if not data:
-            return
-        for line in buffer.feed(data):
-            yield line
+async def _receive(reader: asyncio.StreamReader) -> bytes:
+    """Wait for bytes; empty where the connection was closed."""
+    try:
+        return await reader.read(CHUNK)
+    except ConnectionError:
+        return b""

@@ -6,29 +6,24 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ser_daemon.client.addresses import connection_error, socket_paths
 from ser_daemon.client.wire import (
-    FIRST_RETRY,
-    LAST_RETRY,
+    CHUNK,
     ClientSettings,
-    LineBuffer,
+    EventStream,
     NotRunning,
+    PendingRequest,
+    Reconnect,
     RequestFailed,
-    SubscribedGate,
-    answer,
     decode,
-    request_line,
-    socket_paths,
-    subscription,
-    unreachable,
+    encode_filter,
 )
 from ser_daemon.wire.events import Event
 from ser_model.errors import SerError
-
-_CHUNK = 64 * 1024
 
 
 class Client(ClientSettings):
@@ -51,23 +46,27 @@ class Client(ClientSettings):
                 self._streams.pop().shutdown(socket.SHUT_RDWR)
 
     def request(self, name: str, **data: object) -> dict[str, Any]:
-        """Ask for something and return the answer's data: `client.request("hold", ms=3000)`.
+        """Send a request and return the data of the answer: `client.request("hold", ms=3000)`.
 
         Raises:
             RequestFailed: the daemon refused.
             NotRunning, NotAllowed: no daemon can be reached.
         """
         deadline = time.monotonic() + self._timeout
+        request = PendingRequest(name, data)
         with self._connect(name) as sock:
-            try:
-                _send(sock, request_line(name, data))
-                for line in _lines(sock, deadline):
-                    found = answer(line)
-                    if found is not None:
-                        return found
-            except TimeoutError:
-                raise self.unanswered(name) from None
-        raise NotRunning(f"The daemon closed the connection without an answer to {name!r}.")
+            _send(sock, request.line)
+            while True:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise self._timed_out(name)
+                sock.settimeout(left)
+                try:
+                    answer = request.feed(_receive(sock))
+                except TimeoutError:
+                    raise self._timed_out(name) from None
+                if answer is not None:
+                    return answer
 
     def subscribe(
         self,
@@ -83,56 +82,49 @@ class Client(ClientSettings):
         Args:
             events: types wanted, such as `["emotion"]`; None: all.
             partial: whether emotions that are not final are wanted.
-            min_confidence: emotions below it are not wanted.
-            reconnect: wait for the daemon where it isn't running, and come back when it went away.
+            min_confidence: emotions with a lower confidence are left out.
+            reconnect: wait for a daemon that isn't running, and connect again when the connection is lost.
             on_lost: with `reconnect`, called with the reason of every failed attempt and lost connection.
         """
-        wanted = subscription(events, partial, min_confidence)
-        for line in self.lines(wanted, reconnect=reconnect, on_lost=on_lost):
+        filter_ = encode_filter(events, partial, min_confidence)
+        for line in self.lines(filter_, reconnect=reconnect, on_lost=on_lost):
             event = decode(line)
             if event is not None:
                 yield event
 
     def lines(
         self,
-        wanted: dict[str, object] | None = None,
+        filter_: dict[str, object] | None = None,
         *,
         reconnect: bool = False,
         on_lost: Callable[[SerError], None] | None = None,
     ) -> Generator[bytes]:
-        """Yield the stream as raw lines without their newline; `wanted` is the data of `subscribe`."""
-        retry = FIRST_RETRY
+        """Yield the stream as raw lines without their newline; `filter_` is the data of `subscribe`."""
+        retry = Reconnect(reconnect, on_lost)
         while True:
             try:
-                for line in self._stream(wanted):
-                    retry = FIRST_RETRY
+                for line in self._stream(filter_):
+                    retry.received()
                     yield line
                 return
             except (NotRunning, RequestFailed) as error:
-                if not reconnect or (isinstance(error, RequestFailed) and not error.passing):
-                    raise
-                if on_lost is not None:
-                    on_lost(error)
-            time.sleep(retry)
-            retry = min(2 * retry, LAST_RETRY)
+                delay = retry.delay_after(error)
+            time.sleep(delay)
 
-    def _stream(self, wanted: dict[str, object] | None) -> Generator[bytes]:
+    def _stream(self, filter_: dict[str, object] | None) -> Generator[bytes]:
+        stream = EventStream(filter_)
         sock = self._connect()
         self._streams.add(sock)
-        gate = SubscribedGate(wanted is not None)
         try:
-            if wanted is not None:
-                _send(sock, request_line("subscribe", wanted))
-            yield from (line for line in _lines(sock) if gate.passes(line))
-            if sock not in self._streams:
-                return
+            _send(sock, stream.line)
+            while (data := _receive(sock)) or sock in self._streams:
+                yield from stream.feed(data)
         finally:
             self._streams.discard(sock)
             sock.close()
-        raise NotRunning("The daemon closed the connection.")
 
     def _connect(self, request: str | None = None) -> socket.socket:
-        problems: list[tuple[Path, OSError]] = []
+        failures: list[tuple[Path, OSError]] = []
         for path in socket_paths(self._path, request):
             sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             sock.settimeout(self._timeout)
@@ -140,32 +132,22 @@ class Client(ClientSettings):
                 sock.connect(os.fspath(path))
             except OSError as error:
                 sock.close()
-                problems.append((path, error))
+                failures.append((path, error))
             else:
                 sock.settimeout(None)
                 return sock
-        raise unreachable(problems)
+        raise connection_error(failures)
 
 
-def _send(sock: socket.socket, line: bytes) -> None:
-    # A daemon that turns us away has closed already; its reason is still there to be read.
+def _send(sock: socket.socket, data: bytes) -> None:
+    # A daemon that refuses the connection has closed it already. Its reason can still be read.
     with contextlib.suppress(ConnectionError):
-        sock.sendall(line)
+        sock.sendall(data)
 
 
-def _lines(sock: socket.socket, deadline: float | None = None) -> Iterator[bytes]:
-    """Yield lines until the other side closes; TimeoutError at the deadline (monotonic seconds)."""
-    buffer = LineBuffer()
-    while True:
-        if deadline is not None:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError
-            sock.settimeout(left)
-        try:
-            data = sock.recv(_CHUNK)
-        except ConnectionError:
-            return
-        if not data:
-            return
-        yield from buffer.feed(data)
+def _receive(sock: socket.socket) -> bytes:
+    """Wait for bytes; empty where the connection was closed."""
+    try:
+        return sock.recv(CHUNK)
+    except ConnectionError:
+        return b""

@@ -1,35 +1,38 @@
-"""What both clients share: how a request is written, how a line is read, what went wrong."""
+"""The protocol as both clients use it: requests to bytes, received bytes to lines and events. Opens no socket."""
 
 from __future__ import annotations
 
-import errno
-import grp
 import json
-import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ser_daemon.paths import MAX_PATH, SYSTEM_SOCKET, candidate_sockets, control_socket
+from ser_daemon.backoff import Backoff
 from ser_daemon.wire.events import Event, ProtocolError, from_wire
-from ser_daemon.wire.protocol import CONTROL_VERBS
 from ser_model.errors import SerError
 
 MAX_LINE = 64 * 1024
-"""Longest line in bytes taken from a daemon: twice what the protocol allows it."""
+"""Longest line in bytes accepted from a daemon: twice what the protocol allows it."""
 
-FIRST_RETRY, LAST_RETRY = 0.1, 5.0
-"""Seconds between attempts to connect: doubled each time."""
+CHUNK = 64 * 1024
+"""Bytes received at once."""
 
-_PASSING = ("slow-consumer", "too-many-clients")
+FIRST_DELAY, LONGEST_DELAY = 0.1, 5.0
+"""Seconds between attempts to connect again; see `Backoff`."""
+
+_REQUEST_ID = 1
+"""A connection carries one request only, so one number is enough."""
+
+_TEMPORARY = ("slow-consumer", "too-many-clients")
 
 
-class NotRunning(SerError):  # noqa: N818 - reads as the state that it is
+class NotRunning(SerError):  # noqa: N818 - named as the state that it reports
     """Nobody listens on any of the sockets, or the daemon went away."""
 
 
 class NotAllowed(SerError):  # noqa: N818
-    """The socket is there, but not for this user."""
+    """The socket is there, but this user may not connect to it."""
 
 
 class RequestFailed(SerError):  # noqa: N818
@@ -41,9 +44,9 @@ class RequestFailed(SerError):  # noqa: N818
         """`not-permitted`, `bad-request`, `slow-consumer`, … as `docs/protocol.md` lists them."""
 
     @property
-    def passing(self) -> bool:
-        """Whether the same may work a moment later."""
-        return self.code in _PASSING
+    def temporary(self) -> bool:
+        """Whether the same request may succeed a moment later."""
+        return self.code in _TEMPORARY
 
 
 class ClientSettings:
@@ -59,13 +62,43 @@ class ClientSettings:
         self._path = None if path is None else Path(path)
         self._timeout = timeout
 
-    def unanswered(self, name: str) -> NotRunning:
-        """Make the error for a request that got no answer in time."""
+    def _timed_out(self, name: str) -> NotRunning:
         return NotRunning(f"The daemon did not answer {name!r} within {self._timeout:g} s.")
 
 
+class Reconnect:
+    """Decides whether a stream that was lost is connected again, and when."""
+
+    def __init__(self, enabled: bool, on_lost: Callable[[SerError], None] | None) -> None:
+        """Start without a failure.
+
+        Args:
+            enabled: False: every loss is an error.
+            on_lost: called with the reason of every failed attempt and lost connection.
+        """
+        self._enabled = enabled
+        self._on_lost = on_lost
+        self._backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
+
+    def received(self) -> None:
+        """Start again from the shortest delay: the connection works."""
+        self._backoff.reset()
+
+    def delay_after(self, error: NotRunning | RequestFailed) -> float:
+        """Return the seconds to wait before the next attempt.
+
+        Raises:
+            NotRunning, RequestFailed: the error itself, where there is no next attempt.
+        """
+        if not self._enabled or (isinstance(error, RequestFailed) and not error.temporary):
+            raise error
+        if self._on_lost is not None:
+            self._on_lost(error)
+        return self._backoff.failed(time.monotonic())
+
+
 class LineBuffer:
-    """Cuts what was received into lines."""
+    """Splits received bytes into lines."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -74,7 +107,7 @@ class LineBuffer:
         """Yield the lines that are complete now, without their newline.
 
         Raises:
-            ProtocolError: a line doesn't end.
+            ProtocolError: a line is too long.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > MAX_LINE:
@@ -82,115 +115,98 @@ class LineBuffer:
         yield from lines
 
 
-class SubscribedGate:
-    """Holds back what the stream sent before it took our filter into account."""
+class PendingRequest:
+    """One request, from its bytes to its answer."""
 
-    def __init__(self, subscribing: bool) -> None:
-        self._open = not subscribing
+    def __init__(self, name: str, data: dict[str, object]) -> None:
+        self.line = encode_request(name, data)
+        """What to send."""
+        self._name = name
+        self._buffer = LineBuffer()
 
-    def passes(self, line: bytes) -> bool:
-        """Tell whether the line is for the program.
+    def feed(self, data: bytes) -> dict[str, Any] | None:
+        """Take received bytes; return the data of the answer, or None while it is not complete.
 
         Raises:
-            RequestFailed: it is an `error`.
-            ProtocolError: it isn't what the protocol promises.
+            RequestFailed: the daemon refused.
+            NotRunning: `data` is empty: the connection was closed.
+            ProtocolError: a line isn't what the protocol promises.
         """
-        name, data = message(line)
-        if name == "error":
-            raise RequestFailed(str(data.get("code")), str(data.get("text")))
-        if name == "subscribed":
-            self._open = True
-            return False
-        return self._open or name == "hello"
+        if not data:
+            raise NotRunning(f"The daemon closed the connection without an answer to {self._name!r}.")
+        for line in self._buffer.feed(data):
+            message = parse(line)
+            if message.get("id") == _REQUEST_ID:
+                answer: dict[str, Any] = message["data"]
+                return answer
+        return None
 
 
-def message(line: bytes) -> tuple[str, dict[str, Any]]:
-    """Take a line apart into its type and data.
+class EventStream:
+    """The lines of one connection that a subscriber asked for."""
+
+    def __init__(self, filter_: dict[str, object] | None) -> None:
+        """Start a stream; `filter_` is the data of `subscribe`, None for all events."""
+        self.line = b"" if filter_ is None else encode_request("subscribe", filter_)
+        """What to send; may be empty."""
+        self._buffer = LineBuffer()
+        self._subscribed = filter_ is None
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the lines that are complete now: `hello`, and the events sent once the filter was in force.
+
+        Raises:
+            RequestFailed: the daemon sent an `error`.
+            NotRunning: `data` is empty: the connection was closed.
+            ProtocolError: a line isn't what the protocol promises.
+        """
+        if not data:
+            raise NotRunning("The daemon closed the connection.")
+        for line in self._buffer.feed(data):
+            name = parse(line)["type"]
+            if name == "subscribed":
+                self._subscribed = True
+            elif self._subscribed or name == "hello":
+                yield line
+
+
+def parse(line: bytes) -> dict[str, Any]:
+    """Parse a line into an object whose `type` is a string and whose `data` is an object.
 
     Raises:
+        RequestFailed: it is an `error`.
         ProtocolError: the line isn't what the protocol promises.
     """
     try:
-        value = json.loads(line)
-        name, data = value["type"], value.get("data") or {}
+        message = json.loads(line)
+        name, data = message["type"], message.get("data") or {}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise ProtocolError(f"Not a line of ser-daemon: {line[:60]!r}.") from None
     if not isinstance(name, str) or not isinstance(data, dict):
         raise ProtocolError(f"Not a line of ser-daemon: {line[:60]!r}.")
-    return name, data
+    if name == "error":
+        raise RequestFailed(str(data.get("code")), str(data.get("text")))
+    return {**message, "data": data}
 
 
 def decode(line: bytes) -> Event | None:
-    """Turn a line into an event; None for a line of a kind that this version doesn't know.
+    """Decode a line into an event; None for a type that this version doesn't know.
 
     Raises:
         ProtocolError: the line isn't what the protocol promises.
     """
-    return from_wire(*message(line))
+    message = parse(line)
+    return from_wire(message["type"], message["data"])
 
 
-def request_line(name: str, data: dict[str, object]) -> bytes:
-    """Encode a request with the id that `answer` looks for."""
-    return json.dumps({"type": name, "id": 1, "data": data}).encode() + b"\n"
+def encode_request(name: str, data: dict[str, object]) -> bytes:
+    """Encode a request with the id that `PendingRequest` expects in the answer."""
+    return json.dumps({"type": name, "id": _REQUEST_ID, "data": data}).encode() + b"\n"
 
 
-def answer(line: bytes) -> dict[str, Any] | None:
-    """Return the answer's data; None for a line that is not the answer.
-
-    Raises:
-        RequestFailed: the daemon refused.
-    """
-    name, data = message(line)
-    if name == "error":
-        raise RequestFailed(str(data.get("code")), str(data.get("text")))
-    return data if json.loads(line).get("id") == 1 else None
-
-
-def subscription(events: Sequence[str] | None, partial: bool, min_confidence: float) -> dict[str, object] | None:
+def encode_filter(events: Sequence[str] | None, partial: bool, min_confidence: float) -> dict[str, object] | None:
     """Return the data of `subscribe`; None where everything is wanted, which needs no request."""
     if events is None and partial and not min_confidence:
         return None
     data: dict[str, object] = {"partial": partial, "min_confidence": min_confidence}
     return data if events is None else {"events": list(events), **data}
-
-
-def socket_paths(path: Path | None, request: str | None = None) -> list[Path]:
-    """Sockets to try, in this order: for a control verb the control socket beside each one that has one.
-
-    Raises:
-        SerError: no socket can have such a path.
-    """
-    paths = candidate_sockets(path)
-    for candidate in paths:
-        length = len(os.fsencode(candidate))
-        if candidate.name in ("", ".."):
-            raise SerError(f'"{candidate}" is no path of a socket; name the daemon\'s, or leave it out.')
-        if length > MAX_PATH:
-            raise SerError(f"The socket path {candidate} is {length} bytes long; Linux allows {MAX_PATH}.")
-    if request not in CONTROL_VERBS:
-        return paths
-    beside = [control_socket(candidate) for candidate in paths]
-    return [control if control.exists() else path for path, control in zip(paths, beside, strict=True)]
-
-
-def _group(path: Path) -> str:
-    """Name the group that may connect to a socket: the control socket has one of its own."""
-    try:
-        return grp.getgrgid(path.stat().st_gid).gr_name
-    except (OSError, KeyError):
-        return "ser"
-
-
-def unreachable(problems: Sequence[tuple[Path, OSError]]) -> SerError:
-    """Say why no socket could be connected to, and what to do."""
-    for path, error in problems:
-        if error.errno in (errno.EACCES, errno.EPERM):
-            hint = "ask its owner"
-            if path.parent == SYSTEM_SOCKET.parent:
-                hint = f"join its group: sudo usermod -aG {_group(path)} $USER, then log in again"
-            return NotAllowed(f"You may not connect to {path}; {hint}.")
-    tried = " or ".join(str(path) for path, _ in problems)
-    return NotRunning(
-        f"No daemon is running: nobody listens on {tried}. Start one with `ser-daemon --mic default`, "
-        "`systemctl --user start ser-daemon` or `sudo systemctl start ser-daemon`."
-    )

@@ -16,6 +16,9 @@ from ser_daemon.pipeline.speech_queue import SpeechAnalyzer, SpeechQueue
 from ser_daemon.pipeline.state_reporter import StateReporter
 from ser_daemon.sources.base import AudioSource, Chunk, DeviceError, DeviceLost
 
+FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
+"""Seconds between attempts to open a device that failed; see `Backoff`."""
+
 IDLE_ROUND = 0.5
 """Longest wait in seconds while the device is closed, so that the watchdog sees the loop come round."""
 
@@ -95,7 +98,7 @@ class Capture:
         self._worked = False
         """The source has given samples at some time."""
         self._last_audio = 0.0
-        self._backoff = Backoff()
+        self._backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
 
     # Commands: any thread.
 
