@@ -1,33 +1,51 @@
-"""`ser-ctl`: asks the daemon, and tells it what to do."""
+"""`ser-ctl`: sends one request to the daemon and prints the answer."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ser_daemon.client import Client, RequestFailed
-from ser_daemon.views.text import describe_state, printable
+from ser_daemon.views.answers import describe_hold, describe_info, describe_metrics, describe_status
+from ser_daemon.views.text import printable
 from ser_model import console
 
+
+def _done(sentence: str) -> Callable[[Mapping[str, Any]], str]:
+    """Describe an answer by its own text, or by `sentence` where it has none."""
+    return lambda answer: printable(str(answer.get("text") or sentence))
+
+
+class _Command(NamedTuple):
+    """A request that can be named on the command line."""
+
+    help: str
+    describe: Callable[[Mapping[str, Any]], str]
+    """Puts the answer into words."""
+
+
 _COMMANDS = {
-    "status": "what the daemon is doing",
-    "mute": "close the microphone, also after a restart",
-    "unmute": "open the microphone again",
-    "hold": "ignore what is heard (the assistant is talking itself); the microphone stays open",
-    "release": "end a hold",
-    "reload": "read the settings again; keeps the old ones and says why if they are wrong",
-    "reset-adaptation": "forget what was learnt about microphone and voice",
-    "metrics": "counters",
-    "ping": "ask for a sign of life",
-    "describe": "which model and which labels",
+    "status": _Command("what the daemon is doing", describe_status),
+    "mute": _Command("close the microphone, also after a restart", _done("Muted: the microphone is closed.")),
+    "unmute": _Command("open the microphone again", _done("Unmuted: the microphone is open again.")),
+    "hold": _Command(
+        "ignore what is heard (the assistant is talking itself); the microphone stays open",
+        describe_hold,
+    ),
+    "release": _Command("end a hold", _done("Released: listening again.")),
+    "reload": _Command("read the settings again; keeps the old ones and says why if they are wrong", _done("Done.")),
+    "reset-adaptation": _Command("forget what was learnt about microphone and voice", _done("Done.")),
+    "metrics": _Command("counters", describe_metrics),
+    "ping": _Command("ask for a sign of life", lambda answer: "The daemon answers."),
+    "describe": _Command("which model and which labels", describe_info),
 }
 
 LONGEST_WAIT = 86_400.0
-"""Seconds that --timeout may ask for: a day."""
+"""Longest --timeout in seconds: a day."""
 
 _EPILOG = """\
 Without --socket, $SER_SOCKET is used, else your own daemon's socket, else the system's. mute, unmute, hold,
@@ -36,12 +54,6 @@ release, reload and reset-adaptation go to the control socket beside it.
 exit status: 0 done, 1 the daemon refused, 2 no daemon can be reached or the command line is wrong
 """
 
-_DONE = {
-    "mute": "Muted: the microphone is closed.",
-    "unmute": "Unmuted: the microphone is open again.",
-    "release": "Released: listening again.",
-}
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
@@ -49,15 +61,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    data: dict[str, object] = {}
-    if options.command == "hold" and options.ms is not None:
-        data["ms"] = options.ms
+    run: Callable[[argparse.Namespace], int] = options.run
+    return run(options)
+
+
+def _run_hold(options: argparse.Namespace) -> int:
+    return _run_request(options) if options.ms is None else _run_request(options, ms=options.ms)
+
+
+def _run_request(options: argparse.Namespace, **data: object) -> int:
     try:
         answer = Client(options.socket, timeout=options.timeout).request(options.command, **data)
     except RequestFailed as error:
         console.say("ser-ctl", str(error))
         return 1
-    print(json.dumps(answer) if options.json else human(options.command, answer))
+    print(json.dumps(answer) if options.json else _COMMANDS[options.command].describe(answer))
     return 0
 
 
@@ -75,10 +93,12 @@ def _parser() -> argparse.ArgumentParser:
         target.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="how long to wait (default: 10)")
     parser.set_defaults(socket=None, json=False, timeout=10.0)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, text in _COMMANDS.items():
+    for name, (text, _) in _COMMANDS.items():
         command = commands.add_parser(name, help=text, description=f"{text.capitalize()}.", parents=[common])
+        command.set_defaults(run=_run_request)
         if name == "hold":
             command.add_argument("ms", type=int, nargs="?", help="milliseconds (default: until release)")
+            command.set_defaults(run=_run_hold)
     return parser
 
 
@@ -87,72 +107,3 @@ def _seconds(text: str) -> float:
         if 0 < (seconds := float(text)) <= LONGEST_WAIT:
             return seconds
     raise argparse.ArgumentTypeError(f"expected more than 0 and at most {LONGEST_WAIT:g} seconds, got {text!r}")
-
-
-def human(command: str, answer: Mapping[str, Any]) -> str:
-    """Put an answer into words."""
-    match command:
-        case "status":
-            return _status(answer)
-        case "metrics":
-            return "\n".join(f"{name:<32}{_number(value):>14}" for name, value in sorted(answer.items()))
-        case "ping":
-            return "The daemon answers."
-        case "describe":
-            return _describe(answer)
-        case "hold":
-            ms = answer.get("ms")
-            return "Held until `ser-ctl release`." if ms is None else f"Held for {ms / 1000:g} s."
-        case "reload" | "reset-adaptation":
-            return printable(str(answer.get("text") or "Done."))
-    return _DONE[command]
-
-
-def _status(answer: Mapping[str, Any]) -> str:
-    speech = "somebody speaks" if answer.get("speaking") else "nobody speaks"
-    state = describe_state(str(answer.get("state")), answer.get("device"), answer.get("reason"))
-    uptime = _duration(float(answer.get("uptime_seconds") or 0))
-    rows = [
-        ("state", f"{state}, {speech}" if answer.get("state") == "listening" else state),
-        ("level", f"{_db(answer.get('level_dbfs'))}, noise floor {_db(answer.get('noise_floor_dbfs'))}"),
-        ("model", f"{answer.get('model')}{_adaptation(answer)}"),
-        (
-            "running",
-            f"version {answer.get('version')}, for {uptime}",
-        ),
-        ("events", f"{answer.get('seq')} published"),
-    ]
-    return "\n".join(f"{name:<9}{printable(text)}" for name, text in rows)
-
-
-def _adaptation(answer: Mapping[str, Any]) -> str:
-    """What the model is adapted by, to follow its name."""
-    match answer.get("adaptation"):
-        case "running":
-            return f", adapted to {float(answer.get('adaptation_seconds') or 0):.0f} s of speech"
-        case "profile":
-            return ", adapted by a speaker's profile"
-    return ""
-
-
-def _describe(answer: Mapping[str, Any]) -> str:
-    lines = []
-    for program in answer.get("ser", []):
-        lines.append(f"{program['name']} {program['version']}, protocol {program['protocol']}")
-        lines += [f"model {model['name']}: {' '.join(model['labels'])}" for model in program["models"]]
-    return "\n".join(map(printable, lines))
-
-
-def _db(level: float | None) -> str:
-    return "unknown" if level is None else f"{level:.1f} dBFS"
-
-
-def _number(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _duration(seconds: float) -> str:
-    minutes, hours = int(seconds // 60) % 60, int(seconds // 3600)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {int(seconds) % 60} s" if minutes else f"{seconds:.0f} s"

@@ -1,4 +1,4 @@
-"""`ser-watch`: shows what the daemon hears."""
+"""`ser-watch`: shows the events of the daemon."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ser_model import console
 from ser_model.errors import SerError
 
 LEVEL_SECONDS = 0.125
-"""How often the live view asks for the level, which is not part of the event stream."""
+"""Seconds between two requests for the level, which the event stream does not carry."""
 
 _EPILOG = """\
 examples:
@@ -41,28 +41,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    _end_with_reader()
+    _exit_with_reader()
+    partial = not options.finals
     try:
         if options.json:
-            _print_json(Client(options.socket), _wanted(options))
+            _print_json(Client(options.socket), encode_filter(None, partial, min_confidence=0.0))
         else:
-            asyncio.run(_watch(options))
+            asyncio.run(_watch(AsyncClient(options.socket), plain=options.plain, partial=partial))
     except asyncio.CancelledError:
         return 128 + signal.SIGTERM
     return 0
 
 
-def _end_with_reader() -> None:
-    """End when whoever reads our output is gone (`| head -1`), also while there is nothing to write to it."""
+def _exit_with_reader() -> None:
+    """Exit when the process that reads the output is gone (`| head -1`), also while there is nothing to write."""
     if not stat.S_ISFIFO(os.fstat(1).st_mode):
         return
     poll = select.poll()
-    # No event asked for: POLLERR is always reported, and comes when the reading end is closed.
+    # No event is requested. POLLERR is always reported, and comes when the reading end is closed.
     poll.register(1, 0)
 
     def wait() -> None:
         poll.poll()
-        # Every line was flushed, and a pipe is no terminal that would have to be given back.
+        # Every line was flushed, and a pipe is no terminal that would have to be restored.
         os._exit(0)
 
     threading.Thread(target=wait, name="reader", daemon=True).start()
@@ -87,50 +88,46 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _wanted(options: argparse.Namespace) -> dict[str, object] | None:
-    return encode_filter(None, partial=not options.finals, min_confidence=0.0)
-
-
-class _SayOnce:
-    """Reports the loss of the daemon once, however many attempts to reconnect fail."""
+class _LossReporter:
+    """Reports the loss of the daemon once, however many attempts to connect again fail."""
 
     def __init__(self, view: View | None = None) -> None:
+        """Report to a view; None: to stderr."""
         self._view = view if view is not None else PlainView(sys.stderr)
         self._lost = False
 
     def lost(self, error: SerError) -> None:
-        """Say that the daemon can't be reached; the live view shows it until there is news."""
+        """Report that the daemon can't be reached; the live view shows it until the next event."""
         if not self._lost:
             self._lost = True
             self._view.message(f"{error} Waiting for it." if isinstance(error, NotRunning) else str(error))
 
     def found(self) -> None:
-        """Forget it: the next loss is news again."""
+        """Make the next loss count as a new one."""
         self._lost = False
 
 
-def _print_json(client: Client, wanted: dict[str, object] | None) -> None:
-    say = _SayOnce()
+def _print_json(client: Client, filter_: dict[str, object] | None) -> None:
+    losses = _LossReporter()
     output = sys.stdout.buffer
-    for line in client.lines(wanted, reconnect=True, on_lost=say.lost):
-        say.found()
+    for line in client.lines(filter_, reconnect=True, on_lost=losses.lost):
+        losses.found()
         output.write(line + b"\n")
         output.flush()
 
 
-async def _watch(options: argparse.Namespace) -> None:
+async def _watch(client: AsyncClient, *, plain: bool, partial: bool) -> None:
     task = asyncio.current_task()
     assert task is not None
-    # Cancelled rather than killed, so that the terminal is given back.
+    # Cancelled rather than killed, so that the terminal is restored.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    view = make_view(options.plain, sys.stdout)
+    view = make_view(plain, sys.stdout)
     live = not isinstance(view, PlainView)
-    client = AsyncClient(options.socket)
     poll = asyncio.create_task(_poll_level(client, view)) if live else None
-    say = _SayOnce(view if live else None)
+    losses = _LossReporter(view if live else None)
     try:
-        async for event in client.subscribe(partial=not options.finals, reconnect=True, on_lost=say.lost):
-            say.found()
+        async for event in client.subscribe(partial=partial, reconnect=True, on_lost=losses.lost):
+            losses.found()
             view.event(event)
     finally:
         if poll is not None:
@@ -141,7 +138,7 @@ async def _watch(options: argparse.Namespace) -> None:
 async def _poll_level(client: AsyncClient, view: View) -> None:
     while True:
         level = noise_floor = None
-        # The stream's own connection reports what is wrong.
+        # Errors are reported by the stream, which has a connection of its own.
         with contextlib.suppress(SerError):
             status = await client.request("status")
             level, noise_floor = status.get("level_dbfs"), status.get("noise_floor_dbfs")

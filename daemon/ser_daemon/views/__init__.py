@@ -1,6 +1,7 @@
-"""What a person sees in a terminal: a live view or plain lines."""
+"""Output for people: the live view, plain lines, and answers to requests as text."""
 
 __all__ = [
+    "answers",
     "live",
     "text",
     "view",

@@ -8,6 +8,7 @@ import json
 import pytest
 
 from ser_daemon.cli.ctl import main
+from ser_daemon.wire.protocol import CONTROL_VERBS, QUERIES
 
 
 @pytest.fixture
@@ -90,6 +91,16 @@ def test_without_a_daemon_it_says_what_to_start(folder, capsys):
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert "ser-daemon --mic default" in error
+
+
+@pytest.mark.parametrize("name", [*QUERIES, *CONTROL_VERBS])
+def test_every_request_but_the_stream_is_a_command(folder, name, capsys):
+    if name == "subscribe":
+        with pytest.raises(SystemExit):
+            main([name])
+    else:
+        assert main(["--socket", str(folder / "ser.sock"), name]) == 2
+        assert "No daemon is running" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["sing"], ["hold", "soon"], ["status", "3"]])
