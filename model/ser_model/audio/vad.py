@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ser_model.config import GateConfig
 from ser_model.errors import SerError
+from ser_model.network.onnx_session import new_session
 from ser_model.types import SAMPLE_RATE
 
 if TYPE_CHECKING:
@@ -87,8 +88,6 @@ class SileroDetector:
 @cache
 def _silero_session() -> InferenceSession:
     """One session for all detectors: it has no memory of its own, and takes 25 ms to make."""
-    from ser_model.network.estimator import new_session
-
     return new_session(files("ser_model").joinpath("weights", "silero_vad_16k.onnx").read_bytes())
 
 

@@ -3,7 +3,9 @@
 __all__ = [
     "estimator",
     "metadata",
+    "model_files",
     "onnx_file",
+    "onnx_session",
     "verification",
     "verification_checks",
 ]

@@ -1,4 +1,4 @@
-"""The model file's own description: what it was made for, and whether this program can use it."""
+"""Metadata of a model file, and the check that this program can use the model."""
 
 from __future__ import annotations
 
@@ -11,63 +11,64 @@ from typing import Any, Final
 from ser_model.errors import SerError
 from ser_model.features.features import RECIPE
 from ser_model.labels import LABELS
+from ser_model.network.model_files import Mode
 from ser_model.scoring.logit_bias import ClassMeanLogits, class_mean_logits_from
 from ser_model.scoring.ood import OodParameters
 from ser_model.scoring.temperature import Temperature
 
 FORMAT_VERSION: Final = 1
-"""Grows when older programs would misread a newer file."""
-
-MODES: Final = ("window", "stream")
+"""Increases when older programs would misread a newer file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelMetadata:
-    """Kept in the ONNX file's metadata_props, each value as JSON."""
+    """Metadata in the file's `metadata_props`. The keys are the names of the fields, the values are JSON."""
 
-    mode: str
-    """`window` or `stream`."""
+    mode: Mode
+    """Which graph of the pair."""
     variant: str
-    """Such as `h64`."""
+    """Size of the network, such as `h64`."""
     hidden: int
-    """Size of the second LSTM's state."""
+    """Cells of the second LSTM."""
     mean: tuple[float, ...]
-    """Of the 46 raw features over the training data; the graph itself normalises with it."""
+    """Mean of the 46 raw features over the training data. The graph itself normalises with it."""
     std: tuple[float, ...]
+    """Standard deviation of the same."""
     temperature: float
-    """Divisor of the logits that makes the confidence honest, once enough was heard: see `Temperature`."""
+    """Divisor of the logits for long speech; see `Temperature`."""
     short_temperature: float | None = None
-    """The same when little was heard; None, as in older files: `temperature`."""
+    """Divisor of the logits for short speech. `None`, as in older files, means `temperature`."""
     calibrated: bool = False
-    """Whether both were fitted on speakers that the networks had not heard; older files don't say."""
+    """Whether both temperatures were fitted on held-out speakers. Older files lack it."""
     unknown_below: float
-    """Confidence under which the answer is `unknown`."""
+    """Confidence below which the answer is `unknown`."""
     unlike_speech: OodParameters | None = None
-    """What sounds like nothing that the network was trained on; None, as in older files: not known."""
+    """Parameters of the out-of-distribution score. `None`, as in older files, means that there is no score."""
     typical_logits: ClassMeanLogits | None = None
-    """What adaptation takes off before it learns; None, as in older files: the model can't be adapted."""
+    """Class-mean logits. `None`, as in older files, means that the model cannot be adapted."""
     training_data: str
     licence: str
+    """Licence of the weights."""
     labels: tuple[str, ...] = LABELS
     features: Mapping[str, Any]
-    """The recipe: see `ser_model.features.features.RECIPE`."""
+    """Settings of the feature extraction; see `ser_model.features.features.RECIPE`."""
     format_version: int = FORMAT_VERSION
 
     @property
     def name(self) -> str:
-        """Such as `reslstm-sa-h64`."""
+        """Name with the variant, such as `reslstm-sa-h64`."""
         return f"reslstm-sa-{self.variant}"
 
     def temperatures(self) -> Temperature:
-        """By how much was heard."""
+        """Temperature by the length of the speech."""
         short = self.temperature if self.short_temperature is None else self.short_temperature
         return Temperature(short, self.temperature)
 
     def required_class_mean_logits(self) -> ClassMeanLogits:
-        """`typical_logits`, for adaptation.
+        """Return `typical_logits`.
 
         Raises:
-            SerError: there are none.
+            SerError: the model has none.
         """
         if self.typical_logits is None:
             raise SerError(
@@ -77,7 +78,7 @@ class ModelMetadata:
         return self.typical_logits
 
     def to_properties(self) -> dict[str, str]:
-        """Names and JSON texts, as they stand in the file."""
+        """Keys and JSON texts for the file."""
         values = {name: getattr(self, name) for name in self.__slots__}
         if self.unlike_speech is not None:
             values["unlike_speech"] = self.unlike_speech.to_mapping()
@@ -85,10 +86,16 @@ class ModelMetadata:
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, str], path: Path | str, mode: str) -> ModelMetadata:
-        """Read and judge a file's properties.
+        """Read and check the properties of a file.
+
+        Args:
+            properties: keys and JSON texts.
+            path: of the file, for messages.
+            mode: the expected mode.
 
         Raises:
-            SerError: not made by this project, of a newer format, for other labels or features, or of another mode.
+            SerError: the model was not made by this project, has a newer format, other labels, other features or
+                another mode.
         """
         if "format_version" not in properties:
             raise SerError(f"{path}: expected a model made by `ser-model export`, found an ONNX file of another kind")
@@ -130,9 +137,9 @@ class ModelMetadata:
         if not all(one > 0 for one in temperatures) or not 0 <= self.unknown_below <= 1:
             shown = " and ".join(map(str, temperatures))
             raise SerError(f"{path}: temperature {shown} or threshold {self.unknown_below} is impossible")
-        unlike = self.unlike_speech
-        if unlike is not None and unlike.method == "mahalanobis" and len(unlike.whitening) != self.hidden:
+        ood = self.unlike_speech
+        if ood is not None and ood.method == "mahalanobis" and len(ood.whitening) != self.hidden:
             raise SerError(
-                f"{path}: knows speech by embeddings of {len(unlike.whitening)} numbers, "
+                f"{path}: knows speech by embeddings of {len(ood.whitening)} numbers, "
                 f"but its network makes {self.hidden}; export the model again"
             )

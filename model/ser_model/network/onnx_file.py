@@ -1,4 +1,4 @@
-"""As much of an ONNX file as can be read without the `onnx` package: operator sets and stored numbers."""
+"""Reads the operator sets and the number of weights of an ONNX file, without the `onnx` package."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 @dataclass(frozen=True, slots=True)
 class OnnxFile:
-    """What a file says about itself beside its metadata."""
+    """Outline of a serialised model."""
 
     opsets: dict[str, int]
-    """Version by domain; the domain of ONNX' own operators is the empty string."""
+    """Operator set versions by domain. The domain of ONNX' own operators is the empty string."""
     numbers: int
-    """How many numbers its initializers hold: the weights, and what normalises with them."""
+    """Numbers in the initializers: the weights and the constants of the normalisation."""
 
 
 def read_onnx(content: bytes) -> OnnxFile:
     """Read the outline of a serialised model.
 
     Raises:
-        ValueError: it is cut off, or no ONNX file.
+        ValueError: the content is truncated or not ONNX.
     """
     opsets: dict[str, int] = {}
     numbers = 0
@@ -50,7 +50,7 @@ def read_onnx(content: bytes) -> OnnxFile:
 
 
 def _dims(tensor: bytes) -> Iterator[int]:
-    """Sizes of a tensor: one field each, or packed into one."""
+    """Dimensions of a tensor: one field each, or packed into one field."""
     for field, value in _fields(tensor):
         if field == _TENSOR_DIMS and isinstance(value, int):
             yield value
@@ -62,7 +62,7 @@ def _dims(tensor: bytes) -> Iterator[int]:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Number and value of every field of a message: an integer, or the bytes of what is not one."""
+    """Number and value of every field of a message. A value that is not a varint is returned as bytes."""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
@@ -84,7 +84,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """A variable-length integer at a position, and the position behind it."""
+    """The variable-length integer at a position, and the position after it."""
     value = shift = 0
     while True:
         if at >= len(message) or shift > 63:

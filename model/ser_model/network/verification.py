@@ -1,4 +1,4 @@
-"""`ser-model export --check`: whether a model file is whole, made for this program, and does what it must."""
+"""`ser-model export --check`: checks that a model is complete, made for this program, and computes correctly."""
 
 from __future__ import annotations
 
@@ -12,36 +12,38 @@ from typing import Final
 from ser_model import console
 from ser_model.errors import SerError
 from ser_model.features.features import SIZE
-from ser_model.network.estimator import new_session
-from ser_model.network.metadata import FORMAT_VERSION, MODES, ModelMetadata
+from ser_model.network.metadata import FORMAT_VERSION, ModelMetadata
+from ser_model.network.model_files import MODES, ModelFiles, checksum_file, mode_of
 from ser_model.network.onnx_file import read_onnx
+from ser_model.network.onnx_session import new_session
 from ser_model.network.verification_checks import (
     Graph,
-    agree,
+    check_agreement,
+    check_deterministic,
+    check_finite,
+    check_interface,
+    check_metadata,
     count_parameters,
-    describe,
-    deterministic,
-    finite,
-    interface,
 )
 
 Check = Callable[[], Iterator[str]]
 
 _SUM: Final = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
-"""A line as sha256sum writes it."""
+"""A line of sha256sum's output."""
 
 
 def verify(path: Path) -> int:
-    """Check a model file or pair and print what is found.
+    """Check a model file or pair, and print the result.
 
     Args:
-        path: either file of a pair NAME.window.onnx and NAME.stream.onnx, their common beginning, or a graph with
+        path: either file of a pair NAME.window.onnx and NAME.stream.onnx, NAME without the endings, or a graph with
             another name, which is checked alone.
 
     Returns:
-        the exit status: 0 for a sound model; 2, after one sentence for every failure, for any other
+        the exit status: 0 for a usable model, else 2 after one sentence for every failure
     """
-    files = _files(path)
+    pair = ModelFiles.named(path)
+    files = [path] if path.is_file() and path not in pair else [*pair]
     failures: list[str] = []
     graphs = []
     for file in files:
@@ -53,8 +55,8 @@ def verify(path: Path) -> int:
         print(f"{graph.path}: {len(graph.content)} bytes, opset {graph.outline.opsets.get('')}")
         print(f"  sha256 {graph.sha256}")
     if len(graphs) == len(files):
-        failures += _examine(graphs)
-    failures += _compare_sums(graphs)
+        failures += _check_graphs(graphs)
+    failures += _compare_checksums(graphs)
     for sentence in failures:
         console.say("ser-model", sentence)
     names = " and ".join(file.name for file in files)
@@ -62,23 +64,11 @@ def verify(path: Path) -> int:
     return 2 if failures else 0
 
 
-def _files(path: Path) -> list[Path]:
-    """The files that are meant."""
-    stem = path.name
-    if stem in ("", ".."):
-        raise SerError(f'"{path}" names no model; expected either file of a pair NAME.window.onnx, NAME.stream.onnx')
-    for mode in MODES:
-        stem = stem.removesuffix(f".{mode}.onnx")
-    if stem == path.name and path.is_file():
-        return [path]
-    return [path.with_name(f"{stem}.{mode}.onnx") for mode in MODES]
-
-
 def _load(path: Path) -> Graph:
-    """Read one graph and its description; the mode is told by the name, else by the description.
+    """Read one graph and its metadata. The mode comes from the name, else from the metadata.
 
     Raises:
-        SerError: missing, damaged, or made for something else.
+        SerError: the file is missing, damaged, or not made for this program.
     """
     try:
         content = path.read_bytes()
@@ -87,52 +77,51 @@ def _load(path: Path) -> Graph:
     try:
         outline = read_onnx(content)
         session = new_session(content)
-    # ONNX Runtime raises a dozen unrelated classes for what is, to the user, one thing: not a usable file.
+    # ONNX Runtime raises a dozen unrelated classes; each means that the file cannot be used.
     except Exception as error:
         raise SerError(f"{path}: is damaged or not an ONNX model; copy or export it again") from error
     properties = session.get_modelmeta().custom_metadata_map
-    named = [mode for mode in MODES if path.name.endswith(f".{mode}.onnx")]
-    mode = named[0] if named else properties.get("mode", "").strip('"')
+    mode = mode_of(path) or properties.get("mode", "").strip('"')
     try:
         metadata = ModelMetadata.from_properties(properties, path, mode)
         whole = isinstance(metadata.hidden, int) and metadata.hidden > 0 and isinstance(metadata.variant, str)
     except (TypeError, AttributeError):
-        # A value of another kind than its name promises.
+        # A value has the wrong type.
         whole = False
     if not whole:
         raise SerError(f"{path}: its description is damaged; export the model again")
     return Graph(path, content, session, outline, metadata)
 
 
-def _examine(graphs: list[Graph]) -> list[str]:
-    """Every check of graphs that load; prints each and returns a sentence for each failure."""
+def _check_graphs(graphs: list[Graph]) -> list[str]:
+    """Run and print every check of graphs that load; return a sentence for each failure."""
     metadata = graphs[0].metadata
     print(f"{metadata.name}, format {metadata.format_version} (known up to {FORMAT_VERSION}), {metadata.licence}")
     print(f"  {SIZE} features to {' '.join(metadata.labels)}; {count_parameters(metadata.hidden)} trainable parameters")
     checks: list[tuple[str, Check]] = []
     for graph in graphs:
-        checks.append((f"{graph.metadata.mode}: description", partial(describe, graph)))
-        checks.append((f"{graph.metadata.mode}: operators, inputs, outputs, size", partial(interface, graph)))
-    failures = _perform(checks)
+        checks.append((f"{graph.metadata.mode}: description", partial(check_metadata, graph)))
+        checks.append((f"{graph.metadata.mode}: operators, inputs, outputs, size", partial(check_interface, graph)))
+    failures = _run_checks(checks)
     if failures:
         return failures
     checks = []
     for graph in graphs:
-        checks.append((f"{graph.metadata.mode}: finite on silence, noise and extremes", partial(finite, graph)))
-        checks.append((f"{graph.metadata.mode}: the same answer every time", partial(deterministic, graph)))
+        checks.append((f"{graph.metadata.mode}: finite on silence, noise and extremes", partial(check_finite, graph)))
+        checks.append((f"{graph.metadata.mode}: the same answer every time", partial(check_deterministic, graph)))
     if len(graphs) == len(MODES):
-        checks.append(("window and stream agree", partial(agree, graphs[0], graphs[1])))
+        checks.append(("window and stream agree", partial(check_agreement, graphs[0], graphs[1])))
     else:
         print("  -       one graph alone: not compared with its other half")
-    return _perform(checks)
+    return _run_checks(checks)
 
 
-def _perform(checks: list[tuple[str, Check]]) -> list[str]:
+def _run_checks(checks: list[tuple[str, Check]]) -> list[str]:
     failures = []
     for name, check in checks:
         try:
             found = list(check())
-        # A graph that loads may still not run, for any reason that a runtime has.
+        # A graph that loads may still fail to run.
         except Exception as error:
             reason = (str(error).splitlines() or ["no reason given"])[0]
             found = [f"{name}: the graph can't be run ({reason}); export the model again"]
@@ -141,14 +130,11 @@ def _perform(checks: list[tuple[str, Check]]) -> list[str]:
     return failures
 
 
-def _compare_sums(graphs: list[Graph]) -> list[str]:
-    """Hold the files to NAME.sha256 beside them, if there is one."""
+def _compare_checksums(graphs: list[Graph]) -> list[str]:
+    """Compare the files with NAME.sha256 beside them, if it exists."""
     if not graphs:
         return []
-    stem = graphs[0].path.name.removesuffix(".onnx")
-    for mode in MODES:
-        stem = stem.removesuffix(f".{mode}")
-    path = graphs[0].path.with_name(f"{stem}.sha256")
+    path = checksum_file(graphs[0].path)
     if not path.exists():
         print(f"  -       there is no {path.name} to compare the sums with")
         return []
@@ -170,7 +156,7 @@ def _compare_sums(graphs: list[Graph]) -> list[str]:
     return failures
 
 
-def write_sums(paths: tuple[Path, ...], target: Path) -> None:
-    """Write the sums of files as `sha256sum --check` reads them, with names relative to the target's folder."""
+def write_checksums(paths: tuple[Path, ...], target: Path) -> None:
+    """Write checksums for `sha256sum --check`, with names relative to the target's folder."""
     lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in paths]
     target.write_text("".join(lines))

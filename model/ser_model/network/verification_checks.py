@@ -1,4 +1,4 @@
-"""What a model file is held to, one check each: a generator of one sentence for every failure."""
+"""The checks of a model file. Each is a generator of one sentence for every failure."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ import numpy.typing as npt
 
 from ser_model.features.features import SIZE, compute_features
 from ser_model.labels import LABELS
-from ser_model.network.estimator import STATE, Estimate, Stream, new_session
+from ser_model.network.estimator import STATE, Estimate, Stream, start_state
 from ser_model.network.metadata import ModelMetadata
 from ser_model.network.onnx_file import OnnxFile
+from ser_model.network.onnx_session import new_session
 from ser_model.types import SAMPLE_RATE, Frames
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 TOLERANCE: Final = 1e-4
-"""Largest difference between window and stream, where the largest number of an answer is up to 1; else times that."""
+"""Largest difference between window and stream, relative to the largest output where that is above 1."""
 
 _LENGTHS: Final = (1, 2, 3, 7, 23, 46, 94, 188, 700)
-"""Frames, from one to half a minute: a graph may have kept the length that it was traced with."""
+"""Lengths in frames, up to half a minute: a graph may have kept the length that it was traced with."""
 
 _OUTPUTS: Final = {
     "window": ("logits", "embedding", "attention"),
@@ -36,7 +37,7 @@ _OUTPUTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One file that loads."""
+    """A graph that loads, with its file."""
 
     path: Path
     content: bytes
@@ -46,20 +47,20 @@ class Graph:
 
     @property
     def sha256(self) -> str:
-        """Of the file, in hexadecimal."""
+        """Digest of the file, in hexadecimal."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 def count_parameters(hidden: int) -> int:
-    """Trainable parameters of a ResLSTM-SA whose second LSTM has so many cells (arXiv 2606.03359, section 3)."""
+    """Trainable parameters of a ResLSTM-SA with `hidden` cells in its second LSTM (arXiv 2606.03359, section 3)."""
     lstm1 = 4 * SIZE * (2 * SIZE + 2)
     lstm2 = 4 * hidden * (SIZE + hidden + 2)
     norms, query, classifier = 2 * SIZE + 2 * hidden, hidden, (hidden + 1) * len(LABELS)
     return lstm1 + lstm2 + norms + query + classifier
 
 
-def describe(graph: Graph) -> Iterator[str]:
-    """The description is possible in itself."""
+def check_metadata(graph: Graph) -> Iterator[str]:
+    """The metadata are consistent."""
     metadata, path = graph.metadata, graph.path
     for name, values in (("mean", metadata.mean), ("std", metadata.std)):
         if len(values) != SIZE or not all(isinstance(value, float) and math.isfinite(value) for value in values):
@@ -72,7 +73,7 @@ def describe(graph: Graph) -> Iterator[str]:
         yield f"{path}: doesn't say what it was trained on and under which licence; export the model again"
 
 
-def interface(graph: Graph) -> Iterator[str]:
+def check_interface(graph: Graph) -> Iterator[str]:
     """Operators, inputs, outputs and the number of weights are those of this network."""
     foreign = sorted(domain for domain in graph.outline.opsets if domain not in ("", "ai.onnx"))
     if foreign:
@@ -86,7 +87,7 @@ def interface(graph: Graph) -> Iterator[str]:
     shape = inputs.get("frames", [])
     if len(shape) != 3 or shape[2] != SIZE or any(isinstance(size, int) for size in shape[:2]):
         yield f"{graph.path}: expected frames of shape (any, any, {SIZE}), found {tuple(shape)}; export it again"
-    # What normalises is stored too, and exporters fold some numbers into others.
+    # The normalisation is stored too, and exporters fold some constants.
     parameters = count_parameters(graph.metadata.hidden)
     if not parameters <= graph.outline.numbers <= parameters + 8 * (SIZE + graph.metadata.hidden):
         yield (
@@ -95,8 +96,8 @@ def interface(graph: Graph) -> Iterator[str]:
         )
 
 
-def finite(graph: Graph) -> Iterator[str]:
-    """Every answer is made of finite numbers, whatever comes from a microphone, and attention sums to 1."""
+def check_finite(graph: Graph) -> Iterator[str]:
+    """All outputs are finite for any input, and attention sums to 1."""
     rng = np.random.default_rng(0)
     second = SAMPLE_RATE
     sounds = {
@@ -115,8 +116,8 @@ def finite(graph: Graph) -> Iterator[str]:
             yield f"{graph.path}: its attention to {name} doesn't sum to 1; export the model again"
 
 
-def deterministic(graph: Graph) -> Iterator[str]:
-    """The same frames give the same bits, in this session and in another; neighbours in a batch change nothing."""
+def check_deterministic(graph: Graph) -> Iterator[str]:
+    """The same frames give the same bits in any session, and other items of a batch have no influence."""
     frames = _random_frames(graph.metadata, 94, np.random.default_rng(2))
     first, again = _run(graph, frames), _run(graph, frames)
     other = _run(graph, frames, new_session(graph.content))
@@ -127,8 +128,8 @@ def deterministic(graph: Graph) -> Iterator[str]:
         yield f"{graph.path}: answers differently in a batch of two; export the model again"
 
 
-def agree(window: Graph, stream: Graph) -> Iterator[str]:
-    """The stream graph gives on any pieces, empty ones too, what the window graph gives on the whole."""
+def check_agreement(window: Graph, stream: Graph) -> Iterator[str]:
+    """The stream graph on pieces, also empty ones, gives what the window graph gives on the whole."""
     if (window.metadata.variant, window.metadata.mean) != (stream.metadata.variant, stream.metadata.mean):
         yield f"{window.path} and {stream.path.name} describe different networks; export them again, together"
         return
@@ -149,33 +150,19 @@ def agree(window: Graph, stream: Graph) -> Iterator[str]:
 
 
 def _random_frames(metadata: ModelMetadata, length: int, rng: np.random.Generator) -> Frames:
-    """Frames of shape (length, 46), distributed as those of the training."""
+    """Frames of shape (length, 46), with mean and deviation of the training data."""
     noise = rng.standard_normal((length, SIZE))
     return (np.array(metadata.mean) + np.array(metadata.std) * noise).astype(np.float32)
 
 
 def _run(graph: Graph, frames: Frames, session: InferenceSession | None = None) -> dict[str, npt.NDArray[np.float32]]:
-    """All outputs for frames of shape ([batch,] time, 46), from a fresh state."""
+    """All outputs for frames of shape ([batch,] time, 46), from the start state."""
     frames = frames if frames.ndim == 3 else frames[None]
     inputs = {"frames": frames}
     if graph.metadata.mode == "stream":
-        inputs |= _fresh_state(graph.metadata.hidden, len(frames))
+        inputs |= start_state(graph.metadata.hidden, len(frames))
     names = _OUTPUTS[graph.metadata.mode]
     return dict(zip(names, (session or graph.session).run(names, inputs), strict=True))
-
-
-def _fresh_state(hidden: int, batch: int) -> dict[str, npt.NDArray[np.float32]]:
-    """What an utterance begins with."""
-    shapes: dict[str, tuple[int, ...]] = {
-        "h1": (1, batch, SIZE),
-        "c1": (1, batch, SIZE),
-        "h2": (1, batch, hidden),
-        "c2": (1, batch, hidden),
-    }
-    shapes |= {"attention_max": (batch, 1), "attention_sum": (batch, 1), "attention_weighted": (batch, hidden)}
-    state = {name: np.zeros(shapes[name], dtype=np.float32) for name in STATE}
-    state["attention_max"][:] = -1e30
-    return state
 
 
 def _close(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ser_model.network.verification import write_sums
+from ser_model.network.model_files import checksum_file
+from ser_model.network.verification import write_checksums
 from ser_model.training.calibration_files import Fitted, read_class_mean_logits, read_fitted
 from ser_model.training.data.augment import check_folder
 from ser_model.training.data.corpus import load_corpus
@@ -82,9 +83,9 @@ def export_run(folder: Path, stem: Path | None) -> None:
         training_data=TRAINING_DATA,
         licence=LICENCE,
     )
-    sums = paths[0].with_name(f"{paths[0].name.removesuffix('.window.onnx')}.sha256")
-    write_sums(paths, sums)
-    for path in (*paths, sums):
+    checksums = checksum_file(paths.window)
+    write_checksums(paths, checksums)
+    for path in (*paths, checksums):
         print(f"{path}  {path.stat().st_size} bytes")
     unlike = "not known" if fitted.unlike_speech is None else f"by {fitted.unlike_speech.method}"
     print(

@@ -17,7 +17,7 @@ import pytest
 from ser_model.cli.main import main
 from ser_model.network.estimator import DEFAULT_MODEL
 from ser_model.network.onnx_file import read_onnx
-from ser_model.network.verification import write_sums
+from ser_model.network.verification import write_checksums
 from ser_model.network.verification_checks import count_parameters
 from support.models import without_table
 
@@ -98,7 +98,7 @@ def test_it_needs_neither_torch_nor_onnx(pair: Path) -> None:
 
 def test_sums_beside_the_pair_are_compared(pair: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sums = pair.with_name(f"{pair.name}.sha256")
-    write_sums((graph(pair, "window"), graph(pair, "stream")), sums)
+    write_checksums((graph(pair, "window"), graph(pair, "stream")), sums)
     assert main(["export", "--check", str(pair)]) == 0
     assert "ok      sums as in" in capsys.readouterr().out
     lines = sums.read_text().splitlines()
@@ -111,7 +111,7 @@ def test_sums_beside_the_pair_are_compared(pair: Path, capsys: pytest.CaptureFix
 
 
 def test_a_written_sum_is_what_sha256sum_writes(pair: Path) -> None:
-    write_sums((graph(pair, "window"),), pair.with_name("sums"))
+    write_checksums((graph(pair, "window"),), pair.with_name("sums"))
     digest = hashlib.sha256(graph(pair, "window").read_bytes()).hexdigest()
     assert pair.with_name("sums").read_text() == f"{digest}  {DEFAULT_MODEL}.window.onnx\n"
 

@@ -17,7 +17,8 @@ from ser_model.atomic_file import replace_file
 from ser_model.errors import SerError
 from ser_model.features.features import RECIPE, SIZE
 from ser_model.network.estimator import STATE, Model
-from ser_model.network.metadata import MODES, ModelMetadata
+from ser_model.network.metadata import ModelMetadata
+from ser_model.network.model_files import MODES, Mode, ModelFiles
 from ser_model.scoring.logit_bias import ClassMeanLogits
 from ser_model.scoring.ood import OodParameters
 from ser_model.training.networks.architecture import ResLstmSa, State
@@ -54,7 +55,7 @@ class _Stream(nn.Module):
         return logits, embedding, *lstm, *after[4:]
 
 
-def _to_onnx(network: ResLstmSa, mode: str) -> onnx.ModelProto:
+def _to_onnx(network: ResLstmSa, mode: Mode) -> onnx.ModelProto:
     """Trace one graph.
 
     With torch's TorchScript exporter: the newer one fixed the number of frames while calling it dynamic.
@@ -103,14 +104,14 @@ def export(
     calibrated: bool = False,
     unlike_speech: OodParameters | None = None,
     typical_logits: ClassMeanLogits | None = None,
-) -> tuple[Path, Path]:
+) -> ModelFiles:
     """Write STEM.window.onnx and STEM.stream.onnx, after checking them against torch; the rest is `ModelMetadata`'s.
 
     Raises:
         SerError: the graphs don't give what torch gives; nothing is written then.
     """
     network = copy.deepcopy(network).eval()
-    contents: dict[str, bytes] = {}
+    contents: list[bytes] = []
     for mode in MODES:
         metadata = ModelMetadata(
             mode=mode,
@@ -132,17 +133,18 @@ def export(
         onnx.helper.set_model_props(graph, metadata.to_properties())
         graph.doc_string = f"{metadata.name}, {mode} graph. Licence of the weights: {licence}"
         onnx.checker.check_model(graph, full_check=True)
-        contents[f"{stem.name}.{mode}.onnx"] = graph.SerializeToString()
+        contents.append(graph.SerializeToString())
     with TemporaryDirectory() as folder:
-        for name, content in contents.items():
-            Path(folder, name).write_bytes(content)
-        worst = difference(network, Model.load(Path(folder, stem.name)))
+        trial = ModelFiles.named(Path(folder, stem.name))
+        for path, content in zip(trial, contents, strict=True):
+            path.write_bytes(content)
+        worst = difference(network, Model.load(trial.window))
     if worst > TOLERANCE:
         raise SerError(f"{stem}: torch and ONNX differ by {worst:.2g}, more than {TOLERANCE}; nothing was exported")
-    for name, content in contents.items():
-        replace_file(stem.with_name(name), content)
-    window, stream = (stem.with_name(name) for name in contents)
-    return window, stream
+    pair = ModelFiles.named(stem)
+    for path, content in zip(pair, contents, strict=True):
+        replace_file(path, content)
+    return pair
 
 
 def difference(network: ResLstmSa, model: Model) -> float:
