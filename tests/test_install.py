@@ -149,7 +149,7 @@ from ser_model.config import GateConfig
 from ser_model.audio.vad import make_detector
 from ser_daemon.config.loading import load_config
 detector = make_detector(GateConfig(engine="silero"))
-print(detector.__class__.__module__, load_config(environ={'SER_GATE_ENGINE': 'silero'}, usual=[]).gate.engine)
+print(detector.__class__.__module__, load_config(environ={'SER_GATE_ENGINE': 'silero'}, default_files=[]).gate.engine)
 """
     assert isolated(code, installed).split() == ["ser_model.audio.vad", "silero"]
 

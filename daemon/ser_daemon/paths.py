@@ -1,4 +1,4 @@
-"""Where sockets, settings and state are found when nobody says otherwise."""
+"""Default paths of sockets, config files and state."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Mapping
 from pathlib import Path
 
 SYSTEM_SOCKET = Path("/run/ser-daemon/ser.sock")
-"""Made by the system's `.socket` unit."""
+"""Event socket of the system service, made by its `.socket` unit."""
 
 SYSTEM_CONFIG = Path("/etc/ser-daemon/config.yaml")
 
 SOCKET_NAME = "ser.sock"
 
 MAX_PATH = 107
-"""Longest socket path in bytes: `sun_path` holds 108 with its closing zero (unix(7))."""
+"""Longest socket path in bytes: `sun_path` has 108 with its terminating zero (unix(7))."""
 
 
 def runtime_directory(environ: Mapping[str, str] = os.environ) -> Path:
-    """Folder of the user's sockets: `$XDG_RUNTIME_DIR/ser-daemon`, or `~/.cache/ser-daemon` without one.
+    """Return the folder of the user's sockets: `$XDG_RUNTIME_DIR/ser-daemon`, else `~/.cache/ser-daemon`.
 
-    Source: XDG Base Directory Specification 0.8, which leaves the replacement to the program.
+    Source: XDG Base Directory Specification 0.8, which leaves the fallback to the program.
     """
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     if os.path.isabs(runtime):
@@ -30,19 +30,19 @@ def runtime_directory(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def user_socket(environ: Mapping[str, str] = os.environ) -> Path:
-    """Socket that a daemon started by a user makes."""
+    """Return the event socket of a daemon that a user starts."""
     return runtime_directory(environ) / SOCKET_NAME
 
 
 def control_socket(path: Path) -> Path:
-    """Control socket that belongs to an event socket: `ser-control.sock` beside `ser.sock`."""
+    """Return the control socket of an event socket: `ser-control.sock` beside `ser.sock`."""
     return path.with_name(f"{path.stem}-control{path.suffix}")
 
 
 def candidate_sockets(explicit: Path | None = None, environ: Mapping[str, str] = os.environ) -> list[Path]:
-    """Sockets that a client tries, in this order.
+    """Return the sockets that a client tries, in order.
 
-    Only `explicit` where given, else only `$SER_SOCKET` where set, else the user's and then the system's.
+    This is only `explicit` if given, else only `$SER_SOCKET` if set, else the user's and then the system's.
     """
     if explicit is not None:
         return [explicit]
@@ -52,15 +52,15 @@ def candidate_sockets(explicit: Path | None = None, environ: Mapping[str, str] =
 
 
 def config_files(environ: Mapping[str, str] = os.environ) -> list[Path]:
-    """Settings files in falling order of precedence, whether they exist or not."""
+    """Return the config files that may exist, the strongest first."""
     base = environ.get("XDG_CONFIG_HOME", "")
     folder = Path(base) if os.path.isabs(base) else _home(environ) / ".config"
     return [folder / "ser-daemon" / "config.yaml", SYSTEM_CONFIG]
 
 
 def state_directory(environ: Mapping[str, str] = os.environ) -> Path:
-    """Folder of what survives a restart: systemd's `$STATE_DIRECTORY`, else the user's (XDG)."""
-    # systemd joins several folders by colons; the first is ours (systemd.exec(5)).
+    """Return the folder of what survives a restart: systemd's `$STATE_DIRECTORY`, else the user's (XDG)."""
+    # systemd separates several folders by colons; the first is used (systemd.exec(5)).
     given = environ.get("STATE_DIRECTORY", "").split(":")[0]
     if os.path.isabs(given):
         return Path(given)
@@ -76,5 +76,5 @@ def _home(environ: Mapping[str, str]) -> Path:
     try:
         return Path(pwd.getpwuid(os.getuid()).pw_dir)
     except KeyError:
-        # What Debian gives users without a home: nothing is found there, and making a folder fails by name.
+        # Debian's home of users without one: no file is found there, and creating a folder fails with that name.
         return Path("/nonexistent")

@@ -11,7 +11,7 @@ from typing import Any
 
 from ser_calibration.microphone.terminal import probe, progress, tell
 from ser_daemon.config.loading import load_config
-from ser_daemon.config.profiles import MicrophoneProfile, file_name, profile_folders, write_profile
+from ser_daemon.config.profiles import MicrophoneProfile, profile_file_name, profile_folders, write_profile
 from ser_daemon.paths import SYSTEM_CONFIG
 
 
@@ -54,7 +54,7 @@ def run_mic(options: argparse.Namespace) -> int:
     config = load_config(environ=os.environ, overrides=overrides)
     user, system = profile_folders(os.environ)
     folder = options.output.parent if options.output else system if options.system else user
-    probe(options.output or folder / file_name(config.audio.device))
+    probe(options.output or folder / profile_file_name(config.audio.device))
 
     # Loaded late: NumPy and ONNX Runtime take a moment that --help need not wait for.
     from ser_calibration.microphone.assessment import summary
@@ -82,7 +82,7 @@ def run_mic(options: argparse.Namespace) -> int:
         )
         page = microphone_page(profile, measured, silence, speech, timing)
     print(summary(measured, timing))
-    path = options.output or folder / file_name(device)
+    path = options.output or folder / profile_file_name(device)
     write_profile(profile, path)
     print(f"\nProfile of {device!r} written to {path}; ser-daemon uses it from its next start.")
     write_page(page_path(path), page)

@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 
 from ser_calibration.microphone.timing import Stopwatch, Timing
-from ser_daemon.sources import ANSWER_SECONDS, AudioSource, NoAnswer, boot_time
+from ser_daemon.sources import RESPONSE_SECONDS, AudioSource, NoResponse, boot_time
 from ser_daemon.sources.base import Chunk
 from ser_daemon.sources.microphone import Microphone
 from ser_model.errors import SerError
@@ -45,7 +45,7 @@ class RecordingSession:
         """
         self._thread.start()
         try:
-            self._take(ANSWER_SECONDS, NoAnswer())
+            self._take(RESPONSE_SECONDS, NoResponse())
         except BaseException:
             self._stop.set()
             raise

@@ -9,7 +9,7 @@ from pathlib import Path
 from ser_daemon.config.audio import AudioConfig
 from ser_daemon.config.device_spec import AudioFile
 from ser_daemon.pipeline.threads import run_with_timeout
-from ser_daemon.sources import ANSWER_SECONDS, DeviceError, NoAnswer, make_source
+from ser_daemon.sources import RESPONSE_SECONDS, DeviceError, NoResponse, make_source
 from ser_model.errors import SerError
 
 
@@ -35,7 +35,7 @@ def choose_source(audio: AudioConfig) -> tuple[AudioConfig, str | None]:
     """
     source = make_source(audio)
     try:
-        run_with_timeout(source.open, ANSWER_SECONDS, NoAnswer())
+        run_with_timeout(source.open, RESPONSE_SECONDS, NoResponse())
     except DeviceError as error:
         path = bundled_recording()
         recorded = replace(audio, device=str(AudioFile(str(path))), channel=None, pace="realtime")

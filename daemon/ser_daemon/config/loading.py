@@ -1,6 +1,6 @@
-"""The configuration: built-in values, config files, environment and command line, one over the other.
+"""Load the configuration from its layers.
 
-Each layer overrides single keys of the one below: command line > `SER_*` environment > `--config` >
+Each layer overrides single keys of the next one: command line > `SER_*` environment > `--config` >
 `~/.config/ser-daemon/config.yaml` > `/etc/ser-daemon/config.yaml` > built-in.
 """
 
@@ -22,7 +22,15 @@ from ser_daemon.config.schema import (
     ServiceConfig,
     SocketConfig,
 )
-from ser_daemon.config.values import ConfigError, Setting, from_text, from_value, refuse, shown, unknown_key
+from ser_daemon.config.values import (
+    ConfigError,
+    Setting,
+    bad_value,
+    quote,
+    setting_from_text,
+    setting_from_value,
+    unknown_key,
+)
 from ser_daemon.config.yaml_nodes import read_config_file
 
 __all__ = [
@@ -36,10 +44,10 @@ __all__ = [
 ]
 
 _SHORT_VARIABLES = {"SER_SOCKET": "socket.path"}
-"""Variables that stand for a key without naming its section; clients read them as well."""
+"""Variables without the section in their name; clients read them too."""
 
-_FOREIGN_VARIABLES = frozenset({"SER_CONFIG", "SER_DATA"})
-"""`SER_CONFIG` names a config file; `SER_DATA` is where the tests find recordings."""
+_OTHER_VARIABLES = frozenset({"SER_CONFIG", "SER_DATA"})
+"""`SER_CONFIG` names a config file. `SER_DATA` is the folder of the recordings that tests use."""
 
 
 def load_config(
@@ -47,37 +55,37 @@ def load_config(
     path: Path | None = None,
     environ: Mapping[str, str],
     overrides: Mapping[str, object] | None = None,
-    usual: Sequence[Path] | None = None,
+    default_files: Sequence[Path] | None = None,
 ) -> Config:
     """Return the merged and checked configuration.
 
     Args:
-        path: The file of `--config`; must exist. None: the one that `SER_CONFIG` names, if any.
+        path: The file of `--config`; must exist. `None` uses the file of `SER_CONFIG`, if set.
         environ: Environment variables.
-        overrides: From the command line, by dotted key; None as a value means "not given".
-        usual: Files that are read where they exist, the strongest first; None: the user's and the machine's.
+        overrides: Values of the command line by dotted key; `None` is no value.
+        default_files: Files that may be missing, the strongest first. `None` uses those of the user and the system.
 
     Raises:
-        ConfigError: A file can't be read, or a setting is not accepted; one sentence with its place.
+        ConfigError: A file cannot be read, or a setting is not accepted.
     """
-    files = config_files(environ, path, usual)
+    files = config_files(environ, path, default_files)
     settings: dict[str, Setting] = {}
     for file in reversed(files):
         settings |= read_config_file(file)
     settings |= _from_environment(environ)
     settings |= _from_overrides(overrides or {})
     config = _build(settings, tuple(files))
-    _check_together(config, settings)
+    _check_pairs(config, settings)
     return config
 
 
 def config_files(
-    environ: Mapping[str, str], path: Path | None = None, usual: Sequence[Path] | None = None
+    environ: Mapping[str, str], path: Path | None = None, default_files: Sequence[Path] | None = None
 ) -> list[Path]:
     """Return the config files that are read, the strongest first.
 
     Raises:
-        ConfigError: The file that was asked for does not exist.
+        ConfigError: The file of `--config` or `SER_CONFIG` does not exist.
     """
     found: list[Path] = []
     named = path or (Path(environ["SER_CONFIG"]) if environ.get("SER_CONFIG") else None)
@@ -85,17 +93,17 @@ def config_files(
         origin = "--config" if path else "environment SER_CONFIG"
         with contextlib.suppress(RuntimeError):
             named = named.expanduser()
-        if not _exists(named):
+        if not _is_file(named):
             raise ConfigError(f"{origin}: there is no file {named}; check the path, or leave it out")
         found.append(named)
-    for file in paths.config_files(environ) if usual is None else usual:
-        if file not in found and _exists(file):
+    for file in paths.config_files(environ) if default_files is None else default_files:
+        if file not in found and _is_file(file):
             found.append(file)
     return found
 
 
-def _exists(file: Path) -> bool:
-    """Whether there is such a file; one that can't be looked at must not be passed over silently."""
+def _is_file(file: Path) -> bool:
+    """Whether the file exists. A file that cannot be examined is an error, because it may hold settings."""
     try:
         return file.is_file()
     except OSError as error:
@@ -108,24 +116,24 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Setting]:
     variables |= {name: KEYS[dotted] for name, dotted in _SHORT_VARIABLES.items()}
     settings: dict[str, Setting] = {}
     for name in sorted(environ):
-        if not name.startswith("SER_") or name in _FOREIGN_VARIABLES or not environ[name].strip():
+        if not name.startswith("SER_") or name in _OTHER_VARIABLES or not environ[name].strip():
             continue
         key = variables.get(name)
         if key is None:
-            _refuse_misspelt(name, list(variables))
+            _reject_misspelling(name, list(variables))
             continue
         source = f"environment {name}"
         if key.name in settings:
             raise ConfigError(f"{source}: {key.name}: also set in {settings[key.name].source}; keep one of the two")
-        settings[key.name] = from_text(key, environ[name], source)
+        settings[key.name] = setting_from_text(key, environ[name], source)
     return settings
 
 
-def _refuse_misspelt(name: str, known: list[str]) -> None:
-    """Raise for a variable that is probably meant for us; other programs may use the prefix as well."""
+def _reject_misspelling(name: str, known: list[str]) -> None:
+    """Raise if the variable is probably meant for the daemon; other programs may use the prefix too."""
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-    ours = any(name.startswith(f"SER_{section.upper()}_") for section in SECTIONS)
-    if near or ours:
+    has_our_section = any(name.startswith(f"SER_{section.upper()}_") for section in SECTIONS)
+    if near or has_our_section:
         hint = f'; did you mean "{near[0]}"?' if near else "; see docs/configuration.md for the names"
         raise ConfigError(f"environment {name}: unknown variable{hint}")
 
@@ -141,12 +149,12 @@ def _from_overrides(overrides: Mapping[str, object]) -> dict[str, Setting]:
             section, _, field = name.partition(".")
             raise unknown_key("command line", section, field)
         if isinstance(value, str):
-            # `--socket "$UNSET"` is a mistake, and not the wish for the default.
+            # `--socket "$UNSET"` is a mistake, not a request for the default.
             if not value.strip():
-                raise refuse("command line", key, "nothing")
-            settings[name] = from_text(key, value, "command line")
+                raise bad_value("command line", key, "nothing")
+            settings[name] = setting_from_text(key, value, "command line")
         else:
-            settings[name] = from_value(key, value, "command line")
+            settings[name] = setting_from_value(key, value, "command line")
     return settings
 
 
@@ -160,8 +168,8 @@ def _build(settings: Mapping[str, Setting], files: tuple[Path, ...]) -> Config:
     return Config(**built, files=files, sources=sources)
 
 
-def _check_together(config: Config, settings: Mapping[str, Setting]) -> None:
-    """Check the pairs of keys of which one must stay below, or at most reach, the other."""
+def _check_pairs(config: Config, settings: Mapping[str, Setting]) -> None:
+    """Check the pairs of keys of which the first must not exceed the second."""
     gate, decision, service = config.gate, config.decision, config.service
     deadline_ms = service.frame_deadline_seconds * 1000
     read_ms = config.audio.latency_ms + config.audio.read_ms
@@ -175,20 +183,20 @@ def _check_together(config: Config, settings: Mapping[str, Setting]) -> None:
     )
     for low_name, low, high_name, high in pairs:
         if low > high:
-            _refuse_pair(KEYS[low_name], KEYS[high_name], config, settings)
+            _reject_pair(KEYS[low_name], KEYS[high_name], config, settings)
 
 
-def _refuse_pair(low: Key, high: Key, config: Config, settings: Mapping[str, Setting]) -> None:
-    """Raise for two keys that contradict each other, at the place of the one that was set."""
+def _reject_pair(low: Key, high: Key, config: Config, settings: Mapping[str, Setting]) -> None:
+    """Raise for a pair of keys, at the location of the one that was set."""
 
     def value(key: Key) -> object:
         section, _, field = key.name.partition(".")
         return getattr(getattr(config, section), field)
 
     if low.name in settings:
-        at, text = low, f"expected at most {high.name} ({shown(value(high))}), got {shown(value(low))}"
+        at, text = low, f"expected at most {high.name} ({quote(value(high))}), got {quote(value(low))}"
     else:
-        at, text = high, f"expected at least {low.name} ({shown(value(low))}), got {shown(value(high))}"
+        at, text = high, f"expected at least {low.name} ({quote(value(low))}), got {quote(value(high))}"
     if low.name == "audio.latency_ms":
         text += "; the device's buffer and one read together must fit into the deadline"
     raise ConfigError(f"{settings[at.name].source}: {at.name}: {text}")

@@ -1,7 +1,7 @@
-"""Profiles: what `ser-calibrate` measured about a microphone, as the daemon reads it.
+"""Microphone profiles: what `ser-calibrate mic` measured, for the daemon's gate.
 
-One YAML file per microphone, in the folder `profiles/` beside the config file of the user or of the machine.
-The name of the device inside decides, not the name of the file.
+There is one YAML file per microphone, in the folder `profiles/` beside the config file of the user or the system.
+A profile applies to the device that is named in it, whatever the name of the file.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from ser_model.atomic_file import replace_file
 from ser_model.config import GateConfig, NoiseFloor, NoiseMargin, Range, VadGain
 
 FORMAT = 1
-"""Grows when old readers would misunderstand a file."""
+"""Version of the file format; increased when old readers would misread a file."""
 
 MAX_FILES = 64
-"""Files looked at in one folder: more are not a collection of microphones."""
+"""Files read in one folder. A folder with more is not a collection of profiles."""
 
 _SUFFIXES = (".yaml", ".yml")
 _MOST_NAMED = 5
@@ -38,32 +38,32 @@ _MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MicrophoneProfile:
-    """A microphone in its room."""
+    """Measured values of a microphone in its room."""
 
     device: str
     """The device's name, or what the setting `audio.device` says, such as `default`."""
     measured: Annotated[str, "a date and time in UTC, in quotes"]
-    """When, as ISO 8601 in UTC."""
+    """Time of the measurement, ISO 8601 in UTC."""
     noise_floor_dbfs: NoiseFloor
     """Level of the room while nobody speaks."""
     gain_db: VadGain
-    """Gain of the copy that the voice activity detector hears."""
+    """Gain of the copy of the signal for the voice activity detector."""
     speech_level_dbfs: Annotated[float, Range(-120, 0, "decibels full scale")]
     """Level while somebody speaks."""
     snr_db: Annotated[float, Range(0, 120, "decibels")]
-    """How far speech stands above the room."""
+    """Level of speech above the noise floor."""
     noise_margin_db: NoiseMargin | None = None
-    """How far above the noise floor the gate takes a sound for speech; None (a profile that was written before there
-    was this key): as the configuration says."""
+    """Margin above the noise floor from which a sound may be speech. Older profiles lack it: `None` uses the
+    configured margin."""
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """A sentence about profiles, for the log."""
+class ProfileMessage:
+    """A sentence for the log."""
 
     text: str
     warning: bool
-    """A profile was ignored; the text names what came and what was expected."""
+    """Whether a profile was ignored; the text says why."""
 
 
 _KEYS = {
@@ -76,11 +76,11 @@ def read_profile(path: Path) -> MicrophoneProfile:
     """Read one profile file.
 
     Raises:
-        ConfigError: It can't be read, or holds, doubles or lacks a key or value that is (not) expected.
+        ConfigError: The file cannot be read, or a key or value is missing, repeated or not accepted.
     """
     settings: dict[str, Setting] = {}
     # The format first: a newer one may have other keys.
-    for name, where, node in sorted(entries(path, compose(path), "the keys of a profile"), key=_after_format):
+    for name, where, node in sorted(entries(path, compose(path), "the keys of a profile"), key=_is_not_format):
         key = _KEYS.get(name)
         if key is None:
             raise ConfigError(f"{where}: {name[:60]}: unknown key{did_you_mean(name, list(_KEYS))}")
@@ -96,15 +96,15 @@ def read_profile(path: Path) -> MicrophoneProfile:
     return MicrophoneProfile(**values)
 
 
-def _after_format(entry: tuple[str, str, yaml.Node]) -> bool:
+def _is_not_format(entry: tuple[str, str, yaml.Node]) -> bool:
     return entry[0] != "format"
 
 
 def write_profile(profile: MicrophoneProfile, path: Path) -> None:
-    """Write a profile so that a reader finds the old file or the new one, never half of it.
+    """Write a profile atomically.
 
     Raises:
-        ConfigError: The folder or the file can't be written.
+        ConfigError: The folder or the file cannot be written.
     """
     lines = ["# A microphone in its room, measured by `ser-calibrate mic`; ser-daemon reads it at its start."]
     lines.append(f"format: {FORMAT}")
@@ -122,26 +122,26 @@ def write_profile(profile: MicrophoneProfile, path: Path) -> None:
 
 
 def profile_folders(environ: Mapping[str, str]) -> list[Path]:
-    """Return the folders that profiles are read from, the user's before the machine's."""
+    """Return the folders of profiles, the user's before the system's."""
     return [file.parent / "profiles" for file in config_files(environ)]
 
 
-def file_name(device: str) -> str:
-    """Return the usual file name for a device's profile."""
+def profile_file_name(device: str) -> str:
+    """Return the default file name of a device's profile."""
     slug = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")[:80]
     return f"{slug or 'microphone'}.yaml"
 
 
-def gate_with_profile(config: Config, device: str, folders: list[Path]) -> tuple[GateConfig, list[Note]]:
-    """Return the gate's settings for a device, and what is to be said about profiles: at most one warning.
+def gate_with_profile(config: Config, device: str, folders: list[Path]) -> tuple[GateConfig, list[ProfileMessage]]:
+    """Return the gate's settings for a device, and messages about profiles with at most one warning.
 
-    Values that were set in the configuration win over measured ones. A profile that can't be used never stops
-    the daemon: the gate then learns what the profile would have told it.
+    Configured values override measured ones. A profile that cannot be used is not an error: the gate then learns
+    the values while listening.
 
     Args:
         config: The configuration.
         device: Name of the opened device.
-        folders: Where profiles are, the strongest first (`profile_folders`).
+        folders: Folders of profiles, the strongest first (`profile_folders`).
     """
     if isinstance(config.audio.device_spec, AudioFile):
         return config.gate, []
@@ -151,7 +151,7 @@ def gate_with_profile(config: Config, device: str, folders: list[Path]) -> tuple
     others: list[str] = []
     for folder in folders:
         found: list[tuple[str, MicrophoneProfile, Path]] = []
-        for path in _files(folder, broken):
+        for path in _profile_files(folder, broken):
             try:
                 profile = read_profile(path)
             except ConfigError as error:
@@ -162,24 +162,24 @@ def gate_with_profile(config: Config, device: str, folders: list[Path]) -> tuple
             else:
                 others.append(f'{path}: device: expected {expected}, got "{profile.device}"')
         if found:
-            # Those of other devices are for other days.
+            # Profiles of other devices are no reason to warn when one matches.
             _, profile, path = max(found, key=lambda item: item[0])
-            return _applied(config, profile), [
-                *_ignored(broken),
-                Note(f"Microphone's profile used: {path}", warning=False),
+            return _apply(config, profile), [
+                *_warnings(broken),
+                ProfileMessage(f"Microphone's profile used: {path}", warning=False),
             ]
-    return config.gate, _ignored(broken + others)
+    return config.gate, _warnings(broken + others)
 
 
-def _ignored(reasons: list[str]) -> list[Note]:
+def _warnings(reasons: list[str]) -> list[ProfileMessage]:
     if not reasons:
         return []
     more = [f"and {len(reasons) - _MOST_NAMED} more"] if len(reasons) > _MOST_NAMED else []
-    return [Note(f"Microphone's profile ignored: {'; '.join(reasons[:_MOST_NAMED] + more)}", warning=True)]
+    return [ProfileMessage(f"Microphone's profile ignored: {'; '.join(reasons[:_MOST_NAMED] + more)}", warning=True)]
 
 
-def _files(folder: Path, broken: list[str]) -> list[Path]:
-    """Return what may be profiles; what stands in the way of looking is added to `broken`."""
+def _profile_files(folder: Path, broken: list[str]) -> list[Path]:
+    """Return the files that may be profiles; add errors to `broken`."""
     try:
         names = sorted(name for name in os.listdir(folder) if name.endswith(_SUFFIXES) and not name.startswith("."))
     except FileNotFoundError:
@@ -188,12 +188,12 @@ def _files(folder: Path, broken: list[str]) -> list[Path]:
         broken.append(f"{folder}: cannot read this folder: {error.strerror}")
         return []
     paths = [folder / name for name in names[:MAX_FILES]]
-    # Opening a pipe that nobody writes to would wait without end.
+    # Only regular files: opening a named pipe without a writer would block.
     broken += [f"{path}: is no file" for path in paths if not path.is_file()]
     return [path for path in paths if path.is_file()]
 
 
-def _applied(config: Config, profile: MicrophoneProfile) -> GateConfig:
+def _apply(config: Config, profile: MicrophoneProfile) -> GateConfig:
     gate = config.gate
     floor = profile.noise_floor_dbfs if gate.noise_floor_dbfs is None else gate.noise_floor_dbfs
     gain = profile.gain_db if gate.gain_db is None else gate.gain_db

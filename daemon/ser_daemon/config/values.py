@@ -1,4 +1,4 @@
-"""From what somebody wrote to the value of a key, or to one sentence that says what is wrong with it."""
+"""Parse and check single values of the configuration."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ser_model.errors import SerError
 
 
 class ConfigError(SerError):
-    """A setting that is not accepted; the text names the place, the key, the expectation and what came."""
+    """A setting is not accepted. The text gives the location, the key, the expected and the actual value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A checked value and the place that it came from."""
+    """A checked value and its source."""
 
     value: Scalar
     source: str
@@ -31,22 +31,22 @@ _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
-def refuse(source: str, key: Key, shown: str) -> ConfigError:
-    """Return the error for a value that `key` cannot hold; `shown` is what came."""
-    return ConfigError(f"{source}: {key.name}: expected {key.expectation}, got {shown}")
+def bad_value(source: str, key: Key, actual: str) -> ConfigError:
+    """Return the error for a value that the key does not accept; `actual` is the value as quoted."""
+    return ConfigError(f"{source}: {key.name}: expected {key.expectation}, got {actual}")
 
 
-def from_text(key: Key, text: str, source: str, folder: Path | None = None) -> Setting:
-    """Return the value that plain text stands for.
+def setting_from_text(key: Key, text: str, source: str, folder: Path | None = None) -> Setting:
+    """Parse the text of a value.
 
     Args:
-        key: What is set.
-        text: As in the environment, or as a scalar without quotes in a file.
-        source: Where it was written, for messages.
-        folder: What relative paths start from; None: the working directory.
+        key: The key.
+        text: The value, as in the environment or as a plain scalar in a file.
+        source: Location of the text, for messages.
+        folder: Base of relative paths. `None` is the working directory.
 
     Raises:
-        ConfigError: The text is no value of the key.
+        ConfigError: The key does not accept the text.
     """
     word = text.strip()
     value: Scalar
@@ -54,30 +54,36 @@ def from_text(key: Key, text: str, source: str, folder: Path | None = None) -> S
         return Setting(None, source)
     if key.kind is bool:
         if word.lower() not in ("true", "false"):
-            raise refuse(source, key, shown(text))
+            raise bad_value(source, key, quote(text))
         return Setting(word.lower() == "true", source)
     if key.kind is int:
         if not _INTEGER.fullmatch(word):
-            raise refuse(source, key, shown(text))
+            raise bad_value(source, key, quote(text))
         value = int(word) if len(word) <= 20 else math.inf
     elif key.kind is float:
         if not _NUMBER.fullmatch(word):
-            raise refuse(source, key, shown(text))
+            raise bad_value(source, key, quote(text))
         value = float(word)
     elif key.kind is Path:
         value = _path(key, word, source, folder)
     else:
         value = word
-    return from_value(key, value, source, written=text)
+    return setting_from_value(key, value, source, written=text)
 
 
-def from_value(key: Key, value: object, source: str, *, written: object = None) -> Setting:
-    """Return a value that has a type already, checked against the key.
+def setting_from_value(key: Key, value: object, source: str, *, written: object = None) -> Setting:
+    """Check a typed value.
+
+    Args:
+        key: The key.
+        value: The value; an integer is accepted for a float, and text for a path.
+        source: Location of the value, for messages.
+        written: The value as it was written, for messages.
 
     Raises:
-        ConfigError: It has another type, or is outside the key's range or choices.
+        ConfigError: The type is wrong, or the value is outside the key's range or choices.
     """
-    came = shown(value if written is None else written)
+    actual = quote(value if written is None else written)
     if value is None and key.optional:
         return Setting(None, source)
     if key.kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -86,41 +92,41 @@ def from_value(key: Key, value: object, source: str, *, written: object = None) 
         value = _path(key, value, source, None)
     # bool is a subclass of int, but `hangover_ms: true` is a mistake.
     if not isinstance(value, key.kind) or (isinstance(value, bool) and key.kind is not bool):
-        raise refuse(source, key, came)
+        raise bad_value(source, key, actual)
     if isinstance(value, int | float) and not key.bounds.low <= value <= key.bounds.high:
-        raise refuse(source, key, came)
+        raise bad_value(source, key, actual)
     if isinstance(value, str):
-        _check_text(key, value, source, came)
+        _check_text(key, value, source, actual)
     if isinstance(value, Path) and value.name in ("", "..") and key.name != "service.state_directory":
-        raise ConfigError(f"{source}: {key.name}: expected the path of a file, got the folder {shown(str(value))}")
+        raise ConfigError(f"{source}: {key.name}: expected the path of a file, got the folder {quote(str(value))}")
     return Setting(cast(Scalar, value), source)
 
 
-def _check_text(key: Key, value: str, source: str, came: str) -> None:
+def _check_text(key: Key, value: str, source: str, actual: str) -> None:
     if key.choices and value not in key.choices:
-        raise ConfigError(str(refuse(source, key, came)) + did_you_mean(value, key.choices))
+        raise ConfigError(str(bad_value(source, key, actual)) + did_you_mean(value, key.choices))
     if not value or any(ord(character) < 32 for character in value):
-        raise refuse(source, key, came if value else "nothing")
+        raise bad_value(source, key, actual if value else "nothing")
 
 
 def _path(key: Key, text: str, source: str, folder: Path | None) -> Path:
     """Return an absolute path; `~` is the user's home."""
     if not text or "\0" in text:
-        raise refuse(source, key, shown(text) if text else "nothing")
+        raise bad_value(source, key, quote(text) if text else "nothing")
     try:
         path = Path(text).expanduser()
     except RuntimeError:
-        raise ConfigError(f"{source}: {key.name}: there is no home folder for {shown(text)}") from None
+        raise ConfigError(f"{source}: {key.name}: there is no home folder for {quote(text)}") from None
     try:
         return path if path.is_absolute() else (folder or Path.cwd()) / path
     except OSError:
         raise ConfigError(
-            f"{source}: {key.name}: {shown(text)} is a relative path, but the working directory is gone"
+            f"{source}: {key.name}: {quote(text)} is a relative path, but the working directory is gone"
         ) from None
 
 
-def shown(value: object) -> str:
-    """Write a value as a message quotes it: text in quotes, at most 60 characters of it."""
+def quote(value: object) -> str:
+    """Format a value for a message: text in quotes, at most 60 characters of it."""
     if value is None or value == "":
         return "nothing"
     if isinstance(value, bool):
@@ -134,7 +140,7 @@ def shown(value: object) -> str:
 
 
 def unknown_key(source: str, section: str, name: str) -> ConfigError:
-    """Return the error for a key that the section does not have, with the one that was probably meant."""
+    """Return the error for an unknown key of a section, with the most similar known key."""
     own = [key.partition(".")[2] for key in KEYS if key.startswith(section + ".")]
     elsewhere = [key for key in KEYS if key.partition(".")[2] == name]
     hint = did_you_mean(name, own)
@@ -146,15 +152,15 @@ def unknown_key(source: str, section: str, name: str) -> ConfigError:
 
 
 def unknown_section(source: str, name: str) -> ConfigError:
-    """Return the error for a section that does not exist."""
-    homes = [key for key in KEYS if key.partition(".")[2] == name]
+    """Return the error for an unknown section."""
+    elsewhere = [key for key in KEYS if key.partition(".")[2] == name]
     hint = did_you_mean(name, list(SECTIONS)) or (
-        f" (write it under {homes[0].partition('.')[0]}:)" if homes else f" (there are: {', '.join(SECTIONS)})"
+        f" (write it under {elsewhere[0].partition('.')[0]}:)" if elsewhere else f" (there are: {', '.join(SECTIONS)})"
     )
     return ConfigError(f"{source}: {name[:60]}: unknown section{hint}")
 
 
 def did_you_mean(word: str, known: list[str] | tuple[str, ...]) -> str:
-    """Return `; did you mean "KNOWN"?` for the nearest of `known`, or nothing."""
+    """Return `; did you mean "KNOWN"?` for the most similar of `known`, or an empty string."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f'; did you mean "{near[0]}"?' if near else ""

@@ -1,7 +1,7 @@
-"""Read one config file: YAML with its line numbers, strictly.
+"""Read a YAML file strictly, with line numbers.
 
-PyYAML's own `safe_load` keeps the last of two equal keys, forgets where a value stood, and reads `yes` as
-true and `010` as eight; so the file is composed into nodes, and each scalar is read as its key wants it.
+PyYAML's `safe_load` accepts duplicate keys, drops line numbers, and reads `yes` as true and `010` as eight. This
+module composes the file into nodes and parses each scalar by the type of its key.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from ser_daemon.config.schema import KEYS, SECTIONS
 from ser_daemon.config.values import (
     ConfigError,
     Setting,
-    from_text,
-    from_value,
-    refuse,
-    shown,
+    bad_value,
+    quote,
+    setting_from_text,
+    setting_from_value,
     unknown_key,
     unknown_section,
 )
 
 MAX_BYTES = 1 << 20
-"""A config file is a few kilobytes; something a thousand times as long is another file."""
+"""A config file has a few kilobytes. A file a thousand times as long is something else."""
 
 
 def read_config_file(path: Path) -> dict[str, Setting]:
     """Return the settings of a file by dotted key.
 
     Raises:
-        ConfigError: The file can't be read, is not YAML, or holds a key or value that is not accepted.
+        ConfigError: The file cannot be read, is not YAML, or holds a key or value that is not accepted.
     """
     settings: dict[str, Setting] = {}
     root = compose(path)
@@ -49,10 +49,10 @@ def read_config_file(path: Path) -> dict[str, Setting]:
 
 
 def compose(path: Path) -> yaml.Node | None:
-    """Return the tree of the file's one document; None: there is nothing in it.
+    """Return the root node of the file's only document; `None` if it is empty.
 
     Raises:
-        ConfigError: The file can't be read or is not YAML.
+        ConfigError: The file cannot be read or is not YAML.
     """
     try:
         with path.open("rb") as file:
@@ -81,20 +81,20 @@ def compose(path: Path) -> yaml.Node | None:
 
 
 def entries(path: Path, node: yaml.Node | None, expected: str, parent: str = "") -> list[tuple[str, str, yaml.Node]]:
-    """Return (key, place, value) for each entry of a mapping; a missing or null node has none.
+    """Return (key, location, value) for each entry of a mapping; a missing or null node has none.
 
     Raises:
-        ConfigError: The node is no mapping, a key is not text, or a key comes twice.
+        ConfigError: The node is not a mapping, a key is not text, or a key is repeated.
     """
     if node is None or is_null(node):
         return []
     if not isinstance(node, yaml.MappingNode):
         name = f"{parent}: " if parent else ""
-        raise ConfigError(f"{place(path, node)}: {name}expected {expected}, got {describe(node)}")
+        raise ConfigError(f"{location(path, node)}: {name}expected {expected}, got {describe(node)}")
     result: list[tuple[str, str, yaml.Node]] = []
     first: dict[str, str] = {}
     for key, value in node.value:
-        where = place(path, key)
+        where = location(path, key)
         if not isinstance(key, yaml.ScalarNode):
             raise ConfigError(f"{where}: expected a key, got {describe(key)}")
         if key.value in first:
@@ -105,41 +105,41 @@ def entries(path: Path, node: yaml.Node | None, expected: str, parent: str = "")
     return result
 
 
-def place(path: Path, node: yaml.Node) -> str:
+def location(path: Path, node: yaml.Node) -> str:
     """Return `FILE:LINE` of a node."""
     return f"{path}:{node.start_mark.line + 1}"
 
 
 def is_null(node: yaml.Node) -> bool:
-    """Whether a node is `null`, `~` or nothing at all."""
+    """Whether a node is `null`, `~` or empty."""
     return bool(node.tag == "tag:yaml.org,2002:null")
 
 
 def describe(node: yaml.Node) -> str:
-    """Return what a node is, for messages."""
+    """Describe a node, for messages."""
     if isinstance(node, yaml.MappingNode):
         return "a mapping"
     if isinstance(node, yaml.SequenceNode):
         return "a list"
-    return shown(node.value)
+    return quote(node.value)
 
 
 def read_scalar(key: Key, node: yaml.Node, path: Path) -> Setting:
-    """Return the value of a scalar node, read as its key wants it.
+    """Parse a scalar node by the type of its key.
 
     Raises:
-        ConfigError: It is no value of the key.
+        ConfigError: The key does not accept the value.
     """
-    where = place(path, node)
+    where = location(path, node)
     if not isinstance(node, yaml.ScalarNode):
-        raise refuse(where, key, describe(node))
+        raise bad_value(where, key, describe(node))
     quoted = node.style is not None
     if quoted and key.kind not in (str, Path):
-        raise ConfigError(str(refuse(where, key, f'the text "{node.value}"')) + "; remove the quotes")
+        raise ConfigError(str(bad_value(where, key, f'the text "{node.value}"')) + "; remove the quotes")
     if is_null(node) and not quoted:
-        return from_value(key, None, where)
+        return setting_from_value(key, None, where)
     plain = node.tag.removeprefix("tag:yaml.org,2002:")
-    # A device may be called by its index; but `device: yes` is more likely a misunderstanding than a name.
+    # An unquoted integer may be the index of a device. Other types, as in `device: yes`, are probably mistakes.
     if key.kind in (str, Path) and not quoted and plain not in ("str", "int"):
-        raise ConfigError(str(refuse(where, key, node.value)) + "; put it in quotes if it is meant as text")
-    return from_text(key, node.value, where, path.resolve().parent)
+        raise ConfigError(str(bad_value(where, key, node.value)) + "; put it in quotes if it is meant as text")
+    return setting_from_text(key, node.value, where, path.resolve().parent)

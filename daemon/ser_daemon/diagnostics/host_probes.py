@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ser_daemon.paths import SYSTEM_SOCKET, control_socket
-from ser_daemon.sources.alsa_holders import held_devices
+from ser_daemon.sources.busy_devices import find_busy_devices
 
 _SERVERS = {"PipeWire": "pipewire-0", "PulseAudio": "pulse/native"}
 """Sound servers, and their sockets in a user's runtime folder."""
@@ -84,7 +84,7 @@ def find_capture_problems(machine: Machine) -> Iterator[Finding]:
     if forbidden:
         advice = _join_advice(_group(forbidden[0], "audio"), machine)
         yield Finding(Grade.FAIL, "audio", f"you may not open {forbidden[0]}; {advice}")
-    for held in held_devices(machine.path("/proc")):
+    for held in find_busy_devices(machine.path("/proc")):
         who = f"{held.program} (process {held.pid})"
         text = f"{held.name} is held by {who}: end that program, or choose a device of the sound server"
         yield Finding(Grade.FAIL, "audio", text)

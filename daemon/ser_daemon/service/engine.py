@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ser_daemon.adaptation.session import AdaptationSession, make_session
 from ser_daemon.config.loading import Config
-from ser_daemon.config.profiles import Note, gate_with_profile, profile_folders
+from ser_daemon.config.profiles import ProfileMessage, gate_with_profile, profile_folders
 from ser_daemon.pipeline.capture import Capture, CaptureSettings
 from ser_daemon.pipeline.gate_stage import GateStage
 from ser_daemon.pipeline.inference import Inference, Outcome, TimedResult
@@ -20,7 +20,7 @@ from ser_daemon.pipeline.speech_queue import AudioStatus, Errand, Mark, SpeechQu
 from ser_daemon.pipeline.wire_events import event_from_result
 from ser_daemon.service.supervisor import Worker
 from ser_daemon.sources import AudioSource, boot_time, make_source
-from ser_daemon.sources.arrival import Arrivals
+from ser_daemon.sources.device_monitor import DeviceMonitor
 from ser_daemon.wire.events import AudioState, Event, to_ms, wall_time
 from ser_daemon.wire.protocol import CaptureState
 from ser_model.adaptation.adaptation import model_version
@@ -42,7 +42,7 @@ class Change:
 
     config: Config
     gate_config: GateConfig
-    notes: list[Note]
+    notes: list[ProfileMessage]
     """About profiles."""
     gate: Gate | None
     """None: the present one goes on; so with the others."""
@@ -88,7 +88,7 @@ class Engine:
         self._patient = patient
         source = make_source(config.audio)
         self._gate_config, _ = gate_with_profile(config, source.name, self._folders)
-        self._noted: list[Note] | None = None
+        self._noted: list[ProfileMessage] | None = None
         """What was said last about profiles; None: nothing since the start or reload, the device is not open yet."""
         self.capture = Capture(
             source,
@@ -97,7 +97,7 @@ class Engine:
             self._settings(config),
             muted=muted,
             on_open=self._fit_gate,
-            arrived=Arrivals().look,
+            arrived=DeviceMonitor().poll,
         )
         self.inference = Inference(
             self.queue,
@@ -203,7 +203,7 @@ class Engine:
             self._gate_config = gate_config
             capture.hearing.exchange(Gate(gate_config))
 
-    def _note(self, notes: list[Note]) -> None:
+    def _note(self, notes: list[ProfileMessage]) -> None:
         """Say what was found about profiles, but not again when a device comes back."""
         if notes != self._noted:
             self._noted = notes

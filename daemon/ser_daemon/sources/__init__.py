@@ -1,4 +1,4 @@
-"""Where samples come from: a capture device, a file, or stdin."""
+"""Audio sources: capture devices, files and stdin."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from ser_daemon.config.audio import AudioConfig
 from ser_daemon.config.device_spec import AudioFile, StandardInput
 from ser_daemon.sources.base import (
-    ANSWER_SECONDS,
+    RESPONSE_SECONDS,
     AudioSource,
     Chunk,
     DeviceBusy,
     DeviceError,
     DeviceLost,
-    NoAnswer,
     NoPortAudio,
+    NoResponse,
     NoSuchDevice,
     boot_time,
 )
@@ -25,15 +25,15 @@ from ser_daemon.sources.stdin import StdinSource
 from ser_model.errors import SerError
 
 __all__ = [
-    "ANSWER_SECONDS",
+    "RESPONSE_SECONDS",
     "AudioSource",
     "Chunk",
     "Device",
     "DeviceBusy",
     "DeviceError",
     "DeviceLost",
-    "NoAnswer",
     "NoPortAudio",
+    "NoResponse",
     "NoSuchDevice",
     "boot_time",
     "list_devices",

@@ -1,4 +1,4 @@
-"""What every audio source gives, and how it fails."""
+"""The interface of audio sources, and their errors."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Protocol
 from ser_model.errors import SerError
 from ser_model.types import Samples
 
-ANSWER_SECONDS = 10.0
-"""A sound system that has not answered by then will not."""
+RESPONSE_SECONDS = 10.0
+"""Time limit for calls into the sound system."""
 
 
 class DeviceError(SerError):
@@ -18,62 +18,62 @@ class DeviceError(SerError):
 
 
 class NoSuchDevice(DeviceError):  # noqa: N818
-    """No capture device answers to that name or index, or several do."""
+    """No capture device has that name or index, or several match."""
 
 
 class DeviceBusy(DeviceError):  # noqa: N818
-    """The device exists, but another program holds it or it refuses to be opened."""
+    """The device exists, but another program uses it."""
 
 
 class NoPortAudio(DeviceError):  # noqa: N818
-    """The PortAudio library, through which devices are reached, is not installed."""
+    """The PortAudio library is not installed."""
 
 
-class NoAnswer(DeviceError):  # noqa: N818
-    """A library call does not come back."""
+class NoResponse(DeviceError):  # noqa: N818
+    """A call into the sound system does not return."""
 
     def __init__(self) -> None:
-        super().__init__(f"The sound system has not answered for {ANSWER_SECONDS:g} s; is its server stuck?")
+        super().__init__(f"The sound system has not answered for {RESPONSE_SECONDS:g} s; is its server stuck?")
 
 
 class DeviceLost(DeviceError):  # noqa: N818
-    """The device went away while it was being read."""
+    """An open device has failed or gives no more samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What one read gives."""
+    """The result of one read."""
 
     samples: Samples
-    """Shape (n,), int16, 16 kHz mono; n may be 0 while the resampler fills."""
+    """Shape (n,), int16, 16 kHz mono. n may be 0 while the resampler fills."""
     arrival: float
-    """Boot-time clock in seconds at which the last sample was available (see `boot_time`)."""
+    """Time of the last sample in seconds (`boot_time`)."""
     overflowed: bool = False
-    """The device says that samples were lost before this chunk; it does not say how many."""
+    """The device reports that samples before this chunk were lost; their number is not known."""
 
 
 class AudioSource(Protocol):
-    """A place that samples come from. One thread opens, reads and closes it."""
+    """A source of samples. A single thread opens, reads and closes it."""
 
     name: str
-    """As shown to people: the device's name, the file's path, `stdin`."""
+    """Name for users: the device's name, the file's path, or `stdin`."""
     live: bool
-    """True: a device, which never ends but may vanish and be opened again. False: it ends."""
+    """Whether the source is a device. A device has no end, but it may fail and be opened again."""
 
     def open(self) -> None:
         """Open the source.
 
         Raises:
-            DeviceError: a device cannot be used (now).
-            SerError: a file or stdin cannot be read as audio.
+            DeviceError: The device cannot be opened now.
+            SerError: The file or stdin is not readable audio.
         """
 
     def read(self) -> Chunk | None:
-        """Wait for the next samples, about `AudioConfig.read_ms` of them; None at the end.
+        """Wait for the next samples, about `AudioConfig.read_ms` of them. Return `None` at the end.
 
         Raises:
-            DeviceLost: the device is gone; `close` and `open` may bring it back.
-            SerError: the file or stdin turned out to be broken.
+            DeviceLost: The device has failed; `close` and `open` may restore it.
+            SerError: The file or stdin is damaged.
         """
 
     def close(self) -> None:
@@ -81,5 +81,5 @@ class AudioSource(Protocol):
 
 
 def boot_time() -> float:
-    """Seconds on the clock that also runs in suspend (clock_gettime(2), CLOCK_BOOTTIME)."""
+    """Return the time since boot in seconds, including suspend (clock_gettime(2), CLOCK_BOOTTIME)."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -16,10 +16,10 @@ from ser_model.types import SAMPLE_RATE, Samples
 
 
 class FileSource:
-    """Reads a file in blocks of `read_ms`, in real time or as fast as it goes.
+    """Reads a file in blocks of `read_ms`, in real time or as fast as possible.
 
-    In real time a read returns when its last sample would have been spoken, and says so as its arrival
-    even if the caller came late: the file never falls behind its own schedule.
+    In real time a read returns when the block's last sample is due, and reports that time as its arrival. A late call
+    does not shift the schedule.
     """
 
     live = False
@@ -31,39 +31,39 @@ class FileSource:
         self._block = max(1, config.read_ms * SAMPLE_RATE // 1000)
         self._realtime = config.pace == "realtime"
         self._reader: AudioFileReader | None = None
-        self._ready = _Fifo()
+        self._fifo = _SampleFifo()
         self._started = 0.0
-        self._given = 0
+        self._samples_read = 0
 
     def open(self) -> None:
         """Open the file at its beginning.
 
         Raises:
-            SerError: there is no such file, it is not audio or it is empty
+            SerError: The file does not exist, is not audio, or is empty.
         """
         self.close()
         self._reader = AudioFileReader(self._path, self._channel)
-        self._ready = _Fifo()
-        self._given = 0
+        self._fifo = _SampleFifo()
+        self._samples_read = 0
         self._started = boot_time()
 
     def read(self) -> Chunk | None:
-        """Give the next block (the last may be shorter); None at the end.
+        """Return the next block, or `None` at the end. The last block may be shorter.
 
         Raises:
-            SerError: the file is damaged, or not open
+            SerError: The file is damaged or not open.
         """
         if self._reader is None:
             raise SerError(f"{self.name} is not open.")
-        while len(self._ready) < self._block and (piece := self._reader.read()) is not None:
-            self._ready.put(piece)
-        samples = self._ready.take(self._block)
+        while len(self._fifo) < self._block and (piece := self._reader.read()) is not None:
+            self._fifo.put(piece)
+        samples = self._fifo.take(self._block)
         if len(samples) == 0:
             return None
-        self._given += len(samples)
+        self._samples_read += len(samples)
         if not self._realtime:
             return Chunk(samples, boot_time())
-        due = self._started + self._given / SAMPLE_RATE
+        due = self._started + self._samples_read / SAMPLE_RATE
         time.sleep(max(0.0, due - boot_time()))
         return Chunk(samples, due)
 
@@ -74,8 +74,8 @@ class FileSource:
             self._reader = None
 
 
-class _Fifo:
-    """Samples in, the same samples out in other pieces; a resampler's output comes in uneven ones."""
+class _SampleFifo:
+    """A queue of samples. It turns the uneven output of a resampler into blocks."""
 
     def __init__(self) -> None:
         self._pieces: deque[Samples] = deque()
@@ -89,10 +89,10 @@ class _Fifo:
         self._length += len(samples)
 
     def take(self, count: int) -> Samples:
-        """At most `count` samples, fewer if there are fewer."""
-        held = np.concatenate([np.zeros(0, np.int16), *self._pieces])
+        """Remove and return `count` samples, or all if there are fewer."""
+        samples = np.concatenate([np.zeros(0, np.int16), *self._pieces])
         self._pieces.clear()
         self._length = 0
-        if len(held) > count:
-            self.put(held[count:])
-        return held[:count]
+        if len(samples) > count:
+            self.put(samples[count:])
+        return samples[:count]

@@ -8,15 +8,15 @@ from typing import Any
 from ser_daemon.config.audio import AudioConfig
 from ser_daemon.config.device_spec import CaptureDeviceSpec, DefaultDevice, DeviceIndex, DeviceName
 from ser_daemon.sources import portaudio
-from ser_daemon.sources.alsa_holders import held_devices
 from ser_daemon.sources.base import Chunk, DeviceBusy, DeviceError, DeviceLost, NoSuchDevice, boot_time
+from ser_daemon.sources.busy_devices import find_busy_devices
 from ser_daemon.sources.portaudio import Device
 from ser_model.audio.files import Resampler
 from ser_model.errors import SerError
 from ser_model.types import SAMPLE_RATE
 
 _MOST_CHANNELS = 8
-"""Sound servers offer any number of channels and mix for the one that is asked for; hardware has a few."""
+"""Devices with more channels belong to sound servers, which mix down to any number."""
 
 # Error codes of portaudio.h.
 _DEVICE_UNAVAILABLE = -9985
@@ -24,10 +24,10 @@ _EBUSY = -16
 
 
 class Microphone:
-    """Blocking reads from a device, at 16 kHz where it agrees, else at its own rate and resampled.
+    """Reads a device at 16 kHz, or at its own rate with resampling.
 
-    Reads and not callbacks: a callback needs memory that is writable and executable, which a hardened
-    service may not have, and a read reports an overflow in line with the samples.
+    Blocking reads are used instead of a callback. A callback needs memory that is writable and executable, which the
+    service's sandbox forbids. A read also reports an overflow together with its samples.
     """
 
     live = True
@@ -35,7 +35,7 @@ class Microphone:
     def __init__(self, device: CaptureDeviceSpec, config: AudioConfig) -> None:
         self.name = config.device
         self.reported_latency: float | None = None
-        """Seconds from the microphone to a read, as the sound system says once it is open; it may be wrong."""
+        """Input latency in seconds as reported by the sound system, which may be wrong; `None` before `open`."""
         self._config = config
         self._wanted = device
         self._stream: Any = None
@@ -44,18 +44,18 @@ class Microphone:
         self._rate = 1.0
 
     def open(self) -> None:
-        """Look for the device anew and start to capture.
+        """Find the device and start capturing.
 
         Raises:
-            NoPortAudio: the PortAudio library is missing
-            NoSuchDevice: no device, or more than one, answers to the name
-            DeviceBusy: another program holds the device
-            DeviceError: the device refuses, or has no such channel
+            NoPortAudio: The PortAudio library is missing.
+            NoSuchDevice: No device matches, or several do.
+            DeviceBusy: Another program uses the device.
+            DeviceError: The device cannot be opened, or has no such channel.
         """
         self.close()
-        with portaudio.opening() as (sd, devices):
-            device = _find(self._wanted, devices)
-            channels = _channels(device, self._config.channel)
+        with portaudio.stream_opening() as (sd, devices):
+            device = _find_device(self._wanted, devices)
+            channels = _channels_to_open(device, self._config.channel)
             stream, rate = self._start(sd, device, channels)
             self._stream = stream
             self.reported_latency = float(stream.latency)
@@ -68,18 +68,18 @@ class Microphone:
         self._resampler = Resampler(rate, channels, self._config.channel)
 
     def read(self) -> Chunk | None:
-        """Wait for the next `read_ms` of audio; never None.
+        """Wait for the next `read_ms` of audio. Never returns `None`.
 
         Raises:
-            DeviceLost: the device is gone
-            SerError: it is not open
+            DeviceLost: The device has failed.
+            SerError: The device is not open.
         """
         if self._stream is None or self._resampler is None:
             raise SerError(f'The microphone "{self.name}" is not open.')
-        sd = portaudio.library()
+        sd = portaudio.load_library()
         try:
             frames, overflowed = self._stream.read(self._block)
-            # What still waits in the buffer came after these frames: a late reader is not a late microphone.
+            # Frames left in the buffer arrived after this block, so a late read does not move its arrival.
             waiting = self._stream.read_available / self._rate
         except sd.PortAudioError as error:
             raise DeviceLost(f'The microphone "{self.name}" is gone: {_reason(error)}.') from error
@@ -93,10 +93,10 @@ class Microphone:
             try:
                 stream.close(ignore_errors=True)
             finally:
-                portaudio.closed()
+                portaudio.stream_closed()
 
     def _start(self, sd: Any, device: Device, channels: int) -> tuple[Any, float]:
-        """Open and start a stream with the first rate and sample format that the device takes."""
+        """Open and start a stream with the first rate and sample format that the device accepts."""
         for rate, dtype in _attempts(device):
             stream = None
             try:
@@ -122,29 +122,30 @@ class Microphone:
         raise DeviceError(f'The microphone "{device.name}" cannot be opened: {_reason(refusal)}.') from refusal
 
 
-def _find(wanted: CaptureDeviceSpec, devices: Sequence[Device]) -> Device:
-    """The device, or what stands in its way: a device that is held is not among `devices`."""
+def _find_device(wanted: CaptureDeviceSpec, devices: Sequence[Device]) -> Device:
+    """Find the device. One that is in use is missing in `devices`, and is reported as busy."""
     try:
         return portaudio.find_device(wanted, devices)
     except NoSuchDevice:
-        for held in held_devices():
+        for busy in find_busy_devices():
             default = isinstance(wanted, DefaultDevice) and not devices
-            if default or str(wanted).casefold() in held.name.casefold():
+            if default or str(wanted).casefold() in busy.name.casefold():
                 raise DeviceBusy(
-                    f'The microphone "{held.name}" is in use by {held.program} (process {held.pid}); '
+                    f'The microphone "{busy.name}" is in use by {busy.program} (process {busy.pid}); '
                     "end that program, or choose a device of the sound server."
                 ) from None
         raise
 
 
 def _attempts(device: Device) -> Iterator[tuple[float, str]]:
+    """Yield sample rates and formats in order of preference."""
     for rate in dict.fromkeys((float(SAMPLE_RATE), device.rate)):
         for dtype in ("int16", "float32"):
             yield rate, dtype
 
 
-def _channels(device: Device, channel: int | None) -> int:
-    """How many channels to open: up to the chosen one, or all that the hardware has."""
+def _channels_to_open(device: Device, channel: int | None) -> int:
+    """Return the number of channels: up to the chosen one, or all of the hardware."""
     if channel is None:
         return device.channels if device.channels <= _MOST_CHANNELS else 1
     if channel > device.channels:
@@ -159,7 +160,7 @@ def _is_busy(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """The sound system's own words where PortAudio passes them on, else PortAudio's."""
+    """Return the error text of the sound system, or of PortAudio if there is none."""
     if len(error.args) > 2:
         return str(error.args[2][2])
     return str(error.args[0]).rpartition(": ")[2]

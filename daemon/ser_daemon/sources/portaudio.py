@@ -1,4 +1,4 @@
-"""The PortAudio library: loaded late, kept quiet, started anew to see what was plugged in."""
+"""Access to the PortAudio library: load it, restart it to find new devices, and choose a device."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ _silenced = False
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device that audio can be captured from."""
+    """A capture device."""
 
     index: int
-    """PortAudio's number for it; changes when devices come and go, and from process to process."""
+    """PortAudio's index. It changes when devices come and go, and between processes."""
     name: str
     channels: int
-    """Channels that can be captured at once; sound servers claim far more than there are."""
+    """Most channels to capture. Sound servers report more than the hardware has."""
     rate: float
-    """Sample rate that the device prefers, in Hz."""
+    """Default sample rate in Hz."""
     host_api: str
     default: bool
-    """It is the one that `default` stands for."""
+    """Whether it is the default device."""
 
 
-def library() -> Any:
-    """The module `sounddevice`, imported at first use: it loads and starts PortAudio.
+def load_library() -> Any:
+    """Return the module `sounddevice`. The first call imports it, which loads and starts PortAudio.
 
     Raises:
-        NoPortAudio: the library is not there
-        DeviceError: the library does not start
+        NoPortAudio: The library is not installed.
+        DeviceError: The library does not start.
     """
     with _lock:
         _silence_c_stderr()
@@ -55,37 +55,37 @@ def library() -> Any:
         except OSError as error:
             raise NoPortAudio(_MISSING) from error
         except Exception as error:
-            # sounddevice starts PortAudio while it is imported, and has no name for its error yet.
+            # The import starts PortAudio before `sounddevice.PortAudioError` is defined.
             raise DeviceError(f"The PortAudio library does not start: {error}.") from error
         return sounddevice
 
 
 def list_devices() -> list[Device]:
-    """Every device that can capture now, in PortAudio's order; what was just plugged in included.
+    """Return the present capture devices in PortAudio's order.
 
     Raises:
-        NoPortAudio: the library is not there
-        DeviceError: PortAudio does not start
+        NoPortAudio: The library is not installed.
+        DeviceError: The library does not start.
     """
     with _lock:
-        sd = library()
+        sd = load_library()
         _rescan(sd)
-        return _query(sd)
+        return _query_devices(sd)
 
 
 @contextlib.contextmanager
-def opening() -> Iterator[tuple[Any, list[Device]]]:
-    """Hold PortAudio's lock while a stream is opened: gives the module and the devices there are now."""
+def stream_opening() -> Iterator[tuple[Any, list[Device]]]:
+    """Lock PortAudio while a stream is opened; yield the module `sounddevice` and the present devices."""
     global _open_streams
     with _lock:
-        sd = library()
+        sd = load_library()
         _rescan(sd)
-        yield sd, _query(sd)
+        yield sd, _query_devices(sd)
         _open_streams += 1
 
 
-def closed() -> None:
-    """Say that a stream which was opened within `opening` is closed."""
+def stream_closed() -> None:
+    """Record that a stream which was opened within `stream_opening` is closed."""
     global _open_streams
     with _lock:
         _open_streams -= 1
@@ -107,7 +107,7 @@ def find_device(wanted: CaptureDeviceSpec, devices: Sequence[Device]) -> Device:
     if isinstance(wanted, DeviceIndex):
         return _by_index(wanted.index, devices)
     if isinstance(wanted, DefaultDevice):
-        # Without a default of its own, PortAudio's first device is as good as any.
+        # PortAudio may name no default device.
         return next((device for device in devices if device.default), devices[0])
     return _by_name(wanted.name, devices)
 
@@ -137,7 +137,7 @@ def _full_name(device: Device) -> str:
 
 
 def _names(device: Device) -> tuple[str, ...]:
-    """What counts as the whole name: with and without ALSA's card number, with and without the host API."""
+    """Return the forms of a full name: with and without ALSA's card number or the host API."""
     bare, _, _ = device.name.partition(" (hw:")
     return device.name.casefold(), bare.casefold(), _full_name(device).casefold()
 
@@ -162,7 +162,7 @@ def _words(device: Device) -> list[str]:
 
 
 def _rescan(sd: Any) -> None:
-    """Start PortAudio anew: it looks for devices only when it starts, and ending it closes open streams."""
+    """Restart PortAudio, which finds devices only at its start. Skipped while streams are open: it closes them."""
     if _open_streams:
         return
     try:
@@ -173,7 +173,7 @@ def _rescan(sd: Any) -> None:
         raise DeviceError(f"The PortAudio library does not start: {error}.") from error
 
 
-def _query(sd: Any) -> list[Device]:
+def _query_devices(sd: Any) -> list[Device]:
     hosts = [host["name"] for host in sd.query_hostapis()]
     default = sd.default.device[0]
     return [
@@ -191,11 +191,11 @@ def _query(sd: Any) -> list[Device]:
 
 
 def _silence_c_stderr() -> None:
-    """Keep ALSA, JACK and PortAudio from writing about everything that they try to the terminal.
+    """Keep ALSA, JACK and PortAudio from writing to the terminal.
 
-    They write to libc's stream `stderr`, Python's log to file descriptor 2. So the stream is pointed to
-    /dev/null and the descriptor stays as it is; redirecting that would lose what other threads log meanwhile.
-    Only glibc's variable is known to be writable.
+    They write to the C stream `stderr`, while Python's log writes to file descriptor 2. Only the C stream is redirected
+    to /dev/null: redirecting the descriptor would lose log lines of other threads. The variable `stderr` is known to
+    be writable in glibc only.
     """
     global _silenced
     if _silenced:

@@ -14,19 +14,18 @@ from ser_model.audio.files import Resampler
 from ser_model.errors import SerError
 from ser_model.types import Samples
 
-# Of a header, before the format is known; a pipe gives at most this much at once by default (pipe(7)).
+# Read size before the format is known: the default capacity of a pipe (pipe(7)).
 _PIPE_BYTES = 65_536
 
 
 class StdinSource:
-    """Reads a WAV file or raw samples from a pipe, as fast as they come.
+    """Reads a WAV file or raw samples from a pipe, as fast as they are written.
 
-    A read waits at most about `read_ms`, also when the other side is silent: it then gives an empty chunk.
+    A read waits about `read_ms` at most, and returns an empty chunk if nothing was written.
 
     Args:
-        config: `raw_rate`, `raw_channels` and `raw_format` describe raw samples; without a rate a WAV file is
-            expected
-        fd: the file descriptor to read; it is not closed
+        config: `raw_rate`, `raw_channels` and `raw_format` describe raw samples. Without a rate a WAV file is expected.
+        fd: The file descriptor to read. It is not closed.
     """
 
     live = False
@@ -39,15 +38,15 @@ class StdinSource:
         self._resampler: Resampler | None = None
         self._open = False
         self._ended = False
-        self._heard = False
+        self._received = False
 
     def open(self) -> None:
-        """Prepare to read; the WAV header is read by the first reads.
+        """Prepare to read. The first reads parse the WAV header.
 
-        What came between a `close` and the next `open` is dropped: it was not meant to be heard.
+        Data that was written between a `close` and the next `open` is dropped.
 
         Raises:
-            SerError: stdin is closed or a terminal, or the raw format is impossible
+            SerError: stdin is closed or a terminal.
         """
         if self._open:
             return
@@ -61,10 +60,10 @@ class StdinSource:
         self._open = True
 
     def read(self) -> Chunk | None:
-        """Give what came within `read_ms`; None once the other side has closed the pipe.
+        """Return the samples written within `read_ms`, or `None` at the end of the pipe.
 
         Raises:
-            SerError: what came is no audio, or nothing came at all
+            SerError: The data is not audio, or the pipe ended without any.
         """
         if self._stream is None or not self._open:
             raise SerError("stdin is not open.")
@@ -73,7 +72,7 @@ class StdinSource:
         return Chunk(self._collect(self._stream), boot_time())
 
     def close(self) -> None:
-        """Stop reading; the descriptor and the place in the stream are kept for the next `open`."""
+        """Stop reading. The descriptor and the position in the stream stay as they are."""
         self._open = False
 
     def _check_descriptor(self) -> None:
@@ -89,7 +88,7 @@ class StdinSource:
             self._take(stream, _PIPE_BYTES)
 
     def _collect(self, stream: PcmStream) -> Samples:
-        """Read until `read_ms` of audio have come, `read_ms` of time have passed, or the end came."""
+        """Read until there are `read_ms` of audio, `read_ms` have passed, or the pipe ends."""
         deadline = boot_time() + self._config.read_ms / 1000
         pieces = [np.zeros(0, np.int16)]
         left = self._block_bytes(stream)
@@ -100,17 +99,17 @@ class StdinSource:
         return np.concatenate(pieces)
 
     def _block_bytes(self, stream: PcmStream) -> int:
-        """Bytes of `read_ms` of audio, whole frames and at least one."""
+        """Return the size of `read_ms` of audio in bytes: whole frames, at least one."""
         if stream.format is None:
             return _PIPE_BYTES
         return max(1, stream.format.rate * self._config.read_ms // 1000) * stream.format.frame_bytes
 
     def _wait(self, seconds: float) -> bool:
-        """Whether there is something to read, or the end, within `seconds`."""
+        """Wait at most `seconds`; return whether there is data, or the end."""
         return bool(select.select([self._fd], [], [], max(0.0, seconds))[0])
 
     def _take(self, stream: PcmStream, size: int) -> tuple[int, Samples]:
-        """Read once, at most `size` bytes; the number of bytes, and the samples that they complete."""
+        """Read once, at most `size` bytes. Return the number of bytes and the samples that they complete."""
         data = os.read(self._fd, size)
         frames = stream.feed(data)
         samples = np.zeros(0, np.int16)
@@ -118,10 +117,10 @@ class StdinSource:
             if self._resampler is None:
                 self._resampler = self._make_resampler(stream.format)
             samples = self._resampler.push(frames)
-            self._heard = self._heard or len(frames) > 0
+            self._received = self._received or len(frames) > 0
         if not data or stream.ended:
             self._ended = True
-            if self._resampler is None or not self._heard:
+            if self._resampler is None or not self._received:
                 raise SerError("stdin ended before any audio came; expected a WAV file or raw samples.")
             samples = np.concatenate([samples, self._resampler.flush()])
         return len(data), samples

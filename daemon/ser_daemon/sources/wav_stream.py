@@ -1,4 +1,4 @@
-"""Audio bytes from a pipe: raw samples, or a WAV file that cannot be rewound.
+"""Parse audio from a pipe: raw samples, or a WAV file without seeking.
 
 The chunks of a WAV file: Microsoft, "Multimedia Programming Interface and Data Specifications 1.0" (RIFF,
 WAVE), and "Multiple Channel Audio Data and WAVE Files" (WAVE_FORMAT_EXTENSIBLE).
@@ -19,13 +19,13 @@ Encoding = Literal["u8", "s16le", "s24le", "s32le", "f32le", "f64le"]
 
 _PCM, _FLOAT, _EXTENSIBLE = 0x0001, 0x0003, 0xFFFE
 _UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)
-# A header with its metadata is a few hundred bytes; more means that this is no header.
+# A header with metadata has a few hundred bytes; a longer one is damaged.
 _LONGEST_HEADER = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class PcmFormat:
-    """How interleaved samples lie in bytes."""
+    """Format of interleaved samples."""
 
     rate: int
     """Frames per second."""
@@ -34,11 +34,11 @@ class PcmFormat:
 
     @property
     def frame_bytes(self) -> int:
-        """Bytes of one sample of every channel."""
+        """Bytes per frame, which is one sample of every channel."""
         return self.channels * _WIDTHS[self.encoding]
 
     def decode(self, data: bytes) -> npt.NDArray[np.float32]:
-        """Whole frames as float32 with full scale at ±1, shape (n, channels)."""
+        """Decode whole frames to float32, shape (n, channels), full scale at ±1."""
         match self.encoding:
             case "u8":
                 values = np.frombuffer(data, np.uint8).astype(np.float32) / 128 - 1
@@ -50,7 +50,7 @@ class PcmFormat:
                 width = _WIDTHS[encoding]
                 values = np.frombuffer(data, f"<i{width}").astype(np.float32) / 2 ** (8 * width - 1)
             case encoding:
-                # A double beyond float32 becomes an infinity, which counts as 0 later on.
+                # A double out of range becomes an infinity, which the resampler replaces by 0.
                 with np.errstate(over="ignore", invalid="ignore"):
                     values = np.frombuffer(data, f"<f{_WIDTHS[encoding]}").astype(np.float32)
         frames: npt.NDArray[np.float32] = values.astype(np.float32, copy=False).reshape(-1, self.channels)
@@ -69,29 +69,29 @@ _ENCODINGS: dict[tuple[int, int], Encoding] = {
 
 
 class PcmStream:
-    """Cuts a stream of bytes into frames.
+    """Splits a stream of bytes into frames.
 
     Args:
-        raw: the format of raw samples; None: the stream starts with a WAV header
+        raw: The format of raw samples. `None` expects a WAV header.
     """
 
     def __init__(self, raw: PcmFormat | None = None) -> None:
         self.format = raw
-        """The samples' format; None until the WAV header has come."""
+        """The samples' format; `None` before the end of the WAV header."""
         self.ended = False
-        """The data that the WAV header announced has come; what follows is not audio."""
+        """Whether all data that the WAV header announced was read. What follows is not audio."""
         self._pending = bytearray()
         self._left: int | None = None
         self._in_data = raw is not None
 
     def feed(self, data: bytes) -> npt.NDArray[np.float32] | None:
-        """Take bytes in pieces of any size; give the frames that they complete.
+        """Add bytes, in pieces of any size, and return the frames that they complete.
 
         Returns:
-            shape (n, channels), float32 with full scale at ±1; None until the WAV header has come
+            Shape (n, channels), float32, full scale at ±1; `None` before the end of the WAV header.
 
         Raises:
-            SerError: this is no WAV file that can be read
+            SerError: The data is not a readable WAV file.
         """
         self._pending += data
         if not self._in_data:
@@ -108,7 +108,7 @@ class PcmStream:
         return frames
 
     def _parse_header(self) -> None:
-        """Consume the chunks before the samples, as far as they have come."""
+        """Parse the chunks before the samples once they are complete."""
         head = bytes(self._pending[:12])
         if not (b"RIFF".startswith(head[:4]) and b"WAVE".startswith(head[8:12])):
             raise SerError(
@@ -129,20 +129,20 @@ class PcmStream:
                 return
             if kind == b"fmt ":
                 self.format = _parse_format(bytes(self._pending[position + 8 : position + 8 + size]))
-            # Chunks start at even positions: RIFF pads an odd one with a byte that its size leaves out.
+            # Chunks start at even positions: RIFF pads an odd chunk by a byte that its size does not count.
             position += 8 + size + size % 2
 
     def _start_data(self, position: int, size: int) -> None:
         if self.format is None:
             raise SerError("stdin's WAV header is damaged: its data comes before its format.")
         del self._pending[:position]
-        # Programs that write into a pipe cannot know the length, and say 0 or the largest number.
+        # Programs that write to a pipe do not know the length, and write 0 or the largest number.
         self._left = None if size in _UNKNOWN_LENGTHS else size
         self._in_data = True
 
 
 def _parse_format(body: bytes) -> PcmFormat:
-    """The chunk `fmt `: WAVEFORMATEX, of WAVE_FORMAT_EXTENSIBLE the tag in its GUID."""
+    """Parse the chunk `fmt `: a WAVEFORMATEX. For WAVE_FORMAT_EXTENSIBLE the tag is in the GUID."""
     if len(body) < 16:
         raise SerError(f"stdin's WAV header is damaged: its format has {len(body)} bytes, expected 16 or more.")
     tag, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", body)

@@ -182,7 +182,7 @@ def test_the_command_writes_a_profile_that_the_daemon_uses(
     assert f"Profile of 'USB Mic' written to {folder / 'usb-mic.yaml'}" in out
     profile = read_profile(folder / "usb-mic.yaml")
     assert profile.device == "USB Mic"
-    gate, _ = gate_with_profile(load_config(environ={}, usual=[]), "USB Mic", [folder])
+    gate, _ = gate_with_profile(load_config(environ={}, default_files=[]), "USB Mic", [folder])
     assert (gate.noise_floor_dbfs, gate.gain_db) == (profile.noise_floor_dbfs, profile.gain_db)
 
 

@@ -127,9 +127,9 @@ def test_the_delay_that_is_only_reported_is_told_apart_from_the_measured_one(mea
 
 def test_the_margin_of_the_profile_is_the_gates_unless_it_was_configured(tmp_path: Path) -> None:
     write_profile(profile(), tmp_path / "p.yaml")
-    gate, _ = gate_with_profile(load_config(environ={}, usual=[]), "USB Mic", [tmp_path])
+    gate, _ = gate_with_profile(load_config(environ={}, default_files=[]), "USB Mic", [tmp_path])
     assert gate.noise_margin_db == 9.0
-    chosen = load_config(environ={"SER_GATE_NOISE_MARGIN_DB": "6"}, usual=[])
+    chosen = load_config(environ={"SER_GATE_NOISE_MARGIN_DB": "6"}, default_files=[])
     gate, _ = gate_with_profile(chosen, "USB Mic", [tmp_path])
     assert gate.noise_margin_db == 6.0
 
@@ -137,14 +137,14 @@ def test_the_margin_of_the_profile_is_the_gates_unless_it_was_configured(tmp_pat
 def test_a_profile_without_a_margin_leaves_the_configured_one(tmp_path: Path) -> None:
     write_profile(profile(margin=None), tmp_path / "p.yaml")
     assert read_profile(tmp_path / "p.yaml").noise_margin_db is None
-    gate, _ = gate_with_profile(load_config(environ={}, usual=[]), "USB Mic", [tmp_path])
-    assert gate.noise_margin_db == load_config(environ={}, usual=[]).gate.noise_margin_db
+    gate, _ = gate_with_profile(load_config(environ={}, default_files=[]), "USB Mic", [tmp_path])
+    assert gate.noise_margin_db == load_config(environ={}, default_files=[]).gate.noise_margin_db
 
 
 def test_a_pipe_among_the_profiles_does_not_hold_up_the_daemon(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.yaml")
     write_profile(profile(), tmp_path / "b.yaml")
-    gate, notes = gate_with_profile(load_config(environ={}, usual=[]), "USB Mic", [tmp_path])
+    gate, notes = gate_with_profile(load_config(environ={}, default_files=[]), "USB Mic", [tmp_path])
     assert gate.gain_db == 8.0
     assert [note.text for note in notes] == [
         f"Microphone's profile ignored: {tmp_path / 'a.yaml'}: is no file",

@@ -58,7 +58,7 @@ class Scripted:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("STALL_SECONDS", "ANSWER_SECONDS", "_CLOSE_SECONDS"):
+    for name in ("STALL_SECONDS", "RESPONSE_SECONDS", "_CLOSE_SECONDS"):
         monkeypatch.setattr(capture_module, name, 0.3)
 
 

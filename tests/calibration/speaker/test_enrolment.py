@@ -52,7 +52,7 @@ def test_the_daemon_uses_what_was_written(
     assert str(path) in said
     assert "adaptation.speaker: anna" in said
     environ = {"XDG_CONFIG_HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "SER_ADAPTATION_SPEAKER": "anna"}
-    session = make_session(load_config(environ=environ, usual=[]), metadata, environ)
+    session = make_session(load_config(environ=environ, default_files=[]), metadata, environ)
     assert session.name == "profile"
     assert session.seconds == pytest.approx(json.loads(path.read_text())["seconds"])
     assert session.adaptation is not None

@@ -145,7 +145,7 @@ def test_forgetting_removes_the_file_too(tmp_path: Path, metadata: ModelMetadata
 
 def configured(tmp_path: Path, metadata: ModelMetadata, **settings: str) -> AdaptationSession:
     environ = {"XDG_CONFIG_HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "state"), **settings}
-    return make_session(load_config(environ=environ, usual=[]), metadata, environ)
+    return make_session(load_config(environ=environ, default_files=[]), metadata, environ)
 
 
 def make_profile(folder: Path, metadata: ModelMetadata, name: str = "anna", seconds: float = 45.0) -> None:

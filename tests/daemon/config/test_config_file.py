@@ -1,4 +1,4 @@
-"""config.yaml documents what is built in; a wrong one is refused with its line and what was expected."""
+"""config.yaml documents the defaults; errors in a config file name the line and what is expected."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def refusal(tmp_path: Path, text: str) -> str:
-    """What is said about a file, without the name of the file."""
+def error_for(tmp_path: Path, text: str) -> str:
+    """Return the error for a file, without the name of the file."""
     path = write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
-        load_config(path=path, environ={}, usual=[])
+        load_config(path=path, environ={}, default_files=[])
     message = str(caught.value)
     assert message.startswith(str(path))
     return message.removeprefix(str(path))
@@ -41,10 +41,10 @@ def test_the_documented_file_names_every_key_once_with_its_default() -> None:
     assert {name: setting.value for name, setting in settings.items()} == {
         name: key.default for name, key in KEYS.items()
     }
-    assert load_config(path=path, environ={}, usual=[]) == load_config(environ={}, usual=[])
+    assert load_config(path=path, environ={}, default_files=[]) == load_config(environ={}, default_files=[])
 
 
-def test_the_documented_file_says_the_range_and_the_choices_that_are_checked() -> None:
+def test_the_documented_file_states_the_ranges_and_choices_that_are_checked() -> None:
     comments: dict[str, str] = {}
     section, comment = "", ""
     for line in (ROOT / "config.yaml").read_text().splitlines():
@@ -59,7 +59,7 @@ def test_the_documented_file_says_the_range_and_the_choices_that_are_checked() -
         assert comments[name], name
         for choice in key.choices:
             assert choice in comments[name], name
-        # Counts of channels and rates need no range in words: hardware sets it.
+        # The comments leave out the ranges of channels and rates, which depend on the hardware.
         if key.bounds.high < float("inf") and not name.startswith(("audio.raw_", "audio.channel")):
             numbers = {float(number) for number in re.findall(r"-?\d+\.?\d*", comments[name].replace(",", " "))}
             assert {key.bounds.low, key.bounds.high} <= numbers, name
@@ -157,17 +157,19 @@ def test_every_number_has_a_range_and_a_unit_and_nothing_else_has() -> None:
         ),
     ],
 )
-def test_a_wrong_file_is_refused_with_its_line_and_the_expectation(tmp_path: Path, text: str, message: str) -> None:
+def test_errors_name_the_line_and_what_is_expected(tmp_path: Path, text: str, message: str) -> None:
     expected = message.replace("{file}", str(tmp_path / "config.yaml"))
-    assert refusal(tmp_path, text) == expected
+    assert error_for(tmp_path, text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "gate:\n", "gate: {}\naudio: ~\n", "\ufeffgate:\n"])
 def test_a_file_that_sets_nothing_leaves_the_defaults(tmp_path: Path, text: str) -> None:
-    assert load_config(path=write(tmp_path, text), environ={}, usual=[]) == load_config(environ={}, usual=[])
+    assert load_config(path=write(tmp_path, text), environ={}, default_files=[]) == load_config(
+        environ={}, default_files=[]
+    )
 
 
-def test_values_are_read_as_their_key_wants_them(tmp_path: Path) -> None:
+def test_values_are_read_by_the_type_of_their_key(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         "audio: {device: 3, channel: 2}\n"
@@ -175,7 +177,7 @@ def test_values_are_read_as_their_key_wants_them(tmp_path: Path) -> None:
         "model: {path: models/mine.onnx}\n"
         "service: {start_muted: TRUE}\n",
     )
-    config = load_config(path=path, environ={}, usual=[])
+    config = load_config(path=path, environ={}, default_files=[])
     assert (config.audio.device, config.audio.channel) == ("3", 2)
     assert config.gate.threshold == 1.0
     assert isinstance(config.gate.threshold, float)
@@ -183,12 +185,12 @@ def test_values_are_read_as_their_key_wants_them(tmp_path: Path) -> None:
     assert config.gate.hangover_ms == 700
     assert config.gate.gain_db is None
     assert config.gate.noise_floor_dbfs == -60.0
-    # What is beside the file moves with it.
+    # Relative paths start at the folder of the file.
     assert config.model.path == tmp_path / "models" / "mine.onnx"
     assert config.service.start_muted is True
 
 
-def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(b"gate:\n  engine: \xff\n")
     with pytest.raises(ConfigError, match=r":2: expected UTF-8 text, got byte 0xff"):
@@ -214,9 +216,7 @@ def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
         ),
     )
 )
-def test_whatever_a_file_holds_it_is_read_or_refused_in_one_line(
-    tmp_path_factory: pytest.TempPathFactory, text: str
-) -> None:
+def test_any_content_is_read_or_gives_an_error_of_one_line(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     path = tmp_path_factory.mktemp("any") / "config.yaml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
     message = f"{path}: no error"

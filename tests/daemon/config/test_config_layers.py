@@ -1,4 +1,4 @@
-"""Each layer overrides single keys of the one below, and messages say which layer a value came from."""
+"""Each layer overrides single keys of the one below, and messages name the layer of a value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ser_daemon.config.schema import KEYS
 
 @pytest.fixture
 def layers(tmp_path: Path) -> dict[str, Path]:
-    """The machine's, the user's and a third file, each setting fewer keys than the one before."""
+    """A system, a user and a named file, each with other values."""
     texts = {
         "system": "gate: {engine: webrtc, threshold: 0, hangover_ms: 201, pre_roll_ms: 201}\n",
         "user": "gate: {hangover_ms: 202, pre_roll_ms: 202, threshold: 0.2}\n",
@@ -29,7 +29,7 @@ def test_the_stronger_layer_wins_key_by_key(layers: dict[str, Path]) -> None:
         path=layers["named"],
         environ={"SER_GATE_HANGOVER_MS": "204", "SER_GATE_PRE_ROLL_MS": "204"},
         overrides={"gate.hangover_ms": 205, "gate.webrtc_mode": None},
-        usual=[layers["user"], layers["system"]],
+        default_files=[layers["user"], layers["system"]],
     )
     gate = config.gate
     assert (gate.hangover_ms, gate.pre_roll_ms, gate.min_speech_ms) == (205, 204, 203)
@@ -56,18 +56,21 @@ def test_the_users_file_is_found_where_xdg_says(tmp_path: Path) -> None:
     assert config_files({"XDG_CONFIG_HOME": str(tmp_path / ".config"), "HOME": "/nonexistent"})[0] == file
 
 
-def test_ser_config_names_a_file_and_the_command_line_another(layers: dict[str, Path]) -> None:
+def test_the_command_line_replaces_the_file_of_ser_config(layers: dict[str, Path]) -> None:
     environ = {"SER_CONFIG": str(layers["user"])}
-    assert load_config(environ=environ, usual=[]).gate.hangover_ms == 202
-    assert load_config(path=layers["named"], environ=environ, usual=[]).gate.threshold == KEYS["gate.threshold"].default
+    assert load_config(environ=environ, default_files=[]).gate.hangover_ms == 202
+    assert (
+        load_config(path=layers["named"], environ=environ, default_files=[]).gate.threshold
+        == KEYS["gate.threshold"].default
+    )
 
 
-def test_a_named_file_that_is_missing_is_refused(tmp_path: Path) -> None:
+def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
     missing = tmp_path / "none.yaml"
     with pytest.raises(ConfigError, match=rf"^--config: there is no file {missing}; check the path"):
-        load_config(path=missing, environ={}, usual=[])
+        load_config(path=missing, environ={}, default_files=[])
     with pytest.raises(ConfigError, match=rf"^environment SER_CONFIG: there is no file {missing};"):
-        load_config(environ={"SER_CONFIG": str(missing)}, usual=[])
+        load_config(environ={"SER_CONFIG": str(missing)}, default_files=[])
 
 
 @pytest.mark.parametrize("name", KEYS)
@@ -76,23 +79,23 @@ def test_every_key_can_be_set_from_the_environment(name: str) -> None:
     value = key.default
     if value is None:
         value = Path("/tmp/x") if key.kind is Path else key.kind(key.bounds.low)
-    config = load_config(environ={key.variable: str(value).lower()}, usual=[])
+    config = load_config(environ={key.variable: str(value).lower()}, default_files=[])
     section, _, field = name.partition(".")
     assert getattr(getattr(config, section), field) == value
     assert config.sources == {name: f"environment {key.variable}"}
 
 
-def test_the_short_name_of_the_socket_is_the_clients_own() -> None:
-    assert load_config(environ={"SER_SOCKET": "/tmp/s.sock"}, usual=[]).socket.path == Path("/tmp/s.sock")
+def test_ser_socket_sets_the_socket_path() -> None:
+    assert load_config(environ={"SER_SOCKET": "/tmp/s.sock"}, default_files=[]).socket.path == Path("/tmp/s.sock")
     with pytest.raises(ConfigError, match=r"socket\.path: also set in environment SER_SOCKET; keep one"):
-        load_config(environ={"SER_SOCKET": "/tmp/s", "SER_SOCKET_PATH": "/tmp/t"}, usual=[])
+        load_config(environ={"SER_SOCKET": "/tmp/s", "SER_SOCKET_PATH": "/tmp/t"}, default_files=[])
 
 
 @pytest.mark.parametrize(
     "environ", [{"SER_DATA": "/x"}, {"SER_GATE_ENGINE": " "}, {"SERIAL": "1"}, {"SER_VERBATIM": "1"}]
 )
-def test_other_peoples_variables_and_empty_ones_are_ignored(environ: dict[str, str]) -> None:
-    assert load_config(environ=environ, usual=[]).sources == {}
+def test_variables_of_other_programs_and_empty_ones_are_ignored(environ: dict[str, str]) -> None:
+    assert load_config(environ=environ, default_files=[]).sources == {}
 
 
 @pytest.mark.parametrize(
@@ -122,9 +125,9 @@ def test_other_peoples_variables_and_empty_ones_are_ignored(environ: dict[str, s
         ),
     ],
 )
-def test_a_wrong_variable_is_refused_by_name(environ: dict[str, str], message: str) -> None:
+def test_errors_name_the_variable(environ: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(environ=environ, usual=[])
+        load_config(environ=environ, default_files=[])
     assert str(caught.value) == message
 
 
@@ -140,16 +143,18 @@ def test_a_wrong_variable_is_refused_by_name(environ: dict[str, str], message: s
         ({"service.start_muted": 1}, "command line: service.start_muted: expected true or false, got 1"),
     ],
 )
-def test_a_wrong_override_is_refused(overrides: dict[str, object], message: str) -> None:
+def test_errors_name_the_command_line(overrides: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(environ={}, overrides=overrides, usual=[])
+        load_config(environ={}, overrides=overrides, default_files=[])
     assert str(caught.value) == message
 
 
-def test_a_contradiction_is_told_at_the_key_that_was_set() -> None:
+def test_a_contradiction_is_reported_at_the_key_that_was_set() -> None:
     with pytest.raises(ConfigError) as caught:
-        load_config(environ={"SER_DECISION_WINDOW_MS": "500"}, overrides={"decision.update_ms": 600}, usual=[])
+        load_config(environ={"SER_DECISION_WINDOW_MS": "500"}, overrides={"decision.update_ms": 600}, default_files=[])
     assert str(caught.value) == "command line: decision.update_ms: expected at most decision.window_ms (500), got 600"
     with pytest.raises(ConfigError) as caught:
-        load_config(environ={"SER_SERVICE_FRAME_DEADLINE_SECONDS": "0.5"}, overrides={"audio.read_ms": 400}, usual=[])
+        load_config(
+            environ={"SER_SERVICE_FRAME_DEADLINE_SECONDS": "0.5"}, overrides={"audio.read_ms": 400}, default_files=[]
+        )
     assert str(caught.value).startswith("environment SER_SERVICE_FRAME_DEADLINE_SECONDS: ")

@@ -1,4 +1,4 @@
-"""Profiles are read strictly, belong to one device, and never win over what was configured."""
+"""Profiles are read strictly, belong to one device, and do not override configured values."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from ser_daemon.config.loading import Config, ConfigError, load_config
 from ser_daemon.config.profiles import (
     MicrophoneProfile,
-    Note,
-    file_name,
+    ProfileMessage,
     gate_with_profile,
+    profile_file_name,
     profile_folders,
     read_profile,
     write_profile,
@@ -33,11 +33,11 @@ PROFILE = MicrophoneProfile(
 
 def config_for(device: str, **overrides: object) -> Config:
     keys = {"audio.device": device} | {name.replace("__", "."): value for name, value in overrides.items()}
-    return load_config(environ={}, overrides=keys, usual=[])
+    return load_config(environ={}, overrides=keys, default_files=[])
 
 
 def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
-    path = tmp_path / "profiles" / file_name(PROFILE.device)
+    path = tmp_path / "profiles" / profile_file_name(PROFILE.device)
     write_profile(PROFILE, path)
     assert path.name == "usb-m-c-1.yaml"
     assert read_profile(path) == PROFILE
@@ -50,27 +50,27 @@ def test_the_profile_of_the_opened_device_sets_the_gate(tmp_path: Path) -> None:
     write_profile(PROFILE, path)
     gate, notes = gate_with_profile(config_for("default"), PROFILE.device, [tmp_path])
     assert (gate.noise_floor_dbfs, gate.gain_db) == (-61.5, 12.0)
-    assert notes == [Note(f"Microphone's profile used: {path}", warning=False)]
+    assert notes == [ProfileMessage(f"Microphone's profile used: {path}", warning=False)]
 
 
-def test_what_is_configured_wins_over_what_was_measured(tmp_path: Path) -> None:
+def test_configured_values_override_measured_ones(tmp_path: Path) -> None:
     write_profile(PROFILE, tmp_path / "p.yaml")
     config = config_for("default", gate__gain_db=3.0)
     gate, _ = gate_with_profile(config, PROFILE.device, [tmp_path])
     assert (gate.noise_floor_dbfs, gate.gain_db) == (-61.5, 3.0)
 
 
-def test_a_profile_of_another_device_is_ignored_and_named(tmp_path: Path) -> None:
+def test_a_profile_of_another_device_is_ignored_with_a_warning(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     write_profile(PROFILE, path)
     config = config_for("default")
     gate, notes = gate_with_profile(config, "Headset", [tmp_path])
     assert gate == config.gate
     expected = f'{path}: device: expected "Headset" or "default", got "{PROFILE.device}"'
-    assert notes == [Note(f"Microphone's profile ignored: {expected}", warning=True)]
+    assert notes == [ProfileMessage(f"Microphone's profile ignored: {expected}", warning=True)]
 
 
-def test_beside_the_profile_that_is_used_only_broken_ones_are_worth_a_warning(tmp_path: Path) -> None:
+def test_with_a_matching_profile_only_broken_ones_cause_a_warning(tmp_path: Path) -> None:
     write_profile(PROFILE, tmp_path / "good.yaml")
     write_profile(dataclasses.replace(PROFILE, device="USB Mic"), tmp_path / "other.yaml")
     (tmp_path / "empty.yml").touch()
@@ -83,7 +83,7 @@ def test_beside_the_profile_that_is_used_only_broken_ones_are_worth_a_warning(tm
     assert "other.yaml" not in notes[0].text
 
 
-def test_of_many_profiles_of_other_devices_a_few_are_named(tmp_path: Path) -> None:
+def test_a_warning_names_few_of_many_profiles(tmp_path: Path) -> None:
     for number in range(7):
         write_profile(PROFILE, tmp_path / f"{number}.yaml")
     _, notes = gate_with_profile(config_for("default"), "Headset", [tmp_path])
@@ -91,7 +91,7 @@ def test_of_many_profiles_of_other_devices_a_few_are_named(tmp_path: Path) -> No
     assert notes[0].text.endswith("; and 2 more")
 
 
-def test_a_running_daemon_warns_once_at_the_start_and_once_a_reload(tmp_path: Path) -> None:
+def test_a_daemon_warns_once_at_start_and_once_per_reload(tmp_path: Path) -> None:
     path = tmp_path / "config" / "ser-daemon" / "profiles" / "p.yaml"
     write_profile(PROFILE, path)
     with Daemon("--mic", "stdin", "--rate", "16000", feed=True, folder=tmp_path) as daemon:
@@ -113,13 +113,13 @@ def test_a_running_daemon_warns_once_at_the_start_and_once_a_reload(tmp_path: Pa
         assert daemon.stderr.count("ignored") == 2
 
 
-def test_a_recording_is_judged_without_a_microphones_profile(tmp_path: Path) -> None:
+def test_a_file_is_processed_without_a_microphones_profile(tmp_path: Path) -> None:
     write_profile(PROFILE, tmp_path / "p.yaml")
     config = config_for("file:x.wav")
     assert gate_with_profile(config, PROFILE.device, [tmp_path]) == (config.gate, [])
 
 
-def test_the_users_profile_comes_before_the_machines_and_the_newest_before_older_ones(tmp_path: Path) -> None:
+def test_user_profiles_precede_system_ones_and_newer_ones_precede_older_ones(tmp_path: Path) -> None:
     for folder, day, gain in (("user", "20", 1.0), ("user", "21", 2.0), ("system", "22", 3.0)):
         values = {name: getattr(PROFILE, name) for name in PROFILE.__slots__}
         values |= {"measured": f"2026-11-{day}T00:00:00Z", "gain_db": gain}
@@ -159,7 +159,7 @@ def test_the_folders_are_beside_the_config_files() -> None:
         ),
     ],
 )
-def test_a_broken_profile_is_refused_and_does_not_stop_the_daemon(
+def test_a_broken_profile_is_an_error_but_does_not_stop_the_daemon(
     tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     path = tmp_path / "p.yaml"
@@ -171,7 +171,7 @@ def test_a_broken_profile_is_refused_and_does_not_stop_the_daemon(
     config = config_for("default")
     gate, notes = gate_with_profile(config, PROFILE.device, [tmp_path])
     assert gate == config.gate
-    assert notes == [Note(f"Microphone's profile ignored: {caught.value}", warning=True)]
+    assert notes == [ProfileMessage(f"Microphone's profile ignored: {caught.value}", warning=True)]
 
 
 def test_a_profile_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def check(
     environ = {"HOME": str(tmp_path)}
     overrides: dict[str, object] = {"audio.device": device, "socket.path": tmp_path / "s.sock"}
     overrides |= {name.replace("__", "."): value for name, value in keys.items()}
-    code = run_check(load_config(environ=environ, overrides=overrides, usual=[]), environ)
+    code = run_check(load_config(environ=environ, overrides=overrides, default_files=[]), environ)
     return code, capsys.readouterr().out
 
 
@@ -82,7 +82,7 @@ def test_the_process_of_a_running_daemon_is_named(tmp_path: Path, capsys: pytest
 
 def test_with_a_sound_server_the_users_unit_is_recommended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "pipewire-0").touch()
-    config = load_config(environ={}, overrides={"audio.device": "stdin"}, usual=[])
+    config = load_config(environ={}, overrides={"audio.device": "stdin"}, default_files=[])
     run_check(config, {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)})
     out = capsys.readouterr().out
     assert "PipeWire runs for this user: as a service use the user's unit (systemctl --user)" in out

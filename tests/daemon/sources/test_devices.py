@@ -1,4 +1,4 @@
-"""Which device a name stands for, how it is opened, and what is said when it cannot be."""
+"""How a device is found and opened, and the errors if it cannot be."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ser_daemon.sources import (
     portaudio,
 )
 from ser_daemon.sources import microphone as microphone_module
-from ser_daemon.sources.alsa_holders import HeldDevice, held_devices
 from ser_daemon.sources.base import boot_time
+from ser_daemon.sources.busy_devices import BusyDevice, find_busy_devices
 from ser_daemon.sources.portaudio import find_device
 
 
@@ -64,7 +64,7 @@ def test_a_device_is_found_by_index_name_or_part_of_it(wanted: str, index: int) 
     assert find_device(capture_device(wanted), DEVICES).index == index
 
 
-def test_default_is_the_first_device_where_portaudio_names_none() -> None:
+def test_default_is_the_first_device_if_portaudio_has_no_default() -> None:
     assert find_device(DefaultDevice(), DEVICES[:2]).index == 0
 
 
@@ -82,23 +82,23 @@ def test_default_is_the_first_device_where_portaudio_names_none() -> None:
         ("", 'There is no capture device ""; available: 0 "HDA'),
     ],
 )
-def test_a_name_that_fits_none_or_several_lists_what_there_is(wanted: str, text: str) -> None:
+def test_the_error_for_no_match_or_several_lists_devices(wanted: str, text: str) -> None:
     with pytest.raises(NoSuchDevice) as caught:
         find_device(capture_device(wanted), DEVICES)
     assert text in str(caught.value)
 
 
-def test_without_any_device_the_text_says_so() -> None:
+def test_the_error_without_any_device_says_so() -> None:
     with pytest.raises(NoSuchDevice, match="There is no capture device; plug in a microphone"):
         find_device(DefaultDevice(), [])
 
 
 class PortAudioError(Exception):
-    """Like sounddevice's: text, code, and the host's (api, code, text)."""
+    """Like that of sounddevice: its arguments are text, code, and (api, code, text) of the host."""
 
 
 class FakeStream:
-    """Gives frames of ones; `fails` makes the next read fail."""
+    """Returns constant frames; `fails` makes the next read fail."""
 
     read_available = 0
     latency = 0.043
@@ -120,7 +120,7 @@ class FakeStream:
 
 
 class FakePortAudio:
-    """Stands for the module `sounddevice`; `accepts` decides which streams the hardware takes."""
+    """Replaces the module `sounddevice`; `accepts` holds the rates and formats that can be opened."""
 
     PortAudioError = PortAudioError
 
@@ -136,7 +136,7 @@ class FakePortAudio:
         self.device = (0, 0)
 
     def _terminate(self) -> None:
-        assert self.running == 0, "ending PortAudio closes the streams of others"
+        assert self.running == 0, "terminating PortAudio closes open streams"
 
     def _initialize(self) -> None:
         self.scans += 1
@@ -162,7 +162,7 @@ class FakePortAudio:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
     fake = FakePortAudio()
-    monkeypatch.setattr(portaudio, "library", lambda: fake)
+    monkeypatch.setattr(portaudio, "load_library", lambda: fake)
     return fake
 
 
@@ -170,7 +170,7 @@ def microphone(**config: object):
     return make_source(AudioConfig(**config))
 
 
-def test_16_khz_int16_is_asked_for_first(fake: FakePortAudio) -> None:
+def test_16_khz_int16_is_tried_first(fake: FakePortAudio) -> None:
     source = microphone()
     assert source.reported_latency is None
     source.open()
@@ -202,7 +202,7 @@ def test_hardware_without_16_khz_is_read_at_its_own_rate_and_resampled(fake: Fak
     ("offered", "channel", "opened"),
     [(1, None, 1), (2, None, 2), (8, None, 8), (32, None, 1), (2, 2, 2), (32, 3, 3)],
 )
-def test_all_channels_of_hardware_are_opened_but_not_those_a_sound_server_claims(
+def test_all_channels_of_hardware_are_opened_but_not_those_of_a_sound_server(
     fake: FakePortAudio, offered: int, channel: int | None, opened: int
 ) -> None:
     fake.channels = offered
@@ -213,7 +213,7 @@ def test_all_channels_of_hardware_are_opened_but_not_those_a_sound_server_claims
     source.close()
 
 
-def test_a_channel_that_the_device_lacks_is_refused(fake: FakePortAudio) -> None:
+def test_a_channel_that_the_device_lacks_is_an_error(fake: FakePortAudio) -> None:
     with pytest.raises(DeviceError, match=r"has no channel 3; expected 1 to 2\.$"):
         microphone(channel=3).open()
 
@@ -243,7 +243,7 @@ def test_a_device_that_fails_while_it_is_read_is_lost_and_can_be_opened_again(fa
     assert fake.running == 0
 
 
-def test_devices_are_looked_for_anew_only_while_no_stream_is_open(fake: FakePortAudio) -> None:
+def test_portaudio_is_restarted_only_while_no_stream_is_open(fake: FakePortAudio) -> None:
     source = microphone()
     source.open()
     scans = fake.scans
@@ -279,7 +279,7 @@ def test_a_device_in_use_is_busy(fake: FakePortAudio, refusal: PortAudioError) -
     assert len(fake.tried) == 1
 
 
-def test_a_device_that_refuses_everything_says_what_the_sound_system_said(fake: FakePortAudio) -> None:
+def test_the_error_of_the_sound_system_is_passed_on(fake: FakePortAudio) -> None:
     fake.accepts = set()
     with pytest.raises(DeviceError, match=r'"USB Mic: Audio \(hw:1,0\)" cannot be opened: Invalid sample rate\.$'):
         microphone().open()
@@ -287,17 +287,17 @@ def test_a_device_that_refuses_everything_says_what_the_sound_system_said(fake: 
 
 
 @pytest.mark.parametrize(("wanted", "names"), [("usb mic", ["pulse"]), ("default", [])])
-def test_a_device_that_is_held_and_so_not_listed_is_busy_and_not_unknown(
+def test_a_device_in_use_and_so_not_listed_is_busy(
     fake: FakePortAudio, monkeypatch: pytest.MonkeyPatch, wanted: str, names: list[str]
 ) -> None:
-    held = HeldDevice("USB Mic: Audio (hw:1,0)", 4_321, "arecord")
-    monkeypatch.setattr(microphone_module, "held_devices", lambda: [held])
+    busy = BusyDevice("USB Mic: Audio (hw:1,0)", 4_321, "arecord")
+    monkeypatch.setattr(microphone_module, "find_busy_devices", lambda: [busy])
     fake.names = names
     with pytest.raises(DeviceBusy, match=r"is in use by arecord \(process 4321\)"):
         microphone(device=wanted).open()
 
 
-def test_the_kernel_says_who_holds_a_capture_device(tmp_path: Path) -> None:
+def test_the_program_that_uses_a_device_is_found(tmp_path: Path) -> None:
     cards = " 0 [PCH            ]: HDA-Intel - HDA Intel PCH\n                      HDA Intel PCH at 0x1 irq 1\n"
     cards += " 1 [Mic            ]: USB-Audio - USB Mic\n                      Maker USB Mic at usb-1\n"
     opened = "state: RUNNING\nowner_pid   : 4321\ntrigger_time: 1.2\n"
@@ -313,13 +313,13 @@ def test_the_kernel_says_who_holds_a_capture_device(tmp_path: Path) -> None:
     }.items():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(text)
-    assert held_devices(tmp_path) == [HeldDevice("USB Mic: USB Audio (hw:1,0)", 4_321, "arecord")]
+    assert find_busy_devices(tmp_path) == [BusyDevice("USB Mic: USB Audio (hw:1,0)", 4_321, "arecord")]
     (tmp_path / "4321/comm").unlink()
-    assert held_devices(tmp_path)[0].program == "a program"
+    assert find_busy_devices(tmp_path)[0].program == "a program"
 
 
-def test_a_machine_without_sound_cards_has_no_held_devices(tmp_path: Path) -> None:
-    assert held_devices(tmp_path) == []
+def test_a_machine_without_sound_cards_has_no_busy_devices(tmp_path: Path) -> None:
+    assert find_busy_devices(tmp_path) == []
 
 
 def test_a_missing_portaudio_library_names_the_package() -> None:
@@ -327,7 +327,6 @@ def test_a_missing_portaudio_library_names_the_package() -> None:
 import ctypes.util
 ctypes.util.find_library = lambda name: None
 from ser_daemon.config.audio import AudioConfig
-from ser_daemon.config.device_spec import AudioFile, CaptureDeviceSpec, DefaultDevice, StandardInput, parse_device
 from ser_daemon.sources import NoPortAudio, list_devices, make_source
 for use in (list_devices, make_source(AudioConfig()).open):
     try:
@@ -347,7 +346,7 @@ def test_sources_load_no_audio_library_before_one_is_needed() -> None:
     assert result.stdout == "set()\n"
 
 
-def test_what_still_waits_in_the_buffer_came_later(fake: FakePortAudio) -> None:
+def test_frames_left_in_the_buffer_do_not_count_for_the_arrival(fake: FakePortAudio) -> None:
     source = microphone()
     source.open()
     assert fake.stream is not None

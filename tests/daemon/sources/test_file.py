@@ -1,4 +1,4 @@
-"""A file as a source: the same samples at any pace, each read on schedule."""
+"""A file as a source: the same samples at any pace, and reads on schedule."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def test_every_block_size_gives_the_samples_of_the_whole_file(recording: Path, r
     opened.close()
 
 
-def test_a_file_ends_and_is_called_by_its_path(recording: Path) -> None:
+def test_a_file_is_not_live_and_is_named_by_its_path(recording: Path) -> None:
     assert source(recording).live is False
     assert source(recording).name == str(recording)
 
 
 class Clock:
-    """Time that passes only in sleep."""
+    """A clock that advances only in `sleep`."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -66,7 +66,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_in_real_time_a_block_comes_when_its_last_sample_would(recording: Path, clock: Clock) -> None:
+def test_in_real_time_a_block_is_returned_when_its_last_sample_is_due(recording: Path, clock: Clock) -> None:
     opened = source(recording, read_ms=100)
     opened.open()
     for due in (1_000.1, 1_000.2, 1_000.3, 1_000.35):
@@ -77,7 +77,7 @@ def test_in_real_time_a_block_comes_when_its_last_sample_would(recording: Path, 
     assert opened.read() is None
 
 
-def test_a_caller_that_comes_late_does_not_shift_the_schedule(recording: Path, clock: Clock) -> None:
+def test_a_late_read_does_not_shift_the_schedule(recording: Path, clock: Clock) -> None:
     opened = source(recording, read_ms=100)
     opened.open()
     clock.now += 0.25
@@ -113,7 +113,7 @@ def test_a_channel_can_be_chosen(tmp_path: Path) -> None:
         assert [chunk.samples.tolist() for chunk in chunks(opened)] == [[value] * 10]
 
 
-def test_a_missing_file_is_told_when_it_is_opened(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error_of_open(tmp_path: Path) -> None:
     missing = source(tmp_path / "none.wav")
     with pytest.raises(SerError, match=r"Cannot read .*none\.wav: No such file"):
         missing.open()

@@ -1,4 +1,4 @@
-"""A real capture path: PortAudio, ALSA and PulseAudio, with a null sink for a microphone."""
+"""A real capture path: PortAudio, ALSA and PulseAudio, with a null sink as the microphone."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from support.pulse import PulseAudio, virtual_microphone
 
 _SECONDS = 20.0
 
-# Captures until a line comes on stdin, then saves what it heard; a line of JSON for everything that happens.
+# Captures until it reads a line, then saves the samples. It prints a line of JSON for every event.
 CAPTURE = """
 import json, select, sys, time
 import numpy as np
 from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources import DeviceError, DeviceLost, make_source, microphone
 
-def say(**what):
-    print(json.dumps(what), flush=True)
+def report(**event):
+    print(json.dumps(event), flush=True)
 
 settings = json.loads(sys.argv[1])
 if settings.pop("native", False):
@@ -40,15 +40,15 @@ while not select.select([sys.stdin], [], [], 0)[0]:
         if not opened:
             source.open()
             opened = True
-            say(state="open", name=source.name)
+            report(state="open", name=source.name)
         chunk = source.read()
         if not chunks or lost:
-            say(state="heard")
+            report(state="reading")
         lost = False
         chunks.append(chunk)
     except DeviceError as error:
         lost = isinstance(error, DeviceLost) or lost
-        say(state=type(error).__name__, text=str(error))
+        report(state=type(error).__name__, text=str(error))
         source.close()
         opened = False
         time.sleep(0.1)
@@ -56,7 +56,7 @@ source.close()
 source.close()
 np.save(sys.argv[2], np.concatenate([chunk.samples for chunk in chunks]))
 arrivals = [chunk.arrival for chunk in chunks]
-say(state="closed", steps=np.diff(arrivals).tolist(), overflows=sum(chunk.overflowed for chunk in chunks))
+report(state="closed", steps=np.diff(arrivals).tolist(), overflows=sum(chunk.overflowed for chunk in chunks))
 sys.stdin.readline()
 sys.stdin.readline()
 """
@@ -66,7 +66,7 @@ class Capture:
     """A process that captures through `ser_daemon.sources`."""
 
     def __init__(self, pulse: PulseAudio, folder: Path, **settings: object) -> None:
-        self._path = folder / "heard.npy"
+        self._path = folder / "samples.npy"
         self._process = subprocess.Popen(
             [sys.executable, "-c", CAPTURE, json.dumps(settings), str(self._path)],
             env=pulse.environment,
@@ -76,26 +76,26 @@ class Capture:
             text=True,
         )
         self._lines: queue.Queue[dict[str, Any]] = queue.Queue()
-        threading.Thread(target=self._listen, daemon=True).start()
+        threading.Thread(target=self._read_lines, daemon=True).start()
 
-    def _listen(self) -> None:
+    def _read_lines(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             self._lines.put(json.loads(line))
 
     def expect(self, state: str) -> dict[str, Any]:
-        """Wait for a state; others on the way are passed over."""
+        """Wait for a state; skip others."""
         while True:
-            said = self._lines.get(timeout=_SECONDS)
-            if said["state"] == state:
-                return said
+            event = self._lines.get(timeout=_SECONDS)
+            if event["state"] == state:
+                return event
 
     def stop(self) -> dict[str, Any]:
-        """Let it close the microphone; the process itself lives until `end`."""
-        self._tell()
+        """Make the process close the microphone; it runs until `end`."""
+        self._write_line()
         return self.expect("closed")
 
-    def _tell(self) -> None:
+    def _write_line(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
@@ -105,7 +105,7 @@ class Capture:
         return np.load(self._path)
 
     def end(self) -> str:
-        """End the process; what it wrote to stderr."""
+        """End the process and return its stderr."""
         try:
             return self._process.communicate("\n\n", timeout=_SECONDS)[1]
         except subprocess.TimeoutExpired:
@@ -136,11 +136,11 @@ def loudest(samples: np.ndarray) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("native", [False, True])
-def test_what_is_played_is_heard(pulse: PulseAudio, tmp_path: Path, tone: Path, native: bool) -> None:
-    """At 16 kHz as the sound server converts it, and at 44.1 kHz in float as we do."""
+def test_a_played_tone_is_captured(pulse: PulseAudio, tmp_path: Path, tone: Path, native: bool) -> None:
+    """At 16 kHz, resampled by the sound server, and at 44.1 kHz in float, resampled by the source."""
     capture = Capture(pulse, tmp_path, native=native)
     assert capture.expect("open")["name"] == "default"
-    capture.expect("heard")
+    capture.expect("reading")
     assert pulse.play(tone).wait(_SECONDS) == 0
     closed = capture.stop()
     pulse.wait_for_capture(0)
@@ -152,33 +152,33 @@ def test_what_is_played_is_heard(pulse: PulseAudio, tmp_path: Path, tone: Path, 
     assert np.mean(closed["steps"]) == pytest.approx(0.16, abs=0.03)
 
 
-def test_an_unplugged_microphone_is_lost_and_found_again(pulse: PulseAudio, tmp_path: Path, tone: Path) -> None:
+def test_an_unplugged_microphone_is_lost_and_reopened(pulse: PulseAudio, tmp_path: Path, tone: Path) -> None:
     capture = Capture(pulse, tmp_path)
-    capture.expect("heard")
+    capture.expect("reading")
     pulse.unload_sink("mic")
     assert capture.expect("DeviceLost")["text"].startswith('The microphone "default" is gone: ')
     pulse.load_sink("mic")
-    capture.expect("heard")
+    capture.expect("reading")
     assert pulse.play(tone).wait(_SECONDS) == 0
     capture.stop()
     assert capture.end() == ""
     assert loudest(capture.samples)[0] == pytest.approx(440, abs=2)
 
 
-def test_a_sound_server_that_ends_and_comes_back_is_found_again(pulse: PulseAudio, tmp_path: Path) -> None:
+def test_a_microphone_is_reopened_after_the_sound_server_restarts(pulse: PulseAudio, tmp_path: Path) -> None:
     capture = Capture(pulse, tmp_path)
-    capture.expect("heard")
+    capture.expect("reading")
     pulse.stop()
     capture.expect("DeviceLost")
     assert "There is no capture device" in capture.expect("NoSuchDevice")["text"]
     pulse.start()
     pulse.load_sink("mic")
-    capture.expect("heard")
+    capture.expect("reading")
     capture.stop()
     assert capture.end() == ""
 
 
-def test_devices_are_listed_and_an_unknown_one_is_told_apart(pulse: PulseAudio) -> None:
+def test_devices_are_listed_and_an_unknown_one_is_an_error(pulse: PulseAudio) -> None:
     script = """
 from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources import NoSuchDevice, list_devices, make_source

@@ -39,7 +39,7 @@ def wav(
     before: bytes = b"",
     extra: bytes = b"",
 ) -> bytes:
-    """A WAV file; `size` is what its header says about the data, `before` goes ahead of `fmt `."""
+    """Return a WAV file; `size` is the data size in its header, and `before` precedes the chunk `fmt `."""
     block = channels * bits // 8
     body = struct.pack("<HHIIHH", tag, channels, rate, rate * block, block, bits) + extra
     chunks = before + b"fmt " + struct.pack("<I", len(body)) + body
@@ -47,8 +47,8 @@ def wav(
     return b"RIFF" + struct.pack("<I", 0xFFFFFFFF) + b"WAVE" + chunks + data
 
 
-def listen(content: bytes, piece: int = 65_536, **config: object) -> np.ndarray:
-    """What a source gives for a pipe that carries `content` in pieces and is then closed."""
+def read_pipe(content: bytes, piece: int = 65_536, **config: object) -> np.ndarray:
+    """Return what a source reads from a pipe with `content`, which is written in pieces."""
     reader, writer = os.pipe()
 
     def write() -> None:
@@ -73,34 +73,34 @@ def listen(content: bytes, piece: int = 65_536, **config: object) -> np.ndarray:
 
 @pytest.mark.parametrize("size", [None, 0, 0xFFFFFFFF, 0x7FFFF000])
 def test_a_wav_file_of_known_or_unknown_length_is_read_to_its_end(size: int | None) -> None:
-    assert np.array_equal(listen(wav(SAMPLES.tobytes(), size=size)), SAMPLES)
+    assert np.array_equal(read_pipe(wav(SAMPLES.tobytes(), size=size)), SAMPLES)
 
 
-def test_chunks_before_the_samples_are_skipped_and_those_after_are_not_heard() -> None:
+def test_chunks_before_and_after_the_samples_are_skipped() -> None:
     odd = b"LIST" + struct.pack("<I", 5) + b"abcde\x00"
     content = wav(SAMPLES.tobytes(), before=odd) + b"LIST" + struct.pack("<I", 4) + b"abcd"
-    assert np.array_equal(listen(content), SAMPLES)
+    assert np.array_equal(read_pipe(content), SAMPLES)
 
 
-def test_the_extensible_format_names_its_encoding_in_its_guid() -> None:
+def test_the_extensible_format_has_its_encoding_in_the_guid() -> None:
     guid = struct.pack("<H", 1) + bytes.fromhex("000000001000800000aa00389b71")
     extra = struct.pack("<HHI", 22, 16, 0) + guid
-    assert np.array_equal(listen(wav(SAMPLES.tobytes(), tag=0xFFFE, extra=extra)), SAMPLES)
+    assert np.array_equal(read_pipe(wav(SAMPLES.tobytes(), tag=0xFFFE, extra=extra)), SAMPLES)
 
 
 @pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
-def test_a_pipe_gives_what_the_file_gives(tmp_path: Path, subtype: str, rate: int) -> None:
+def test_a_pipe_gives_the_same_samples_as_the_file(tmp_path: Path, subtype: str, rate: int) -> None:
     noise = np.random.default_rng(1).uniform(-1, 1, (3_001, 2))
     for format_ in ("WAV", "WAVEX"):
         path = tmp_path / f"{format_}.wav"
         soundfile.write(path, noise, rate, subtype=subtype, format=format_)
-        assert np.array_equal(listen(path.read_bytes(), piece=777, read_ms=10), read_audio(path))
+        assert np.array_equal(read_pipe(path.read_bytes(), piece=777, read_ms=10), read_audio(path))
 
 
 @settings(max_examples=50, deadline=None)
 @given(cuts=st.lists(st.integers(0, 400), max_size=12))
-def test_the_pieces_in_which_bytes_come_change_nothing(cuts: list[int]) -> None:
+def test_the_result_does_not_depend_on_the_size_of_reads(cuts: list[int]) -> None:
     noise = np.random.default_rng(2).uniform(-1, 1, (60, 2))
     content = io.BytesIO()
     soundfile.write(content, noise, 16_000, subtype="PCM_24", format="WAV")
@@ -116,7 +116,7 @@ def test_the_pieces_in_which_bytes_come_change_nothing(cuts: list[int]) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(content=st.binary(max_size=80), valid=st.integers(0, 44))
-def test_any_bytes_give_frames_or_one_sentence(content: bytes, valid: int) -> None:
+def test_any_bytes_give_frames_or_an_error(content: bytes, valid: int) -> None:
     stream = PcmStream()
     with contextlib.suppress(SerError):
         frames = stream.feed(wav(b"")[:valid] + content)
@@ -135,18 +135,18 @@ def test_any_bytes_give_frames_or_one_sentence(content: bytes, valid: int) -> No
 def test_raw_samples_are_read_as_described(name: str, encode) -> None:
     wanted = SAMPLES // 256 * 256 if name == "u8" else SAMPLES
     stereo = np.repeat(SAMPLES[:, None].astype(int), 2, axis=1)
-    got = listen(encode(stereo), raw_rate=16_000, raw_channels=2, raw_format=name)
+    got = read_pipe(encode(stereo), raw_rate=16_000, raw_channels=2, raw_format=name)
     assert np.array_equal(got, wanted)
 
 
-def test_raw_floats_that_are_no_numbers_are_silence() -> None:
+def test_raw_floats_that_are_not_finite_are_zeros() -> None:
     values = np.array([np.nan, np.inf, 0.5, 7.0], "<f4").tobytes()
-    assert listen(values, raw_rate=16_000, raw_format="f32le").tolist() == [0, 0, 16_384, 32_767]
+    assert read_pipe(values, raw_rate=16_000, raw_format="f32le").tolist() == [0, 0, 16_384, 32_767]
 
 
 def test_a_pipe_closed_midway_keeps_the_whole_samples() -> None:
     content = wav(SAMPLES.tobytes())
-    assert np.array_equal(listen(content[: 44 + 2 * 1_000 + 1]), SAMPLES[:1_000])
+    assert np.array_equal(read_pipe(content[: 44 + 2 * 1_000 + 1]), SAMPLES[:1_000])
 
 
 @pytest.mark.parametrize(
@@ -166,15 +166,15 @@ def test_a_pipe_closed_midway_keeps_the_whole_samples() -> None:
         (b"RIFF----WAVEfmt \x02\x00\x00\x00\x01\x00....", "its format has 2 bytes, expected 16 or more"),
     ],
 )
-def test_what_is_no_audio_is_refused_in_one_sentence(content: bytes, text: str) -> None:
+def test_other_data_than_audio_is_an_error(content: bytes, text: str) -> None:
     with pytest.raises(SerError) as caught:
-        listen(content)
+        read_pipe(content)
     assert text in str(caught.value)
 
 
 @pytest.fixture
 def pipe() -> Iterator[tuple[StdinSource, int]]:
-    """An open source of raw 16 kHz samples, and the end to write to."""
+    """Return an open source of raw 16 kHz samples, and the writing end of its pipe."""
     reader, writer = os.pipe()
     source = StdinSource(AudioConfig(device="stdin", raw_rate=16_000, read_ms=50), reader)
     source.open()
@@ -192,20 +192,20 @@ def test_a_silent_pipe_gives_empty_chunks_in_time(pipe: tuple[StdinSource, int])
     assert 0.04 < time.monotonic() - before < 2
 
 
-def test_a_read_gives_read_ms_and_leaves_the_rest_in_the_pipe(pipe: tuple[StdinSource, int]) -> None:
+def test_a_read_takes_read_ms_and_leaves_the_rest_in_the_pipe(pipe: tuple[StdinSource, int]) -> None:
     source, writer = pipe
     os.write(writer, SAMPLES[:1_000].tobytes())
     lengths = [len(chunk.samples) for chunk in (source.read(), source.read()) if chunk is not None]
     assert lengths == [800, 200]
 
 
-def test_what_came_while_it_was_closed_is_not_heard(pipe: tuple[StdinSource, int]) -> None:
+def test_data_written_while_closed_is_dropped(pipe: tuple[StdinSource, int]) -> None:
     source, writer = pipe
     os.write(writer, SAMPLES[:100].tobytes())
     assert source.read() is not None
     source.close()
     source.close()
-    # Half a sample more: the place in the stream must not shift by it.
+    # Ends with half a sample, which must not misalign the stream.
     os.write(writer, SAMPLES[100:200].tobytes() + SAMPLES[200:201].tobytes()[:1])
     source.open()
     os.write(writer, SAMPLES[200:201].tobytes()[1:] + SAMPLES[201:300].tobytes())
@@ -214,7 +214,7 @@ def test_what_came_while_it_was_closed_is_not_heard(pipe: tuple[StdinSource, int
     assert np.array_equal(chunk.samples, SAMPLES[200:300])
 
 
-def test_a_terminal_or_a_closed_stdin_is_refused() -> None:
+def test_a_terminal_or_a_closed_stdin_is_an_error() -> None:
     leader, follower = os.openpty()
     try:
         with pytest.raises(SerError, match="stdin is a terminal; expected audio from a pipe"):
@@ -226,7 +226,7 @@ def test_a_terminal_or_a_closed_stdin_is_refused() -> None:
         StdinSource(AudioConfig(device="stdin"), follower).open()
 
 
-def test_stdin_is_chosen_by_its_name() -> None:
+def test_the_device_stdin_is_the_stdin_source() -> None:
     source = make_source(AudioConfig(device="stdin"))
     assert isinstance(source, StdinSource)
     assert (source.name, source.live) == ("stdin", False)

@@ -1,7 +1,7 @@
-"""Notices cheaply that a microphone may have come back, so that nobody has to wait for the next attempt.
+"""Detect cheaply that a missing microphone may be back, so that it is opened before the next regular attempt.
 
-Starting PortAudio anew asks every sound card and JACK, which takes tens of milliseconds of processor time: too much
-for twice a second while a microphone is away for a week. This takes less than one.
+Restarting PortAudio probes all sound cards and JACK. That costs tens of milliseconds of processor time: too much for
+two polls a second over a week. A poll of this module costs less than one millisecond.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _CAPTURE, _NONBLOCK, _S16_LE, _INTERLEAVED = 1, 1, 2, 3
 _RATE, _RESAMPLE, _LATENCY_US = 16_000, 1, 200_000
 
 
-class Arrivals:
-    """Compares what there is now with what there was at the last look.
+class DeviceMonitor:
+    """Compares the sound devices with those at the previous poll.
 
-    The kernel's list of sound cards shows what is plugged in. What comes and goes in a sound server it does not
-    show; so ALSA's device of that name, behind which the server sits, is opened and closed again.
+    The kernel lists sound cards, but not the devices of a sound server. For these, the monitor opens and closes the
+    ALSA device of the given name, which leads to the sound server.
     """
 
     def __init__(self) -> None:
@@ -32,19 +32,19 @@ class Arrivals:
         self._opens = False
         self._asound: Any = None
 
-    def look(self, device: str) -> bool:
-        """Tell whether something has arrived since the last look.
+    def poll(self, device: str) -> bool:
+        """Return whether a device has appeared since the previous poll.
 
         Args:
-            device: the name of the microphone that is missed, as PortAudio lists it.
+            device: Name of the missing microphone, as PortAudio lists it.
         """
-        cards, opens = _cards(), self._try(device)
+        cards, opens = _list_cards(), self._can_open(device)
         arrived = cards != self._cards or (opens and not self._opens)
         self._cards, self._opens = cards, opens
         return arrived
 
-    def _try(self, device: str) -> bool:
-        """Whether ALSA gives the device's stream; not for long, and never waiting for another program."""
+    def _can_open(self, device: str) -> bool:
+        """Whether ALSA opens the device for capture. The device is closed at once, and the call does not block."""
         try:
             if self._asound is None:
                 self._asound = ctypes.CDLL(_LIBRARY)
@@ -54,15 +54,15 @@ class Arrivals:
         except OSError:
             return False
         try:
-            # A sound server's device opens without a server's microphone; only the stream shows what is there.
+            # A sound server's device also opens without a microphone. Only setting the parameters fails then.
             failed = self._asound.snd_pcm_set_params(pcm, _S16_LE, _INTERLEAVED, 1, _RATE, _RESAMPLE, _LATENCY_US)
         finally:
             self._asound.snd_pcm_close(pcm)
         return not failed
 
 
-def _cards() -> tuple[str, ...]:
-    """What the kernel lists: the cards, and the devices that this user may see."""
+def _list_cards() -> tuple[str, ...]:
+    """Return the sound cards and device files that the kernel lists."""
     names: list[str] = []
     with contextlib.suppress(OSError):
         names += sorted(os.listdir("/dev/snd"))

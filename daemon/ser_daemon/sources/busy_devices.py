@@ -1,7 +1,7 @@
-"""Which of ALSA's capture devices other programs hold.
+"""Find ALSA capture devices that are in use by other programs.
 
-PortAudio leaves a device that is held out of its list, as if it had been unplugged. The kernel knows better:
-/proc/asound (Documentation/sound/designs/procfile.rst).
+PortAudio omits a device in use from its list, as if it were unplugged. The kernel still lists it in /proc/asound
+(Documentation/sound/designs/procfile.rst).
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ _OWNER = re.compile(r"^owner_pid *: *(\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class HeldDevice:
-    """A capture device that a program has open."""
+class BusyDevice:
+    """A capture device in use."""
 
     name: str
-    """As PortAudio would list it: `CARD: DEVICE (hw:N,M)`."""
+    """Name as in PortAudio: `CARD: DEVICE (hw:N,M)`."""
     pid: int
+    """Process that uses the device."""
     program: str
-    """The program's name; `a program` where it cannot be seen."""
+    """Name of the program, or `a program` if it cannot be read."""
 
 
-def held_devices(proc: Path = Path("/proc")) -> list[HeldDevice]:
-    """Every capture device that is open now; empty where the kernel's files cannot be read."""
+def find_busy_devices(proc: Path = Path("/proc")) -> list[BusyDevice]:
+    """Return the capture devices that are open now; empty if the kernel's files cannot be read."""
     found = []
     with contextlib.suppress(OSError):
         cards = dict(_CARD.findall((proc / "asound/cards").read_text()))
@@ -39,7 +40,7 @@ def held_devices(proc: Path = Path("/proc")) -> list[HeldDevice]:
             if owner and name and card in cards:
                 pid = int(owner[1])
                 full_name = f"{cards[card]}: {name[1]} (hw:{card},{number})"
-                found.append(HeldDevice(full_name, pid, _program(proc, pid)))
+                found.append(BusyDevice(full_name, pid, _program(proc, pid)))
     return found
 
 
