@@ -1,4 +1,4 @@
-"""The socket protocol: events, framing, requests, connections and the server."""
+"""The protocol on the sockets: events, framing, requests, connections and the server."""
 
 __all__ = [
     "connection",

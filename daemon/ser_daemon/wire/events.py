@@ -1,7 +1,8 @@
-"""The events that subscribers read: one dataclass per type, to and from the wire.
+"""The events that subscribers read: one dataclass per type, and its conversion to and from the wire.
 
-Needs nothing but the standard library, so a client program pays for no numerics. Field order is wire order.
-Positions are integer milliseconds on the daemon's sample clock, which starts at 0 and never goes back.
+Needs only the standard library, so that a client program does not load NumPy. The order of the fields is their
+order on the wire. Positions are integer milliseconds on the daemon's sample clock, which starts at 0 and never
+goes back.
 """
 
 from __future__ import annotations
@@ -18,26 +19,26 @@ from ser_model.errors import SerError
 
 
 class ProtocolError(SerError):
-    """A line that is not what the protocol promises."""
+    """A line that does not follow the protocol."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """What all published events share; `seq` and `dropped` are the publisher's to set."""
+    """The fields of all published events; the publisher sets `seq` and `dropped`."""
 
     type: ClassVar[str] = ""
     """Name on the wire."""
     seq: int = 0
-    """Number of the event, growing by one per published event from 1; 0: not published yet."""
+    """Number of the event: 1 for the first, one more for each that follows; 0: not published yet."""
     dropped: int = 0
-    """Events that this subscriber lost directly before this one, because it read too slowly."""
+    """Events directly before this one that this subscriber lost, because it read too slowly."""
 
     def numbered(self, seq: int) -> Event:
         """Return the same event with its number."""
         return replace(self, seq=seq)
 
     def data(self) -> dict[str, object]:
-        """Return the fields as they go on the wire: absent where None, `dropped` absent where 0."""
+        """Return the fields as they go on the wire, without those that are None and without a `dropped` of 0."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         if not values["dropped"]:
             del values["dropped"]
@@ -50,7 +51,7 @@ class VoiceStarted(Event):
 
     type: ClassVar[str] = "voice-started"
     utterance_id: str
-    """Name of the utterance, `u-17`; repeated by everything that is said about it."""
+    """Name of the utterance, such as `u-17`; the same in all events about it."""
     timestamp: int
     """Onset in ms."""
     time: str
@@ -59,7 +60,7 @@ class VoiceStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Emotion(Event):
-    """How it was said: so far (`final` false) or the utterance as a whole (`final` true)."""
+    """How something was said: so far (`final` false), or in the whole utterance (`final` true)."""
 
     type: ClassVar[str] = "emotion"
     utterance_id: str
@@ -73,36 +74,36 @@ class Emotion(Event):
     confidence: float
     """Score of the highest label, 0 to 1."""
     scores: Mapping[str, float]
-    """Posterior by label, in the fixed order of the labels."""
+    """Posterior by label, in the order of the labels."""
     calibrated: bool = False
-    """Whether `confidence` and `scores` went through a temperature fitted on speakers unknown to the model."""
+    """Whether a temperature, fitted on speakers unknown to the model, was applied to `confidence` and `scores`."""
     arousal: float | None = None
-    """-1 drowsy to 1 excited: a fixed projection of `scores` (`ser_model.affect`), not measured by itself."""
+    """-1 drowsy to 1 excited: a fixed projection of `scores` (`ser_model.affect`), not measured separately."""
     valence: float | None = None
     """-1 unpleasant to 1 pleasant: the same projection."""
     start: int
-    """First moment judged, in ms."""
+    """Start of the audio that was scored, in ms."""
     end: int
-    """End of what was judged, in ms."""
+    """End of the audio that was scored, in ms."""
     timestamp: int
-    """How far the daemon had heard when it decided, in ms."""
+    """Position of the last sample received when the daemon decided, in ms."""
     time: str
     """`timestamp` as wall time, ISO 8601 in UTC with milliseconds."""
     latency_ms: float
-    """From the arrival of the last sample used to this event's publication."""
+    """From the arrival of the last sample used to the publication of this event."""
     voiced_ms: int
-    """Voiced audio of the utterance so far."""
+    """Duration of the voiced audio of the utterance so far."""
     snr_db: float | None = None
-    """Level of the voiced audio so far over the gate's noise floor; absent where nothing was voiced."""
+    """Level of the voiced audio so far above the gate's noise floor; absent where nothing was voiced."""
     clipping: bool = False
-    """Whether a sample of the utterance so far was at full scale: the microphone is too loud."""
+    """Whether a sample of the utterance so far was at full scale: the microphone's gain is too high."""
     adaptation: str = "none"
-    """What moved the model: `none`, `running` (what was heard before) or `profile` (a speaker's, and what followed)."""
+    """What the model is adapted by: `none`, `running` (earlier speech) or `profile` (a speaker's, and later speech)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VoiceStopped(Event):
-    """Somebody stopped speaking; comes after the utterance's final `Emotion`."""
+    """Somebody stopped speaking; follows the final `Emotion` of the utterance."""
 
     type: ClassVar[str] = "voice-stopped"
     utterance_id: str
@@ -121,18 +122,18 @@ class AudioState(Event):
     device: str | None = None
     """Name of the device, file or `stdin`."""
     reason: str | None = None
-    """One sentence for a person, where there is something to say."""
+    """A sentence that explains the state to a person; absent where the state says enough."""
     retry_in_ms: int | None = None
-    """When the daemon tries again, in state `no-device`."""
+    """Time until the daemon tries again, in state `no-device`."""
     timestamp: int | None = None
-    """Position of the change in ms, where there is a sample clock already."""
+    """Position of the change in ms; absent before the first sample."""
     time: str | None = None
     """The change as wall time, ISO 8601 in UTC with milliseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello(Event):
-    """First line of every connection: who speaks, and what the state is now."""
+    """First line of every connection: the daemon, its model, and its state now."""
 
     type: ClassVar[str] = "hello"
     protocol: int = PROTOCOL
@@ -164,7 +165,7 @@ _JSON_TYPES: dict[Any, tuple[type, ...]] = {
 
 
 def from_wire(name: str, data: Mapping[str, Any]) -> Event | None:
-    """Read an event; None for a type that this version doesn't know. Unknown fields are ignored.
+    """Read an event; return None for a type that this version doesn't know. Unknown fields are ignored.
 
     Raises:
         ProtocolError: a field is missing or has another type.

@@ -1,8 +1,7 @@
-"""Lines on the wire: NDJSON out; NDJSON or Wyoming's framing in.
+"""Lines on the wire: NDJSON is written; NDJSON and Wyoming's framing are read.
 
-Wyoming (https://github.com/OHF-Voice/wyoming) puts a JSON header on a line and may follow it by
-`data_length` bytes of JSON and `payload_length` bytes of anything. Every plain line of ours is a valid
-Wyoming event.
+A Wyoming event (https://github.com/OHF-Voice/wyoming) is a line of JSON, followed by `data_length` bytes of
+JSON and `payload_length` bytes of any kind. Every line that is written here is a valid Wyoming event.
 """
 
 from __future__ import annotations
@@ -14,27 +13,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MAX_LINE = 32 * 1024
-"""Longest line in bytes, newline included, in both directions; also the longest Wyoming data block."""
+"""Longest line in bytes, newline included, written or read; also the longest Wyoming data block."""
 
 MAX_PAYLOAD = 1024 * 1024
-"""Longest Wyoming payload in bytes that is skipped; payloads are never kept."""
+"""Longest Wyoming payload in bytes; payloads are skipped, not stored."""
 
 _EXCERPT = 60
+"""Bytes of a bad line that an error repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A line understood as far as its `type`."""
+    """A line that has a `type`; the data is not checked yet."""
 
     type: str
     data: dict[str, Any] = field(default_factory=dict)
     id: object = None
-    """`id` beside `type`, as it came; requests may also carry one inside `data`."""
+    """`id` beside `type`, unchecked; requests may also carry one inside `data`."""
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line that could not be understood; reading goes on behind it."""
+    """A line that could not be parsed; reading goes on after it."""
 
     code: str
     """`bad-line`, `line-too-long` or `bad-framing`."""
@@ -42,13 +42,13 @@ class BadLine:
 
 
 def encode(name: str, data: Mapping[str, object], **beside: object) -> bytes:
-    """Encode one line; `beside` goes next to `type`. Numbers that JSON lacks (infinity, NaN) become null."""
+    """Encode one line; `beside` goes next to `type`. Infinity and NaN, which JSON lacks, become null."""
     message = {"type": name, **beside, "data": data}
     try:
         text = json.dumps(message, separators=(",", ":"), allow_nan=False)
     except ValueError:
         text = json.dumps(_finite(message), separators=(",", ":"), allow_nan=False)
-    # ASCII with escapes: also names that no valid UTF-8 can hold (undecodable device names) reach the reader.
+    # ASCII with escapes: UTF-8 can't encode a device name that holds lone surrogates.
     return text.encode("ascii") + b"\n"
 
 
@@ -63,38 +63,38 @@ def _finite(value: object) -> object:
 
 
 class LineParser:
-    """Cuts a byte stream into messages, whatever pieces it arrives in; never raises, never holds much.
+    """Splits a byte stream into messages, in whatever pieces it arrives. Never raises; its buffer has a bound.
 
-    `feed` adds bytes, `take` takes out what is complete. A caller may stop taking and go on later: the
-    rest stays in the buffer, so it should not feed meanwhile.
+    `feed` adds bytes, and `take` removes the next complete message. A caller that stops taking should stop
+    feeding as well: the rest stays in the buffer.
     """
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._searched = 0
-        """Bytes at the buffer's start without a newline: a trickle is searched once, not over and over."""
+        """Bytes at the start of the buffer that are known to hold no newline, so that they are not searched again."""
         self._skipping_line = False
         self._skip = 0
-        """Payload bytes still to be thrown away."""
+        """Payload bytes still to be skipped."""
         self._header: dict[str, Any] | None = None
         """A header that waits for its data block."""
 
     def feed(self, data: bytes) -> None:
-        """Add bytes as they came."""
+        """Add received bytes."""
         self._buffer += data
 
     @property
     def buffered(self) -> int:
-        """Bytes held; between two reads never more than a line or a data block once iterated to the end."""
+        """Bytes in the buffer; at most one line or data block once all complete messages are taken."""
         return len(self._buffer)
 
     def __iter__(self) -> Iterator[Message | BadLine]:
-        """Take out everything complete."""
+        """Take all complete messages."""
         while (item := self.take()) is not None:
             yield item
 
     def take(self) -> Message | BadLine | None:
-        """Take out the next message; None when more bytes are needed."""
+        """Remove and return the next message; None when more bytes are needed."""
         while True:
             if self._skip:
                 self._drop_payload()
@@ -112,7 +112,7 @@ class LineParser:
                 return item
 
     def finish(self) -> Message | BadLine | None:
-        """Return what the stream's end makes of an unfinished line: whole JSON is taken, half is bad."""
+        """Return the unfinished line at the end of the stream: a message if its JSON is complete, else a bad line."""
         rest = bytes(self._buffer)
         self._buffer.clear()
         item = None

@@ -1,4 +1,4 @@
-"""The fixed words of the protocol: its number, the requests and the states. Needs only the standard library."""
+"""Constants of the protocol: its number, the requests and the states. Needs only the standard library."""
 
 from __future__ import annotations
 

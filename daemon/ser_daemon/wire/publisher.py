@@ -1,6 +1,6 @@
-"""From one publisher to many subscribers, each behind a bounded queue of its own.
+"""From one publisher to many subscribers, each with a bounded queue of its own.
 
-Everything here belongs to one thread: the event loop's.
+Everything here runs on the thread of the event loop.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from ser_daemon.wire.events import PUBLISHED, Emotion, Event
 from ser_daemon.wire.framing import encode
 
 QUEUE_SIZE = 256
-"""Events a subscriber may lag behind: over a minute of uninterrupted speech, and under 200 KiB."""
+"""Events that may wait for a subscriber: over a minute of uninterrupted speech, and under 200 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a subscriber asked for."""
+    """Which events a subscriber gets."""
 
     events: tuple[str, ...] = PUBLISHED
     partial: bool = True
     """Whether emotions that are not final are wanted."""
     min_confidence: float = 0.0
-    """Emotions below this confidence, final or not, are not wanted."""
+    """Emotions with a lower confidence, final or not, are left out."""
 
-    def wants(self, event: Event) -> bool:
-        """Tell whether the subscriber gets this event."""
+    def matches(self, event: Event) -> bool:
+        """Return whether the subscriber gets this event."""
         if event.type not in self.events:
             return False
         if isinstance(event, Emotion):
@@ -45,8 +45,8 @@ class _Entry:
 class Subscription:
     """One subscriber's queue of encoded lines.
 
-    When it is full, the oldest partial emotion makes room; nothing else is ever dropped silently: with no
-    partial left, the subscription is closed and `on_overflow` called.
+    When the queue is full, its oldest partial emotion is dropped. No other event is ever dropped: where no
+    partial emotion is queued, the subscription is closed and `on_overflow` is called.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Subscription:
         return len(self._queue)
 
     def offer(self, line: bytes, partial: bool) -> None:
-        """Queue a line, making room where that is allowed, and wake the reader."""
+        """Queue a line, or drop a partial emotion where the queue is full, and call `on_event`."""
         if len(self._queue) >= self._size:
             if self._partials:
                 self._drop_oldest_partial()
@@ -87,24 +87,24 @@ class Subscription:
         self._on_event()
 
     def pop(self) -> bytes | None:
-        """Take out the oldest line, with what was lost directly before it; None when there is none."""
+        """Remove and return the oldest line, with the number of events lost directly before it; None when empty."""
         if not self._queue:
             return None
         entry = self._queue.popleft()
         self._partials -= entry.partial
         if entry.dropped:
-            # Spliced in: the line was encoded once for all; it ends with two braces and a newline.
+            # The line was encoded once for all subscribers. It ends with two braces and a newline.
             return entry.line[:-3] + b',"dropped":%d}}\n' % entry.dropped
         return entry.line
 
     def clear(self) -> None:
-        """Forget what is queued."""
+        """Drop everything queued."""
         self._queue.clear()
         self._partials = 0
         self._dropped = 0
 
     def close(self) -> None:
-        """Get nothing any more. Can be called again."""
+        """Get no more events. Can be called again."""
         self.clear()
         self._publisher.remove(self)
 
@@ -125,30 +125,30 @@ class Subscription:
 
 
 class Publisher:
-    """Numbers events and hands each to everybody who wants it; never waits for anybody."""
+    """Numbers events and queues each for the subscribers that want it; never waits for a subscriber."""
 
     def __init__(self, queue_size: int = QUEUE_SIZE) -> None:
         self.seq = 0
         """Number of the last event published."""
         self.dropped = 0
-        """Partial emotions that slow subscribers lost, all together."""
+        """Partial emotions that slow subscribers lost, in all."""
         self.cut_off = 0
-        """Subscribers cut off because they didn't read."""
+        """Subscribers disconnected because they didn't read."""
         self._queue_size = queue_size
         self._subscriptions: dict[Subscription, None] = {}
         self._listeners: list[Callable[[Event], None]] = []
 
     def publish(self, event: Event) -> int:
-        """Number the event, hand it out and return its number.
+        """Number the event, queue it for the subscribers and return its number.
 
-        A subscriber whose socket takes it gets the line written before this returns.
+        Where a subscriber's socket has room, the line is written before this returns.
         """
         self.seq += 1
         event = event.numbered(self.seq)
         line = encode(event.type, event.data())
         partial = isinstance(event, Emotion) and not event.final
         for subscription in tuple(self._subscriptions):
-            if subscription.filter.wants(event):
+            if subscription.filter.matches(event):
                 subscription.offer(line, partial)
         for listener in tuple(self._listeners):
             listener(event)
@@ -158,7 +158,7 @@ class Publisher:
         """Add a subscriber.
 
         Args:
-            on_event: called when the queue has something new.
+            on_event: called when a line was queued.
             on_overflow: called once, when the subscriber is too slow to be kept.
         """
         subscription = Subscription(self, self._queue_size, on_event, on_overflow)
@@ -166,11 +166,11 @@ class Publisher:
         return subscription
 
     def remove(self, subscription: Subscription) -> None:
-        """Stop handing events to a subscription; no error if it is gone already."""
+        """Queue no more events for a subscription; no error if it was removed already."""
         self._subscriptions.pop(subscription, None)
 
     def add_listener(self, listener: Callable[[Event], None]) -> None:
-        """Call a function of this process with every event, after the subscribers: a live view, say."""
+        """Call a function with every event after it was queued for the subscribers; a live view needs that."""
         self._listeners.append(listener)
 
     @property

@@ -1,4 +1,4 @@
-"""What the daemon answers to which request."""
+"""Requests of clients, and the answers to them."""
 
 from __future__ import annotations
 
@@ -16,39 +16,42 @@ from ser_model.errors import SerError
 log = logging.getLogger(__name__)
 
 MAX_TEXT = 1024
-"""Longest text in characters that `ping` gives back, so that an answer always fits on a line."""
+"""Longest text in characters that `ping` repeats, so that an answer always fits on a line."""
 
 MAX_ID = 128
+"""Longest request id in characters."""
+
 MAX_HOLD_MS = 3_600_000
-"""An hour: an assistant that died while holding must not leave the daemon deaf for good."""
+"""An hour: an assistant that dies during a hold must not stop the daemon from listening for good."""
 
 
 class ControlHandler(Protocol):
-    """What the control verbs do. Each may raise `SerError` with a sentence for the one who asked."""
+    """Carries out the control verbs.
 
-    async def mute(self) -> None:
-        """Close the microphone; survives a restart."""
+    Each method may return a sentence for the client, and may raise `SerError` with one.
+    """
 
-    async def unmute(self) -> None:
+    async def mute(self) -> str | None:
+        """Close the microphone; it stays closed after a restart."""
+
+    async def unmute(self) -> str | None:
         """Open the microphone again."""
 
     async def hold(self, ms: int | None) -> None:
-        """Ignore what is heard for `ms`, or until `release`."""
+        """Ignore the audio for `ms`, or until `release`."""
 
-    async def release(self) -> None:
+    async def release(self) -> str | None:
         """End a hold."""
 
-    async def reload(self) -> str:
-        """Read the settings again; return what changed, in one sentence."""
-        ...
+    async def reload(self) -> str | None:
+        """Read the settings again; return what changed."""
 
-    async def reset_adaptation(self) -> str:
-        """Forget what was learnt about microphone and voice; return what is in force, in one sentence."""
-        ...
+    async def reset_adaptation(self) -> str | None:
+        """Forget what was learnt about microphone and voice; return what is in force."""
 
 
 class RequestError(SerError):
-    """A request that was understood as a line but can't be served."""
+    """A valid line whose request can't be served."""
 
     def __init__(self, code: str, text: str) -> None:
         super().__init__(text)
@@ -56,7 +59,7 @@ class RequestError(SerError):
 
 
 class RequestHandler:
-    """Answers requests; knows nothing of connections."""
+    """Answers requests, whatever connection they come from."""
 
     def __init__(
         self,
@@ -73,7 +76,7 @@ class RequestHandler:
     def hello(self) -> bytes:
         """Return the first line of a connection."""
         data = self._status().hello(self._publisher.seq).data()
-        # Last, where people look for it in a line that a terminal wraps.
+        # Last: there it is easy to find in a long line in a terminal.
         data["seq"] = data.pop("seq")
         return encode("hello", data, version="1.0")
 
@@ -97,37 +100,38 @@ class RequestHandler:
         )
 
     async def control(self, message: Message) -> bytes:
-        """Do what a control verb asks, then answer; failures become `error` lines."""
+        """Carry out a control verb, then answer; failures become `error` lines."""
         try:
-            return encode_reply(message, "done", {"request": message.type, **await self._do(message)})
+            return encode_reply(message, "done", {"request": message.type, **await self._execute(message)})
         except SerError as error:
             return encode_error(getattr(error, "code", "failed"), str(error), message)
         except Exception:
             log.exception("%s failed", message.type)
             return encode_error("failed", f"{message.type} failed; the daemon's log says why.", message)
 
-    async def _do(self, message: Message) -> dict[str, object]:
+    async def _execute(self, message: Message) -> dict[str, object]:
+        text: str | None = None
         match message.type:
             case "mute":
-                await self._control.mute()
+                text = await self._control.mute()
             case "unmute":
-                await self._control.unmute()
+                text = await self._control.unmute()
             case "release":
-                await self._control.release()
+                text = await self._control.release()
             case "reload":
-                return {"text": await self._control.reload()}
+                text = await self._control.reload()
             case "reset-adaptation":
-                return {"text": await self._control.reset_adaptation()}
+                text = await self._control.reset_adaptation()
             case "hold":
                 ms = message.data.get("ms")
                 if ms is not None and (type(ms) is not int or not 0 < ms <= MAX_HOLD_MS):
                     raise RequestError("bad-request", f"ms must be an integer from 1 to {MAX_HOLD_MS}, not {ms!r:.40}.")
                 await self._control.hold(ms)
                 return {"ms": ms}
-        return {}
+        return {} if text is None else {"text": text}
 
     def _info(self) -> dict[str, object]:
-        """Answer as Wyoming's `info`, with a domain of our own beside the ones that Wyoming knows."""
+        """Return the data of Wyoming's `info`, with the domain `ser` beside those that Wyoming defines."""
         status = self._status()
         attribution = {"name": "ser-daemon", "url": ""}
         common = {"attribution": attribution, "installed": True, "version": status.version}
@@ -146,7 +150,7 @@ class RequestHandler:
 
 
 def parse_filter(message: Message) -> Filter:
-    """Read what `subscribe` asks for; everything where it says nothing.
+    """Read the filter of `subscribe`; a field that is absent means no restriction.
 
     Raises:
         RequestError: `bad-request`, naming the field.
@@ -160,14 +164,14 @@ def parse_filter(message: Message) -> Filter:
     partial = data.get("partial", True)
     if not isinstance(partial, bool):
         raise RequestError("bad-request", f"partial must be true or false, not {partial!r:.40}.")
-    least = data.get("min_confidence", 0)
-    if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least <= 1:
-        raise RequestError("bad-request", f"min_confidence must be a number from 0 to 1, not {least!r:.40}.")
-    return Filter(tuple(events), partial, float(least))
+    min_confidence = data.get("min_confidence", 0)
+    if isinstance(min_confidence, bool) or not isinstance(min_confidence, int | float) or not 0 <= min_confidence <= 1:
+        raise RequestError("bad-request", f"min_confidence must be a number from 0 to 1, not {min_confidence!r:.40}.")
+    return Filter(tuple(events), partial, float(min_confidence))
 
 
 def check_id(message: Message) -> None:
-    """Refuse an id that could not be repeated.
+    """Refuse an id that can't be repeated in the answer.
 
     Raises:
         RequestError: `bad-id`.
@@ -179,13 +183,13 @@ def check_id(message: Message) -> None:
 
 
 def encode_reply(message: Message, name: str, data: Mapping[str, object]) -> bytes:
-    """Encode an answer with the request's id where the request had it: beside `type`, or inside `data`."""
+    """Encode an answer. The id of the request is repeated where it was: beside `type`, or inside `data`."""
     beside = {} if message.id is None else {"id": message.id}
     inside = {"id": message.data["id"]} if message.data.get("id") is not None else {}
     return encode(name, {**inside, **data}, **beside)
 
 
 def encode_error(code: str, text: str, message: Message | None = None) -> bytes:
-    """Encode an `error` line (Wyoming's, with its code)."""
+    """Encode an `error` line, in the form that Wyoming defines."""
     data = {"code": code, "text": text[:MAX_TEXT]}
     return encode("error", data) if message is None else encode_reply(message, "error", data)

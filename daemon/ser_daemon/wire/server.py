@@ -1,4 +1,4 @@
-"""The two sockets: everybody may listen, fewer may control."""
+"""The server on two sockets: one for events and queries, one that also serves the control verbs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ser_daemon.wire.status import Status
 __all__ = ["ControlHandler", "Server", "Status"]
 
 MAX_CLIENTS = 256
-"""Clients per socket; each costs a descriptor, and systemd's default allows 1024 of those."""
+"""Clients per socket; each needs a file descriptor, of which systemd's default allows 1024."""
 
 ACCEPTED_AT_ONCE = 4
-"""Connections accepted in one turn of the loop, so that a crowd which comes at once delays nobody's events."""
+"""Connections accepted in one iteration of the loop, so that many new clients don't delay events."""
 
 
 class Server:
-    """Serves a publisher's events, and requests, on Unix sockets."""
+    """Serves the events of a publisher, and requests, on Unix sockets."""
 
     def __init__(
         self,
@@ -39,11 +39,11 @@ class Server:
 
         Args:
             publisher: where events come from.
-            control: does what the control verbs ask.
+            control: carries out the control verbs.
             status: returns the current status of the daemon; called for each `hello`, `status` and `describe`.
             metrics: returns counters for `metrics`, beside the publisher's own.
-            max_clients: clients per socket; one more gets an `error` and is closed. The limit is per
-                socket so that a crowd of listeners can't lock out whoever wants to mute.
+            max_clients: clients per socket; one more gets an `error` and is disconnected. The limit is per
+                socket, so that many listeners can't keep a user from muting.
         """
         self._publisher = publisher
         self._handler = RequestHandler(publisher, control, status, lambda: {**self.metrics, **metrics()})
@@ -64,7 +64,7 @@ class Server:
 
     @property
     def paths(self) -> list[Path]:
-        """Sockets served: the event socket, then the control socket where it is another."""
+        """Sockets served: the event socket, then the control socket where it is a separate one."""
         return [listener.path for listener in self._listeners]
 
     async def start(self, path: Path, control_path: Path, environ: MutableMapping[str, str] = os.environ) -> None:
@@ -91,7 +91,7 @@ class Server:
             raise
 
     async def close(self, timeout: float = 0.5) -> None:
-        """Stop accepting, let clients take what is queued for up to `timeout` seconds, then cut them off."""
+        """Stop accepting, give clients `timeout` seconds to read what is queued, then disconnect them."""
         for server in self._servers:
             server.close()
         for listener in self._listeners:
@@ -106,7 +106,7 @@ class Server:
             except TimeoutError:
                 for connection in connections:
                     connection.abort()
-                # One turn of the loop, in which the aborted connections are taken apart.
+                # One iteration of the loop, in which `connection_lost` is called.
                 await asyncio.sleep(0)
 
     async def _serve(self, name: str, listener: Listener, all_listeners: Mapping[str, Listener]) -> None:
@@ -132,10 +132,10 @@ class Server:
                 self._handler, self._publisher, control_hint=hint, register=register, unregister=unregister
             )
 
-        # From 3.13 on asyncio would remove the file itself: also one that belongs to systemd.
+        # From Python 3.13 on, asyncio would remove the socket file, even one that belongs to systemd.
         keep_file: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
         loop = asyncio.get_running_loop()
         server = await loop.create_unix_server(connect, sock=listener.sock, backlog=ACCEPTED_AT_ONCE, **keep_file)
         self._servers.append(server)
-        # asyncio takes its argument for both: how many the kernel keeps waiting, and how many it accepts in one go.
+        # asyncio uses `backlog` both for listen() and for the connections accepted at once. Only the latter is wanted.
         listener.sock.listen(BACKLOG)

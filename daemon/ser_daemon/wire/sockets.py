@@ -1,4 +1,4 @@
-"""Listening Unix sockets: made here, or handed over by systemd.
+"""Listening Unix sockets: created here, or passed by systemd.
 
 Sources: unix(7), socket(7), flock(2), sd_listen_fds(3).
 """
@@ -20,27 +20,30 @@ from ser_daemon.paths import MAX_PATH, runtime_directory
 from ser_model.errors import SerError
 
 BACKLOG = 512
-"""Connections that may wait to be accepted: more than may connect, so a burst never sees EAGAIN."""
+"""Connections that may wait to be accepted: more than the limit of clients, so that a burst gets no EAGAIN."""
 
 _FIRST_FD = 3
+"""First descriptor that systemd passes: SD_LISTEN_FDS_START."""
+
 _LOCK_SECONDS = 2.0
+"""Longest wait for the lock on the folder of a socket."""
 
 
 class SocketError(SerError):
-    """A socket that can't be listened on."""
+    """Listening on a socket is not possible."""
 
 
 @dataclass(slots=True)
 class Listener:
-    """A listening socket, and what to tidy up afterwards."""
+    """A listening socket and its file."""
 
     sock: socket.socket
     path: Path
     identity: tuple[int, int] | None = None
-    """Device and inode of the socket file that we made; None for a socket that isn't ours to remove."""
+    """Device and inode of the file that `bind` made; None for a socket from systemd, whose file must stay."""
 
     def unlink(self) -> None:
-        """Remove the socket file, unless somebody else's is there by now."""
+        """Remove the socket file, unless another process has replaced it."""
         with contextlib.suppress(OSError):
             found = os.lstat(self.path)
             if (found.st_dev, found.st_ino) == self.identity:
@@ -50,7 +53,7 @@ class Listener:
 def bind(path: Path, mode: int = 0o600) -> Listener:
     """Listen on a path.
 
-    A socket file that nobody listens on any more is replaced. The default runtime folder is created where
+    A socket file that no process listens on is replaced. The default runtime folder is created where it is
     missing.
 
     Args:
@@ -58,8 +61,8 @@ def bind(path: Path, mode: int = 0o600) -> Listener:
         mode: permissions of the socket file; connecting needs write permission.
 
     Raises:
-        SocketError: path too long, folder missing or not writable, another process listens there, or
-            something that is no socket is in the way.
+        SocketError: the path is too long, its folder is missing or not writable, another process listens
+            there, or a file that is no socket has the name.
     """
     length = len(os.fsencode(path))
     if length > MAX_PATH:
@@ -69,13 +72,13 @@ def bind(path: Path, mode: int = 0o600) -> Listener:
         )
     _require_folder(path.parent)
     with _locked(path.parent, path):
-        _clear(path)
+        _remove_stale(path)
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             sock.bind(os.fspath(path))
-            # Before listen(): until then nobody can connect, whatever the umask let through.
+            # Before listen(): until then nobody can connect, whatever the umask allowed.
             os.chmod(path, mode)
-            # Inside the lock: a socket that is bound but doesn't listen would look stale to another daemon.
+            # Inside the lock: to another daemon, a socket that doesn't listen yet would look stale.
             sock.listen(BACKLOG)
             found = os.lstat(path)
         except OSError as error:
@@ -86,10 +89,10 @@ def bind(path: Path, mode: int = 0o600) -> Listener:
 
 
 def holder(path: Path) -> str | None:
-    """Name who listens on a socket file, `process 4711 (ser-daemon)`; None where nobody does.
+    """Name the process that listens on a socket file, `process 4711 (ser-daemon)`; None where none does.
 
     Raises:
-        SocketError: it can't be told, because connecting is not permitted.
+        SocketError: connecting is not permitted, so the answer is unknown.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
@@ -113,7 +116,7 @@ def holder(path: Path) -> str | None:
 
 
 def peer_pid(sock: socket.socket) -> int:
-    """Process id at the other end (SO_PEERCRED: who connected, or who called listen); 0 if unknown."""
+    """Return the process id of the peer (SO_PEERCRED: which connected, or called listen); 0 if unknown."""
     size = struct.calcsize("3i")
     try:
         pid, _uid, _gid = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
@@ -123,10 +126,10 @@ def peer_pid(sock: socket.socket) -> int:
 
 
 def inherited(environ: MutableMapping[str, str] = os.environ) -> dict[str, Listener]:
-    """Take over the sockets that systemd made, by their `FileDescriptorName=`; empty without any.
+    """Return the sockets that systemd passed, by their `FileDescriptorName=`; empty where it passed none.
 
-    Without names the first is `events` and the second `control`. The variables are removed, as
-    sd_listen_fds(3) asks, so that no child takes them for its own.
+    Without names, the first is `events` and the second `control`. The variables are removed, so that no child
+    process uses them (sd_listen_fds(3)).
 
     Raises:
         SocketError: one of them is not a listening Unix stream socket, or has another name.
@@ -174,7 +177,7 @@ def _require_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: Path, path: Path) -> Iterator[None]:
-    """Keep other daemons from looking at the folder's sockets while we replace one."""
+    """Keep other daemons from checking the sockets in the folder while one of them is replaced."""
     try:
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
@@ -194,8 +197,8 @@ def _locked(folder: Path, path: Path) -> Iterator[None]:
         os.close(fd)
 
 
-def _clear(path: Path) -> None:
-    """Remove a stale socket; refuse anything else that is in the way."""
+def _remove_stale(path: Path) -> None:
+    """Remove a stale socket; refuse to remove anything else."""
     try:
         found = os.lstat(path)
     except FileNotFoundError:
@@ -204,9 +207,9 @@ def _clear(path: Path) -> None:
         raise SocketError(f"Cannot listen on {path}: {error.strerror}.") from None
     if not stat.S_ISSOCK(found.st_mode):
         raise SocketError(f"{path} exists and is no socket; remove it or choose another --socket.")
-    who = holder(path)
-    if who is not None:
-        raise SocketError(f"The socket {path} is held by {who}; stop it or choose another --socket.")
+    process = holder(path)
+    if process is not None:
+        raise SocketError(f"The socket {path} is held by {process}; stop it or choose another --socket.")
     try:
         os.unlink(path)
     except OSError as error:
