@@ -238,7 +238,7 @@ from ser_daemon.cli import daemon
 from ser_daemon.sources import microphone
 rate, channels, form = float(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 microphone._attempts = lambda device: [(rate, form)]
-microphone._channels = lambda device, channel: channels
+microphone._channels_to_open = lambda device, channel: channels
 sys.exit(daemon.main(sys.argv[4:]))
 """
 """A daemon whose device takes nothing but one rate, number of channels and sample format."""
