@@ -28,11 +28,11 @@ from ser_model.features.features import RECIPE, SIZE
 from ser_model.labels import LABELS
 from ser_model.network.metadata import ModelMetadata
 from ser_model.scoring.logit_bias import ClassMeanLogits, fit_class_mean_logits
-from ser_model.training.calibration_files import TYPICAL
+from ser_model.training.calibration_files import AdaptationFile, write_adaptation
 from ser_model.training.data.corpus import TEST_ACTORS, VALIDATION_ACTORS
 from ser_model.training.data.dataset import Dataset, build
 from ser_model.training.folds.predictions import Predictions, out_of_fold
-from ser_model.training.folds.run_folder import RunFolder, write_json
+from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.architecture import ResLstmSa
 from ser_model.training.networks.fit import predict
 
@@ -86,14 +86,14 @@ def measure_adaptation(
             raise SerError(f"{data}: expected recordings of all eight emotions, two of each; actor {actor} has fewer")
     known = Predictions.join([fold for seed in run.seeds for fold in out_of_fold(run, dataset, seed, "validation")])
     compare = _strengths if validation else _beginnings
-    result = {
+    result: AdaptationFile = {
         "actors": "validation" if validation else "test",
         "seeds": list(run.seeds),
         "orders": orders,
         "typical_logits": fit_class_mean_logits(known.logits).tolist(),
         "rows": [{"setting": name, **summarise(told)} for name, told in compare(run, dataset, known, orders)],
     }
-    write_json(folder / ("adaptation-validation.json" if validation else TYPICAL), result)
+    write_adaptation(folder, result)
     print_paired_gains(result)
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from ser_calibration.evaluation.metrics import log_loss
+from ser_model.training.calibration_files import MethodFigures
 from ser_model.training.scores import Classes, Logits, fit_temperature, posterior
 
 Probabilities = npt.NDArray[np.float64]
@@ -70,7 +71,7 @@ METHODS: Final[Mapping[str, Callable[[Logits, Classes], Map]]] = {
 }
 
 
-def compare(logits: Logits, truth: Classes, actors: Classes) -> dict[str, dict[str, float]]:
+def compare(logits: Logits, truth: Classes, actors: Classes) -> dict[str, MethodFigures]:
     """Loss of each method on actors left out in turn, and by how much it is better than a temperature.
 
     Args:
@@ -86,7 +87,7 @@ def compare(logits: Logits, truth: Classes, actors: Classes) -> dict[str, dict[s
         own = actors == actor
         for method, fit in METHODS.items():
             losses[method].append(log_loss(fit(logits[~own], truth[~own])(logits[own]), truth[own]))
-    out = {}
+    out: dict[str, MethodFigures] = {}
     for method, values in losses.items():
         gains = np.array(losses["temperature"]) - values
         error = float(gains.std(ddof=1) / np.sqrt(len(gains)))

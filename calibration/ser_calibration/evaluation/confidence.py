@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,11 +17,20 @@ from ser_calibration.evaluation.metrics import summary
 from ser_calibration.evaluation.temperatures import Folds, fit_folds
 from ser_model.config import DecisionConfig
 from ser_model.scoring.temperature import Temperature
-from ser_model.training.calibration_files import FITTED, PRECISION, WINDOW_MS
+from ser_model.training.calibration_files import (
+    PRECISION,
+    WINDOW_MS,
+    ConfidenceFile,
+    FittedConfidence,
+    MeasuredConfidence,
+    MethodFigures,
+    VoicedConfidence,
+    write_confidence,
+)
 from ser_model.training.data.dataset import build
 from ser_model.training.folds.jobs import FOLDS
 from ser_model.training.folds.predictions import Predictions, out_of_fold
-from ser_model.training.folds.run_folder import RunFolder, write_json
+from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.scores import posterior, unknown_threshold
 from ser_model.types import SAMPLE_RATE
 
@@ -60,21 +69,23 @@ def confidence(folder: Path, data: Path, *, seeds: int | None = None, workers: i
         for split, kinds in (("validation", FITTED_ON), ("test", tuple(lengths)))
     )
     made = fit_folds(run, [validation[kind] for kind in FITTED_ON])
-    measured = {kind: measure(run, made, test[kind]) | {"window_ms": lengths[kind]} for kind in lengths}
+    measured = {kind: measure(run, made, test[kind]) for kind in lengths}
+    for kind, length in lengths.items():
+        measured[kind]["window_ms"] = length
     for kind in FITTED_ON:
         measured[kind]["methods"] = compare_methods(run, validation[kind])
-    result = {
+    result: ConfidenceFile = {
         "seeds": list(run.seeds),
         "recordings": len(run.names),
         "fitted": fit_model(run, made[-1], validation["utterance"]),
         "measured": measured,
         "heard": by_voiced(run, made, [test[kind] for kind in FITTED_ON]),
     }
-    write_json(folder / FITTED, result)
+    write_confidence(folder, result)
     show(result)
 
 
-def fit_model(run: RunFolder, made: Temperature, whole: Sequence[Folds]) -> dict[str, Any]:
+def fit_model(run: RunFolder, made: Temperature, whole: Sequence[Folds]) -> FittedConfidence:
     """What the exported model gets: temperatures of all validation actors, and the threshold at them.
 
     Args:
@@ -95,7 +106,7 @@ def fit_model(run: RunFolder, made: Temperature, whole: Sequence[Folds]) -> dict
     }
 
 
-def measure(run: RunFolder, made: Sequence[Temperature], test: Sequence[Folds]) -> dict[str, Any]:
+def measure(run: RunFolder, made: Sequence[Temperature], test: Sequence[Folds]) -> MeasuredConfidence:
     """Figures on test actors with temperatures that they had no part in, and without any.
 
     Args:
@@ -118,13 +129,13 @@ def _calibrated(made: Sequence[Temperature], folds: Folds) -> list[Scores]:
     return [posterior(fold.logits, temperature.after(fold.voiced)) for fold, temperature in pairs]
 
 
-def compare_methods(run: RunFolder, validation: Sequence[Folds]) -> dict[str, dict[str, float]]:
+def compare_methods(run: RunFolder, validation: Sequence[Folds]) -> dict[str, MethodFigures]:
     """What more than one temperature would gain, on validation actors left out in turn."""
     known = Predictions.join([fold for seed in validation for fold in seed])
     return compare(known.logits, run.emotions[known.owner], run.actors[known.owner])
 
 
-def by_voiced(run: RunFolder, made: Sequence[Temperature], kinds: Sequence[Sequence[Folds]]) -> list[dict[str, Any]]:
+def by_voiced(run: RunFolder, made: Sequence[Temperature], kinds: Sequence[Sequence[Folds]]) -> list[VoicedConfidence]:
     """Mean confidence and accuracy by how much speech was heard, before and after, over all answers for test actors.
 
     Args:
@@ -138,16 +149,16 @@ def by_voiced(run: RunFolder, made: Sequence[Temperature], kinds: Sequence[Seque
     before = posterior(everything.logits).max(axis=1)
     right = everything.logits.argmax(axis=1) == run.emotions[everything.owner]
     bins = np.digitize(everything.voiced / SAMPLE_RATE, VOICED_SECONDS)
-    rows: list[dict[str, Any]] = []
+    rows: list[VoicedConfidence] = []
     for number, up_to in enumerate((*VOICED_SECONDS, None)):
         own = bins == number
         if own.any():
-            figures = {"accuracy": right, "before": before, "after": after}
-            rows.append({"up_to_seconds": up_to, **{name: float(of[own].mean()) for name, of in figures.items()}})
+            accuracy, sure_before, sure_after = (float(values[own].mean()) for values in (right, before, after))
+            rows.append({"up_to_seconds": up_to, "accuracy": accuracy, "before": sure_before, "after": sure_after})
     return rows
 
 
-def show(result: dict[str, Any]) -> None:
+def show(result: Mapping[str, Any]) -> None:
     """Print the figures, each beside what it must reach."""
     console = Console()
     measured = result["measured"]
@@ -195,12 +206,12 @@ def _met(reached: bool) -> str:
     return "within" if reached else "MISSES"
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: Mapping[str, Any]) -> list[str]:
     figures = [row[name] for name in ("accuracy", "ece", "ece_by_chance", "brier", "nll")]
     return [str(row["answers"]), *(f"{value:.4f}" for value in figures), f"{row['risk_coverage'][4]['accuracy']:.4f}"]
 
 
-def _print_curves(console: Console, measured: dict[str, Any], said: dict[str, str]) -> None:
+def _print_curves(console: Console, measured: Mapping[str, Any], said: dict[str, str]) -> None:
     """Accuracy against coverage, and the bins of the reliability diagram."""
     curve = Table(title="Accuracy on the most confident share")
     curve.add_column("share")
@@ -221,7 +232,7 @@ def _print_curves(console: Console, measured: dict[str, Any], said: dict[str, st
     console.print(bins)
 
 
-def _print_heard(console: Console, rows: list[dict[str, Any]]) -> None:
+def _print_heard(console: Console, rows: Sequence[Mapping[str, Any]]) -> None:
     """Whether confidence is honest after a word as after a sentence."""
     table = Table(title="By how much of the utterance was voiced: accuracy, and mean confidence before and after")
     for title in ("voiced", "accuracy", "before", "after"):

@@ -14,15 +14,17 @@ from ser_model.audio.files import read_audio
 from ser_model.audio.gate import Gate
 from ser_model.config import GateConfig
 from ser_model.features.features import compute_features
-from ser_model.training.data.augment import Surroundings
-from ser_model.training.data.conditions import Condition, apply
+from ser_model.training.data.acoustic_conditions import Condition, apply
+from ser_model.training.data.augment import AcousticEnvironment
 from ser_model.training.data.corpus import Corpus, Recording
-from ser_model.training.data.cutting import Cut, cut, speech_extent
+from ser_model.training.data.segmentation import Segmentation, segment, speech_extent
 from ser_model.training.processes import new_pool
 from ser_model.types import Block, Frames, Samples, SpeechAudio, SpeechEnded, SpeechStarted
 
 
-def find_speech(corpus: Corpus, noises: Surroundings, snr_db: float | None, workers: int | None) -> list[Cut]:
+def find_speech(
+    corpus: Corpus, noises: AcousticEnvironment, snr_db: float | None, workers: int | None
+) -> list[Segmentation]:
     """Let the gate hear every recording, with noise around and under it or without.
 
     Args:
@@ -38,11 +40,11 @@ def find_speech(corpus: Corpus, noises: Surroundings, snr_db: float | None, work
         return list(track(steps, title, len(corpus.recordings)))
 
 
-def _find(recording: Recording, noises: Surroundings, snr_db: float | None) -> Cut:
+def _find(recording: Recording, noises: AcousticEnvironment, snr_db: float | None) -> Segmentation:
     samples = read_audio(recording.path)
     condition = Condition(name="found", title="", snr_db=snr_db)
     whole = apply(condition, samples, noises, recording.name)
-    return cut(whole, GateConfig(), speech_extent(samples))
+    return segment(whole, GateConfig(), speech_extent(samples))
 
 
 @dataclass(frozen=True, slots=True)

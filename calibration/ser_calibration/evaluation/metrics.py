@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from ser_model.training.calibration_files import ConfidenceFigures, CoveragePoint, ReliabilityBin
 
 Probabilities = npt.NDArray[np.float64]
 Classes = npt.NDArray[np.int64]
@@ -16,7 +18,7 @@ BINS: Final = 15
 COVERAGES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
-def reliability(probabilities: Probabilities, truth: Classes) -> list[dict[str, float]]:
+def reliability(probabilities: Probabilities, truth: Classes) -> list[ReliabilityBin]:
     """Mean confidence and accuracy in bins of equal numbers of answers, the least confident first.
 
     Args:
@@ -58,7 +60,7 @@ def log_loss(probabilities: Probabilities, truth: Classes) -> float:
     return float(-np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-12)).mean())
 
 
-def risk_coverage(probabilities: Probabilities, truth: Classes) -> list[dict[str, float]]:
+def risk_coverage(probabilities: Probabilities, truth: Classes) -> list[CoveragePoint]:
     """Accuracy on the most confident share of the answers (El-Yaniv & Wiener 2010), for each of `COVERAGES`."""
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
     sorted_right = right[np.argsort(-confidence, kind="stable")]
@@ -76,7 +78,7 @@ def auroc(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> float:
     return float((below + up_to).mean() / 2 / len(low))
 
 
-def summary(probabilities: Sequence[Probabilities], truth: Sequence[Classes]) -> dict[str, Any]:
+def summary(probabilities: Sequence[Probabilities], truth: Sequence[Classes]) -> ConfidenceFigures:
     """All figures: means over seeds, and bins and curve over the answers of all seeds.
 
     Args:

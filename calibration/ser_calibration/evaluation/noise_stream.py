@@ -10,8 +10,8 @@ from typing import Final
 import numpy as np
 
 from ser_model.audio.files import read_audio
+from ser_model.training.data.acoustic_conditions import load_held_out
 from ser_model.training.data.augment import HELD_OUT_NOISES, Wave, to_wave
-from ser_model.training.data.conditions import load_held_out
 from ser_model.training.data.noises import GENERATORS
 from ser_model.types import SAMPLE_RATE, Samples
 

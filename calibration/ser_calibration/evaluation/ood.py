@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from ser_calibration.evaluation.metrics import auroc
 from ser_model.scoring.ood import METHODS, OodParameters, OodScorer
-from ser_model.training.calibration_files import WINDOW_MS
+from ser_model.training.calibration_files import WINDOW_MS, DetectionFigures
 from ser_model.training.data.corpus import TEST_ACTORS
 from ser_model.training.data.dataset import Dataset
 from ser_model.training.folds.jobs import Job
-from ser_model.training.folds.predictions import Predictions, judge, judge_recordings
+from ser_model.training.folds.predictions import Predictions, infer, predict_recordings
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.architecture import ResLstmSa
 from ser_model.training.scores import Classes, Logits
@@ -99,12 +99,12 @@ def score_fold(
     for split in ("validation", "test"):
         network = run.network(seed, fold, split)
         job = Job(seed, fold, split)
-        own = np.flatnonzero(np.isin(run.actors, list(job.answers_for)))
+        own = np.flatnonzero(np.isin(run.actors, list(job.evaluated_speakers)))
         trained = np.flatnonzero(~np.isin(run.actors, list(job.held_out_speakers)))
-        known, heard = judge_recordings(network, dataset, trained), judge_recordings(network, varied, own)
-        windows = judge_recordings(network, varied, own, WINDOW_MS) if split == "validation" else None
-        clean = judge_recordings(network, dataset, own) if split == "test" else None
-        noises = judge(network, noise) if split == "test" else None
+        known, heard = predict_recordings(network, dataset, trained), predict_recordings(network, varied, own)
+        windows = predict_recordings(network, varied, own, WINDOW_MS) if split == "validation" else None
+        clean = predict_recordings(network, dataset, own) if split == "test" else None
+        noises = infer(network, noise) if split == "test" else None
         for method in METHODS:
             scorer = fit_scorer(method, known, run.emotions, 0.0, 0.0)
             row = made[method]
@@ -128,14 +128,14 @@ def limit_for(scores: Sequence[FoldScores], fold: int | None) -> float:
     return float(np.quantile(np.concatenate(parts), KEPT))
 
 
-def compare(scores: dict[str, list[FoldScores]], noises: slice) -> dict[str, dict[str, float]]:
+def compare(scores: dict[str, list[FoldScores]], noises: slice) -> dict[str, DetectionFigures]:
     """Area under the ROC curve of noise against the speech of test actors, clean and varied, by method.
 
     Args:
         scores: by method, for each seed and fold.
         noises: which to count, at least one.
     """
-    out = {}
+    out: dict[str, DetectionFigures] = {}
     for method, folds in scores.items():
         areas = [auroc(one.test, one.noise[noises]) for one in folds]
         varied = [auroc(one.varied, one.noise[noises]) for one in folds]
@@ -147,6 +147,6 @@ def final_parameters(
     network: ResLstmSa, run: RunFolder, dataset: Dataset, method: str, scores: Sequence[FoldScores]
 ) -> OodParameters:
     """For the shipped network: its own means and covariance, with the limits that held-out actors chose."""
-    known = judge_recordings(network, dataset, np.arange(len(run.names)))
+    known = predict_recordings(network, dataset, np.arange(len(run.names)))
     window_limit = float(np.quantile(np.concatenate([one.windows for one in scores]), KEPT))
     return fit_scorer(method, known, run.emotions, round(limit_for(scores, None), 4), round(window_limit, 4)).parameters

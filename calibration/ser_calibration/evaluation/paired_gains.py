@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -73,7 +73,7 @@ def interval(gains: npt.NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def print_paired_gains(result: dict[str, Any]) -> None:
+def print_paired_gains(result: Mapping[str, Any]) -> None:
     """Show the rows of what `ser-calibrate adaptation` writes."""
     title = f"UAR, points gained by adaptation; {result['actors']} actors, {len(result['seeds'])} seed(s)"
     for row in result["rows"]:

@@ -23,8 +23,9 @@ from ser_model.errors import SerError
 from ser_model.labels import LABELS
 from ser_model.training.commands import LICENCE, TRAINING_DATA
 from ser_model.training.data.corpus import Corpus
+from ser_model.training.files import write_json
 from ser_model.training.folds.jobs import FOLDS
-from ser_model.training.folds.run_folder import RunFolder, write_json
+from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.export import export
 from ser_model.training.scores import MISSED, Classes, uar
 from ser_model.types import EmotionResult
@@ -76,7 +77,7 @@ def choose(run: RunFolder, count: int) -> list[Classes]:
     rng = np.random.default_rng(SEED)
     decks = [
         (fold, rng.permutation(index[run.emotions[index] == emotion]))
-        for fold, (_, index) in enumerate(run.judges(SEED))
+        for fold, (_, index) in enumerate(run.networks(SEED))
         for emotion in range(len(LABELS))
     ]
     rounds = max(len(deck) for _, deck in decks)
@@ -91,7 +92,7 @@ def choose(run: RunFolder, count: int) -> list[Classes]:
 def export_folds(run: RunFolder, chosen: Sequence[Classes], folder: Path) -> list[Fold]:
     """Write the network of every fold as the daemon loads it; nothing is `unknown` for want of confidence."""
     folds = []
-    networks = [network for network, _ in run.judges(SEED)]
+    networks = [network for network, _ in run.networks(SEED)]
     for number, (network, index) in enumerate(track(list(zip(networks, chosen, strict=True)), "exporting")):
         if not len(index):
             continue

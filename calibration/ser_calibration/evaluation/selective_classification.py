@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from ser_calibration.evaluation.temperatures import Folds, fit_folds
 from ser_model.audio.gate import to_samples
 from ser_model.config import DecisionConfig
 from ser_model.scoring.temperature import Temperature
+from ser_model.training.calibration_files import LabelledFigures
 from ser_model.training.folds.jobs import FOLDS
 from ser_model.training.folds.predictions import Predictions, excluded_speakers
 from ser_model.training.folds.run_folder import RunFolder
@@ -85,7 +86,7 @@ def measure_seed(
     made: Sequence[Rule],
     hour: Sequence[Intruder],
     others: Sequence[Intruder],
-) -> dict[str, Any]:
+) -> LabelledFigures:
     """What one seed's networks label, of clean recordings and of hours without speech.
 
     Args:

@@ -18,11 +18,12 @@ from ser_model.config import DecisionConfig
 from ser_model.scoring.smoothing import Smoother
 from ser_model.training.data.corpus import TEST_ACTORS, VALIDATION_ACTORS
 from ser_model.training.data.dataset import Dataset, build
+from ser_model.training.data.windowing import cut_windows, update_ends
 from ser_model.training.experiments.long_speech import Track, make_tracks, speeches
-from ser_model.training.experiments.windows import cut_windows, update_ends
+from ser_model.training.files import write_json
 from ser_model.training.folds.jobs import FOLDS
-from ser_model.training.folds.predictions import Predictions, judge
-from ser_model.training.folds.run_folder import RunFolder, write_json
+from ser_model.training.folds.predictions import Predictions, infer
+from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.architecture import ResLstmSa
 from ser_model.training.scores import Classes, posterior
 
@@ -134,7 +135,7 @@ def _logits(network: ResLstmSa, chosen: Sequence[Track]) -> list[tuple[Track, np
     updates = [update_ends(len(one.frames)) for one in chosen]
     window = DecisionConfig().window_ms
     pieces = [cut_windows(one.frames, window, ends) for one, ends in zip(chosen, updates, strict=True)]
-    logits, _ = judge(network, [piece for some in pieces for piece in some])
+    logits, _ = infer(network, [piece for some in pieces for piece in some])
     cut = np.split(logits, np.cumsum([len(some) for some in pieces])[:-1])
     return [row for row in zip(chosen, cut, updates, strict=True) if row[2]]
 

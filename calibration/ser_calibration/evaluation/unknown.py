@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,14 +17,22 @@ from ser_calibration.evaluation.noise_stream import SECONDS, Piece, pieces
 from ser_calibration.evaluation.ood import FoldScores, final_parameters, score_fold
 from ser_calibration.evaluation.selective_classification import REASONS, Rule, measure_seed, rejected, rules
 from ser_model.scoring.ood import METHODS, OodScorer
-from ser_model.training.calibration_files import PRECISION, UNLIKE, WINDOW_MS, final_digest
-from ser_model.training.data.augment import Surroundings
-from ser_model.training.data.conditions import load_held_out
-from ser_model.training.data.cutting import Cut
+from ser_model.training.calibration_files import (
+    PRECISION,
+    WINDOW_MS,
+    FinalFigures,
+    GateFigures,
+    NetworkFigures,
+    UnknownFile,
+    write_unknown,
+)
+from ser_model.training.data.acoustic_conditions import load_held_out
+from ser_model.training.data.augment import AcousticEnvironment
 from ser_model.training.data.dataset import Dataset, build
+from ser_model.training.data.segmentation import Segmentation
 from ser_model.training.folds.jobs import FINAL, FOLDS
-from ser_model.training.folds.predictions import judge, out_of_fold
-from ser_model.training.folds.run_folder import RunFolder, write_json
+from ser_model.training.folds.predictions import infer, out_of_fold
+from ser_model.training.folds.run_folder import RunFolder, final_digest
 from ser_model.types import SAMPLE_RATE
 
 SNR_DB: Final = 10.0
@@ -63,10 +71,10 @@ def unknown(
     corpus = run.corpus(data)
     held_out = load_held_out(noise, None)
     dataset = build(corpus, variants=1, noise=noise, rooms=rooms, cache=folder.parent / "cache", workers=workers)
-    clean = find_speech(corpus, Surroundings(), None, workers)
+    clean = find_speech(corpus, AcousticEnvironment(), None, workers)
     noisy = find_speech(corpus, held_out, SNR_DB, workers)
     hour, samples = find_intruders(track_pieces(noise, seconds))
-    result = {
+    result: UnknownFile = {
         "seeds": list(run.seeds),
         "precision": precision,
         **judge_all(run, dataset, hour, more_noise(noise, seconds), precision),
@@ -77,7 +85,7 @@ def unknown(
             "utterances": [[one.name, round(1000 * one.voiced / SAMPLE_RATE)] for one in hour],
         },
     }
-    write_json(folder / UNLIKE, result)
+    write_unknown(folder, result)
     show(result)
 
 
@@ -101,7 +109,7 @@ def judge_all(
     hour: Sequence[Intruder],
     others: Sequence[Intruder],
     precision: float,
-) -> dict[str, Any]:
+) -> NetworkFigures:
     """Choose a method by the other hours' noise, and measure what is labelled of clean speech and of the hour.
 
     Args:
@@ -140,21 +148,21 @@ def judge_all(
 
 def final_figures(
     run: RunFolder, dataset: Dataset, method: str, scores: Sequence[FoldScores], rule: Rule, hour: Sequence[Intruder]
-) -> dict[str, Any] | None:
+) -> FinalFigures | None:
     """What export needs for the shipped network, and how many sounds of the hour it would label; None without one."""
     digest = final_digest(run.path)
     if digest is None:
         return None
     network = run.network(FINAL.seed, FINAL.fold, FINAL.split)
     parameters = final_parameters(network, run, dataset, method, scores)
-    logits, embeddings = judge(network, [one.frames for one in hour])
+    logits, embeddings = infer(network, [one.frames for one in hour])
     given = rule.labelled(
         logits, OodScorer(parameters).scores(logits, embeddings), np.array([one.voiced for one in hour])
     )
     return {"sha256": digest, "labelled_in_hour": int(given.sum()), "unlike_speech": parameters.to_mapping()}
 
 
-def gate_figures(found: Sequence[Cut]) -> dict[str, float]:
+def gate_figures(found: Sequence[Segmentation]) -> GateFigures:
     """Shares of recordings: found at all, as one, in several pieces, and with an utterance beside the speech."""
     utterances = np.array([one.utterances for one in found])
     return {
@@ -165,7 +173,7 @@ def gate_figures(found: Sequence[Cut]) -> dict[str, float]:
     }
 
 
-def show(result: dict[str, Any]) -> None:
+def show(result: Mapping[str, Any]) -> None:
     """Print the figures, each beside what it must reach."""
     console = Console(highlight=False)
     for method, row in result["auroc"].items():
@@ -205,7 +213,7 @@ def show(result: dict[str, Any]) -> None:
     console.print("\n".join(verdict(result)))
 
 
-def verdict(result: dict[str, Any]) -> list[str]:
+def verdict(result: Mapping[str, Any]) -> list[str]:
     """One line for each target: the figure, the target, and whether it is met."""
     labelled, right = (float(np.mean([row[name] for row in result["clean"]])) for name in ("labelled", "precision"))
     wanted, found = result["precision"], result["gate"][f"snr-{SNR_DB:g}"]["found"]

@@ -9,15 +9,16 @@ import numpy as np
 
 from ser_model.network.model_files import checksum_file
 from ser_model.network.verification import write_checksums
-from ser_model.training.calibration_files import Fitted, read_class_mean_logits, read_fitted
+from ser_model.training.calibration import Calibration, read_calibration, read_class_mean_logits
 from ser_model.training.data.augment import check_folder
 from ser_model.training.data.corpus import load_corpus
 from ser_model.training.data.dataset import build
+from ser_model.training.files import write_json
 from ser_model.training.folds.crossval import open_run, run
 from ser_model.training.folds.evaluate import evaluate
-from ser_model.training.folds.finished import Run, calibrate, open_finished
 from ser_model.training.folds.jobs import FINAL, FOLDS, SPLITS, Job
-from ser_model.training.folds.run_folder import write_json
+from ser_model.training.folds.run_folder import final_digest
+from ser_model.training.folds.run_results import RunResults, calibrate, open_results
 from ser_model.training.networks.export import export
 from ser_model.training.networks.fit import FitConfig
 
@@ -65,10 +66,10 @@ def train(arguments: argparse.Namespace) -> None:
 
 def export_run(folder: Path, stem: Path | None) -> None:
     """Export the final network of a run."""
-    finished = open_finished(folder)
+    finished = open_results(folder)
     variant = finished.folder.variant
     network = finished.folder.network(FINAL.seed, FINAL.fold, FINAL.split)
-    found = read_fitted(folder)
+    found = read_calibration(folder, final_digest(folder))
     fitted = found or _fit_utterances(finished)
     paths = export(
         network,
@@ -78,8 +79,8 @@ def export_run(folder: Path, stem: Path | None) -> None:
         short_temperature=fitted.short_temperature,
         calibrated=found is not None,
         unknown_below=fitted.unknown_below,
-        unlike_speech=fitted.unlike_speech,
-        typical_logits=fitted.typical_logits,
+        unlike_speech=fitted.ood,
+        typical_logits=fitted.class_mean_logits,
         training_data=TRAINING_DATA,
         licence=LICENCE,
     )
@@ -87,18 +88,18 @@ def export_run(folder: Path, stem: Path | None) -> None:
     write_checksums(paths, checksums)
     for path in (*paths, checksums):
         print(f"{path}  {path.stat().st_size} bytes")
-    unlike = "not known" if fitted.unlike_speech is None else f"by {fitted.unlike_speech.method}"
+    unlike = "not known" if fitted.ood is None else f"by {fitted.ood.method}"
     print(
         f"temperature {fitted.temperature:.3f}, after little speech {fitted.short_temperature:.3f}; "
         f"unknown below {fitted.unknown_below:.3f}; unlike speech: {unlike}; "
-        f"adaptation: {'not possible' if fitted.typical_logits is None else 'possible'}"
+        f"adaptation: {'not possible' if fitted.class_mean_logits is None else 'possible'}"
     )
-    if found is None or found.unlike_speech is None or found.typical_logits is None:
+    if found is None or found.ood is None or found.class_mean_logits is None:
         print("to have what is missing measured: ser-calibrate confidence, unknown and adaptation; then export again")
 
 
-def _fit_utterances(run: Run) -> Fitted:
+def _fit_utterances(run: RunResults) -> Calibration:
     """Temperature and threshold of whole utterances, for all; nothing is known about short ones."""
     index, logits = (np.concatenate([getattr(one, name) for one in run.validation]) for name in ("index", "logits"))
     temperature, threshold = (round(value, 4) for value in calibrate(run, index, logits))
-    return Fitted(temperature, temperature, threshold, None, read_class_mean_logits(run.folder.path))
+    return Calibration(temperature, temperature, threshold, None, read_class_mean_logits(run.folder.path))

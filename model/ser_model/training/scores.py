@@ -1,4 +1,4 @@
-"""Figures: unweighted average recall, temperature, the threshold of `unknown`."""
+"""Metrics: unweighted average recall, temperature, the threshold of `unknown`."""
 
 from __future__ import annotations
 

@@ -31,12 +31,13 @@ from ser_calibration.evaluation.paired_gains import PairedPredictions, against, 
 from ser_model import Model
 from ser_model.adaptation.adaptation import Adaptation, AdaptationStrength
 from ser_model.errors import SerError
-from ser_model.training.calibration_files import FITTED, TYPICAL, read_class_mean_logits, read_fitted
+from ser_model.training.calibration import read_calibration, read_class_mean_logits
+from ser_model.training.calibration_files import ADAPTATION_FILE, CONFIDENCE_FILE
 from ser_model.training.data.corpus import ACTORS as EVERYBODY
 from ser_model.training.data.corpus import TEST_ACTORS, VALIDATION_ACTORS
 from ser_model.training.data.dataset import Dataset
 from ser_model.training.folds.predictions import Predictions
-from ser_model.training.folds.run_folder import RunFolder
+from ser_model.training.folds.run_folder import RunFolder, final_digest
 
 ACTORS = np.repeat([1, 2, 3], 60)
 EMOTIONS = np.tile(np.repeat(np.arange(8), [4, 8, 8, 8, 8, 8, 8, 8]), 3)
@@ -162,25 +163,25 @@ def test_the_command_writes_what_export_reads(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(adaptation, "TRIED", {"as shipped": AdaptationStrength()})
-    (run / FITTED).write_text(
+    (run / CONFIDENCE_FILE).write_text(
         json.dumps({"fitted": {"temperature": 1.5, "short_temperature": 2.0, "unknown_below": 0.4}})
     )
-    before = read_fitted(run)
+    before = read_calibration(run, final_digest(run))
     assert before is not None
-    assert before.typical_logits is None
+    assert before.class_mean_logits is None
     assert main(["adaptation", str(run), "--data", "here", "--orders", "1", "--validation"]) == 0
     assert read_class_mean_logits(run) is None
     assert main(["adaptation", str(run), "--data", "here", "--orders", "1"]) == 0
     assert "mixed" in capsys.readouterr().out
-    fitted = read_fitted(run)
+    fitted = read_calibration(run, final_digest(run))
     assert fitted is not None
-    assert fitted.typical_logits is not None
+    assert fitted.class_mean_logits is not None
     # Fold after fold says the number of the fold: the five are as typical as can be, and three are never said.
-    table = np.array(fitted.typical_logits)
+    table = np.array(fitted.class_mean_logits)
     assert np.diag(table)[:5].min() > 4
     np.testing.assert_allclose(table.sum(axis=1), 0, atol=1e-3)
     # Figures alone, as earlier versions wrote them, are no damage.
-    figures = json.loads((run / TYPICAL).read_text())
+    figures = json.loads((run / ADAPTATION_FILE).read_text())
     assert [row["setting"] for row in figures["rows"]] == [
         "as shipped",
         "a frozen profile",
@@ -188,13 +189,13 @@ def test_the_command_writes_what_export_reads(
         "no profile",
         "as shipped against no profile",
     ]
-    (run / TYPICAL).write_text(json.dumps({"rows": figures["rows"]}))
+    (run / ADAPTATION_FILE).write_text(json.dumps({"rows": figures["rows"]}))
     assert read_class_mean_logits(run) is None
 
 
 @pytest.mark.parametrize("content", ["{", "1", '{"typical_logits": [[1.0]]}', '{"typical_logits": null}'])
 def test_a_damaged_table_is_one_sentence(tmp_path: Path, content: str) -> None:
-    (tmp_path / TYPICAL).write_text(content)
+    (tmp_path / ADAPTATION_FILE).write_text(content)
     with pytest.raises(SerError, match=r"adaptation\.json: is damaged .* again$") as caught:
         read_class_mean_logits(tmp_path)
     assert "\n" not in str(caught.value)

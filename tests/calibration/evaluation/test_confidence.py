@@ -29,11 +29,12 @@ from ser_calibration.evaluation.metrics import (  # noqa: E402
 from ser_calibration.evaluation.temperatures import fit, fit_folds  # noqa: E402
 from ser_model.errors import SerError  # noqa: E402
 from ser_model.scoring.temperature import LONG, SHORT  # noqa: E402
-from ser_model.training.calibration_files import FITTED, UNLIKE, final_digest, read_fitted  # noqa: E402
+from ser_model.training.calibration import read_calibration  # noqa: E402
+from ser_model.training.calibration_files import CONFIDENCE_FILE, UNKNOWN_FILE  # noqa: E402
 from ser_model.training.data.corpus import ACTORS, TEST_ACTORS, VALIDATION_ACTORS  # noqa: E402
 from ser_model.training.folds.jobs import FINAL, FOLDS  # noqa: E402
 from ser_model.training.folds.predictions import Predictions, excluded_speakers  # noqa: E402
-from ser_model.training.folds.run_folder import RunFolder  # noqa: E402
+from ser_model.training.folds.run_folder import RunFolder, final_digest  # noqa: E402
 from ser_model.training.scores import posterior  # noqa: E402
 
 
@@ -170,37 +171,37 @@ def test_the_figures_after_are_better_where_confidence_was_exaggerated(corpus: P
 
 def test_the_command_writes_what_export_reads(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = make_run(corpus, tmp_path / "runs" / "one", seeds=2)
-    assert read_fitted(run) is None
+    assert read_calibration(run, final_digest(run)) is None
     assert main(["confidence", str(run), "--data", str(corpus), "--seeds", "1"]) == 0
     out = capsys.readouterr().out
     assert "ECE" in out
-    result = json.loads((run / FITTED).read_text())
+    result = json.loads((run / CONFIDENCE_FILE).read_text())
     assert result["seeds"] == [0]
     assert set(result["measured"]) == {"utterance", "window", "full_window", "live_window"}
-    fitted = read_fitted(run)
+    fitted = read_calibration(run, final_digest(run))
     assert fitted is not None
     assert fitted.temperature == round(result["fitted"]["temperature"], 4)
-    assert fitted.unlike_speech is None
+    assert fitted.ood is None
 
 
 def test_what_was_measured_for_another_final_network_is_not_exported(corpus: Path, tmp_path: Path) -> None:
     run = make_run(corpus, tmp_path / "one")
     values = {"temperature": 1.5, "short_temperature": 2.0, "unknown_below": 0.4}
-    (run / FITTED).write_text(json.dumps({"fitted": values}))
+    (run / CONFIDENCE_FILE).write_text(json.dumps({"fitted": values}))
     (run / f"{FINAL.name}.pt").write_bytes(b"weights")
     energy = {"method": "energy", "limit": -1.0, "window_limit": -0.5}
-    (run / UNLIKE).write_text(json.dumps({"final": {"sha256": final_digest(run), "unlike_speech": energy}}))
-    fitted = read_fitted(run)
+    (run / UNKNOWN_FILE).write_text(json.dumps({"final": {"sha256": final_digest(run), "unlike_speech": energy}}))
+    fitted = read_calibration(run, final_digest(run))
     assert fitted is not None
-    assert fitted.unlike_speech is not None
-    assert (fitted.short_temperature, fitted.unlike_speech.limit) == (2.0, -1.0)
+    assert fitted.ood is not None
+    assert (fitted.short_temperature, fitted.ood.limit) == (2.0, -1.0)
     (run / f"{FINAL.name}.pt").write_bytes(b"other weights")
-    again = read_fitted(run)
+    again = read_calibration(run, final_digest(run))
     assert again is not None
-    assert again.unlike_speech is None
-    (run / FITTED).write_text("{}")
+    assert again.ood is None
+    (run / CONFIDENCE_FILE).write_text("{}")
     with pytest.raises(SerError, match="is damaged"):
-        read_fitted(run)
+        read_calibration(run, final_digest(run))
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,8 @@ from ser_calibration.evaluation.selective_classification import Rule  # noqa: E4
 from ser_calibration.evaluation.unknown import gate_figures, verdict  # noqa: E402
 from ser_model import read_audio  # noqa: E402
 from ser_model.scoring.temperature import Temperature  # noqa: E402
-from ser_model.training.calibration_files import UNLIKE  # noqa: E402
-from ser_model.training.data.augment import HELD_OUT_NOISES, Surroundings  # noqa: E402
+from ser_model.training.calibration_files import UNKNOWN_FILE  # noqa: E402
+from ser_model.training.data.augment import HELD_OUT_NOISES, AcousticEnvironment  # noqa: E402
 from ser_model.training.data.corpus import find_recordings  # noqa: E402
 from ser_model.training.folds.predictions import Predictions  # noqa: E402
 from ser_model.types import SAMPLE_RATE  # noqa: E402
@@ -75,7 +75,7 @@ def test_speech_among_noise_is_an_intruder_and_quiet_is_none(corpus: Path) -> No
 
 def test_only_an_utterance_that_overlaps_is_speech_found(corpus: Path) -> None:
     recordings = find_recordings(corpus)
-    found = find_speech(recordings, Surroundings(), None, 1)
+    found = find_speech(recordings, AcousticEnvironment(), None, 1)
     assert gate_figures(found)["one"] == 1.0
     assert all(one.voiced > 0 and one.beside == 0 for one in found)
 
@@ -147,7 +147,7 @@ def test_one_command_prints_all_of_it(
     out = capsys.readouterr().out
     for words in ("labelled", "right of those", "unseen noise", "30 s without speech", "not trained yet", "target"):
         assert words in out
-    written = json.loads((run / UNLIKE).read_text())
+    written = json.loads((run / UNKNOWN_FILE).read_text())
     assert written["final"] is None
     row = written["clean"][0]
     shares = [row["labelled"], row["missed"], *row["reasons"].values()]

@@ -11,7 +11,7 @@ import pytest
 
 from ser_model import Model
 from ser_model.cli.main import main
-from ser_model.training.calibration_files import TYPICAL
+from ser_model.training.calibration_files import ADAPTATION_FILE
 from ser_model.training.data.corpus import ACTORS, NEVER_VALIDATING, TEST_ACTORS, VALIDATION_ACTORS, find_recordings
 from ser_model.training.folds.jobs import FOLDS, Job
 from support.run_folder import make_corpus
@@ -37,24 +37,24 @@ def test_nobody_answers_for_an_actor_it_has_heard() -> None:
     for fold in FOLDS:
         validation, test = (Job(0, fold, split) for split in ("validation", "test"))
         assert set(validation.held_out_speakers) == {*TEST_ACTORS[fold], *VALIDATION_ACTORS[fold]}
-        assert set(test.held_out_speakers) == set(test.answers_for) == set(TEST_ACTORS[fold])
-        assert set(validation.answers_for) == set(VALIDATION_ACTORS[fold])
-    assert Job(0, 0, "final").answers_for == Job(0, 0, "final").held_out_speakers == ()
+        assert set(test.held_out_speakers) == set(test.evaluated_speakers) == set(TEST_ACTORS[fold])
+        assert set(validation.evaluated_speakers) == set(VALIDATION_ACTORS[fold])
+    assert Job(0, 0, "final").evaluated_speakers == Job(0, 0, "final").held_out_speakers == ()
 
 
 @pytest.mark.parametrize("split", ["validation", "test", "final"])
 def test_teachers_hear_neither_whom_they_teach_about_nor_whom_their_pupil_may_not(split: str) -> None:
     for fold in FOLDS:
         pupil = Job(3, fold, split)
-        taught = [actor for teacher in pupil.teachers if teacher.seed == 0 for actor in teacher.answers_for]
+        taught = [actor for teacher in pupil.teachers if teacher.seed == 0 for actor in teacher.evaluated_speakers]
         assert sorted(taught) == sorted(set(ACTORS) - set(pupil.held_out_speakers))
         for teacher in pupil.teachers:
-            assert set(teacher.held_out_speakers) == {*pupil.held_out_speakers, *teacher.answers_for}
+            assert set(teacher.held_out_speakers) == {*pupil.held_out_speakers, *teacher.evaluated_speakers}
             assert not teacher.teachers
 
 
 def test_an_actor_left_out_is_heard_by_nobody() -> None:
-    assert Job(0, 6, "actor").answers_for == Job(0, 6, "actor").held_out_speakers == (7,)
+    assert Job(0, 6, "actor").evaluated_speakers == Job(0, 6, "actor").held_out_speakers == (7,)
 
 
 def test_train_evaluate_export_and_load(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +83,7 @@ def test_train_evaluate_export_and_load(corpus: Path, tmp_path: Path, capsys: py
     assert main(["export", str(run)]) == 2
     assert "--final" in capsys.readouterr().err
     assert main([*train, "--allow-missing", "--final"]) == 0
-    (run / TYPICAL).write_text(json.dumps({"typical_logits": np.eye(8).tolist()}))
+    (run / ADAPTATION_FILE).write_text(json.dumps({"typical_logits": np.eye(8).tolist()}))
     assert main(["export", str(run)]) == 0
     model = Model.load(run / "reslstm-sa-h64")
     assert model.metadata.licence == "CC BY-NC-SA 4.0"

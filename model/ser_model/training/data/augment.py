@@ -42,7 +42,7 @@ class AugmentConfig:
 
 
 @dataclass
-class Surroundings:
+class AcousticEnvironment:
     """Noises and rooms to draw from; generated noises where no recordings are given."""
 
     noises: list[Wave] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Surroundings:
     """What each of the noises is, where they are those held out."""
 
     @classmethod
-    def load(cls, noise: Path | None, rooms: Path | None) -> Surroundings:
+    def load(cls, noise: Path | None, rooms: Path | None) -> AcousticEnvironment:
         """Read all WAV and FLAC files below two folders, but those held out for measuring.
 
         Raises:
@@ -102,7 +102,7 @@ def change_speed(wave: Wave, factor: float) -> Wave:
     return changed
 
 
-def in_room(wave: Wave, response: Wave) -> Wave:
+def add_reverberation(wave: Wave, response: Wave) -> Wave:
     """The sound in a room, aligned to the direct path and at the level it had."""
     from scipy.signal import fftconvolve
 
@@ -123,12 +123,14 @@ def _rms(wave: npt.NDArray[Any]) -> float:
     return float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
 
 
-def augment(samples: Samples, config: AugmentConfig, surroundings: Surroundings, rng: np.random.Generator) -> Samples:
+def augment(
+    samples: Samples, config: AugmentConfig, environment: AcousticEnvironment, rng: np.random.Generator
+) -> Samples:
     """One random variant of a recording: speed, room, noise, in this order; int16 at 16 kHz."""
     wave = to_wave(samples)
     wave = change_speed(wave, 1 + rng.uniform(-config.speed, config.speed))
-    if surroundings.rooms and rng.random() < config.room_share:
-        wave = in_room(wave, surroundings.rooms[rng.integers(len(surroundings.rooms))])
+    if environment.rooms and rng.random() < config.room_share:
+        wave = add_reverberation(wave, environment.rooms[rng.integers(len(environment.rooms))])
     if rng.random() < config.noise_share:
-        wave = add_noise(wave, surroundings.noise(len(wave), rng), rng.uniform(*config.snr_db))
+        wave = add_noise(wave, environment.noise(len(wave), rng), rng.uniform(*config.snr_db))
     return np.clip(np.rint(wave * 32768), -32768, 32767).astype(np.int16)

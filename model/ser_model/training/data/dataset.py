@@ -14,14 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
-from ser_model.atomic_file import open_atomic
 from ser_model.audio.files import read_audio
 from ser_model.config import GateConfig
 from ser_model.errors import SerError
 from ser_model.features.features import FRAME, HOP, RECIPE, SIZE, compute_features
-from ser_model.training.data.augment import AugmentConfig, Surroundings, augment
+from ser_model.training.data.augment import AcousticEnvironment, AugmentConfig, augment
 from ser_model.training.data.corpus import Corpus, Recording
-from ser_model.training.data.cutting import Cut, cut, hear_clean, in_quiet
+from ser_model.training.data.segmentation import Segmentation, pad_with_room_noise, segment, segment_clean
+from ser_model.training.files import write_arrays
 from ser_model.training.processes import new_pool
 from ser_model.types import SAMPLE_RATE, Frames
 
@@ -32,7 +32,7 @@ FILE_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class RecordingFrames:
     """One recording through the gate."""
 
     frames: list[Frames]
@@ -43,11 +43,11 @@ class Heard:
     """Voiced samples of the clean utterance at the end of each of its frames, shape (time,); empty without one."""
 
 
-def hear(cut: Cut, variants: Sequence[Frames] = ()) -> Heard:
+def extract_frames(cut: Segmentation, variants: Sequence[Frames] = ()) -> RecordingFrames:
     """Frames of what passed, and of its variants."""
     frames = compute_features(cut.samples) if cut.utterances else np.zeros((0, SIZE), dtype=np.float32)
     voiced = cut.voiced_after(FRAME + HOP * np.arange(len(frames), dtype=np.int64))
-    return Heard([frames, *variants] if cut.utterances else [*variants], cut.utterances, voiced)
+    return RecordingFrames([frames, *variants] if cut.utterances else [*variants], cut.utterances, voiced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,9 @@ class Dataset:
     """For each recording how many samples of the clean utterance were voiced at the end of each of its frames."""
 
 
-def versions(recording: Recording, seed: int, count: int, config: AugmentConfig, surroundings: Surroundings) -> Heard:
+def versions(
+    recording: Recording, seed: int, count: int, config: AugmentConfig, environment: AcousticEnvironment
+) -> RecordingFrames:
     """What is heard of the clean recording and of `count` variants."""
     samples = read_audio(recording.path)
     out = []
@@ -73,10 +75,10 @@ def versions(recording: Recording, seed: int, count: int, config: AugmentConfig,
             pre_roll_ms=int(rng.integers(*config.pre_roll_ms)),
             hangover_ms=int(rng.integers(*config.hangover_ms)),
         )
-        heard = cut(in_quiet(augment(samples, config, surroundings, rng)), settings)
+        heard = segment(pad_with_room_noise(augment(samples, config, environment, rng)), settings)
         if heard.utterances:
             out.append(compute_features(heard.samples))
-    return hear(hear_clean(samples), out)
+    return extract_frames(segment_clean(samples), out)
 
 
 def build(
@@ -105,8 +107,8 @@ def build(
     config = config or AugmentConfig()
     path = cache_path(cache, corpus, [variants, str(noise), str(rooms), seed], asdict(config))
     if not path.exists():
-        surroundings = Surroundings.load(noise, rooms)
-        work = partial(versions, seed=seed, count=variants, config=config, surroundings=surroundings)
+        environment = AcousticEnvironment.load(noise, rooms)
+        work = partial(versions, seed=seed, count=variants, config=config, environment=environment)
         with new_pool(workers) as pool:
             steps = pool.imap(work, corpus.recordings, chunksize=4)
             rows = list(track(steps, "gate and features", len(corpus.recordings)))
@@ -137,30 +139,28 @@ def _fingerprint() -> str:
     time = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
     buzz = np.sin(2 * np.pi * (140 * time + 12 * np.sin(3 * time))) ** 9 * (np.sin(2 * np.pi * 1.1 * time) > -0.5)
     probe = (8000 * buzz).astype(np.int16)
-    varied = augment(probe, AugmentConfig(noise_share=1.0), Surroundings(), np.random.default_rng(0))
-    heard = hear_clean(varied)
+    varied = augment(probe, AugmentConfig(noise_share=1.0), AcousticEnvironment(), np.random.default_rng(0))
+    heard = segment_clean(varied)
     sizes = np.array([len(heard.samples), heard.utterances])
     numbers = [compute_features(probe).round(2), compute_features(varied).round(1), sizes]
     return hashlib.sha256(b"".join((part + 0.0).astype(np.float32).tobytes() for part in numbers)).hexdigest()
 
 
-def save(path: Path, rows: Sequence[Heard]) -> None:
+def save(path: Path, rows: Sequence[RecordingFrames]) -> None:
     """Keep what was heard of each recording.
 
     Half precision is far finer than the noise that training adds.
     """
     flat = [frames for row in rows for frames in row.frames]
-    frames = np.concatenate([np.zeros((0, SIZE), dtype=np.float16), *flat], dtype=np.float16, casting="same_kind")
-    with open_atomic(path) as file:
-        np.savez(
-            file,
-            frames=frames,
-            lengths=np.array([len(frames) for frames in flat]),
-            counts=np.array([len(row.frames) for row in rows]),
-            utterances=np.array([row.utterances for row in rows]),
-            voiced=np.concatenate([row.voiced for row in rows]),
-            voiced_lengths=np.array([len(row.voiced) for row in rows]),
-        )
+    write_arrays(
+        path,
+        frames=np.concatenate([np.zeros((0, SIZE), dtype=np.float16), *flat], dtype=np.float16, casting="same_kind"),
+        lengths=np.array([len(frames) for frames in flat]),
+        counts=np.array([len(row.frames) for row in rows]),
+        utterances=np.array([row.utterances for row in rows]),
+        voiced=np.concatenate([row.voiced for row in rows]),
+        voiced_lengths=np.array([len(row.voiced) for row in rows]),
+    )
 
 
 def load(path: Path, corpus: Corpus) -> Dataset:

@@ -16,10 +16,12 @@ from ser_model.audio.files import read_audio
 from ser_model.features.features import HOP
 from ser_model.labels import LABELS
 from ser_model.training.data.corpus import ACTORS, Corpus, Recording
-from ser_model.training.data.cutting import Cut, hear_clean
-from ser_model.training.data.dataset import hear
-from ser_model.training.experiments.windows import cut_windows, update_ends, window_frames
-from ser_model.training.folds.run_folder import Figures, RunFolder, figures, shown, write_json
+from ser_model.training.data.dataset import extract_frames
+from ser_model.training.data.segmentation import Segmentation, segment_clean
+from ser_model.training.data.windowing import cut_windows, update_ends, window_frames
+from ser_model.training.files import write_json
+from ser_model.training.folds.metrics import Metrics, format_metric, uar_metrics
+from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.architecture import ResLstmSa
 from ser_model.training.networks.fit import predict
 from ser_model.training.processes import new_pool
@@ -68,17 +70,17 @@ class Track:
         return int(time.argmax())
 
 
-def speeches(corpus: Corpus, workers: int | None = None) -> list[Cut]:
+def speeches(corpus: Corpus, workers: int | None = None) -> list[Segmentation]:
     """What the gate makes of each recording."""
     with new_pool(workers) as pool:
         return list(track(pool.imap(_speech, corpus.recordings, chunksize=8), "gate", len(corpus.recordings)))
 
 
-def _speech(recording: Recording) -> Cut:
-    return hear_clean(read_audio(recording.path))
+def _speech(recording: Recording) -> Segmentation:
+    return segment_clean(read_audio(recording.path))
 
 
-def make_tracks(run: RunFolder, spoken: Sequence[Cut], seed: int = 0) -> list[Track]:
+def make_tracks(run: RunFolder, spoken: Sequence[Segmentation], seed: int = 0) -> list[Track]:
     """Chain clean utterances of each actor, the same in every run of the same seed.
 
     Args:
@@ -115,10 +117,10 @@ def _changing(decks: dict[int, Classes], rng: np.random.Generator) -> Iterator[i
 
 
 def _chain(
-    run: RunFolder, spoken: Sequence[Cut], actor: int, order: Iterator[int], emotion: int | None = None
+    run: RunFolder, spoken: Sequence[Segmentation], actor: int, order: Iterator[int], emotion: int | None = None
 ) -> Track:
     """Take utterances until the longest duration is reached."""
-    pieces: list[Cut] = []
+    pieces: list[Segmentation] = []
     emotions: list[int] = []
     length = 0
     while length // HOP * HOP < SECONDS[-1] * SAMPLE_RATE:
@@ -128,7 +130,7 @@ def _chain(
         length += len(spoken[index].samples)
     ends = tuple((np.cumsum([len(piece.samples) for piece in pieces]) // HOP).tolist())
     # As one utterance: many features are relative to what was heard before in it.
-    heard = hear(Cut.join(pieces))
+    heard = extract_frames(Segmentation.join(pieces))
     return Track(actor, emotion is None, heard.frames[0], heard.voiced, ends, tuple(emotions))
 
 
@@ -156,7 +158,7 @@ def long_speech(run: RunFolder, corpus: Corpus, workers: int | None = None) -> N
 def _answers(run: RunFolder, tracks: list[Track], seed: int, done: Callable[[], None]) -> dict[str, Classes]:
     """For each method the classes of all tracks at all durations, shape (tracks, durations)."""
     out = {method: np.zeros((len(tracks), len(SECONDS)), dtype=np.int64) for method in METHODS}
-    for network, index in run.judges(seed):
+    for network, index in run.networks(seed):
         actors = set(run.actors[index].tolist())
         for at, one in enumerate(tracks):
             if one.actor in actors:
@@ -184,8 +186,8 @@ def answer(network: ResLstmSa, one: Track) -> dict[str, Classes]:
     return out
 
 
-def _row(tracks: list[Track], chosen: list[int], seconds: int, answers: list[dict[str, Classes]]) -> Figures:
-    """Figures of one duration: against the last utterance's emotion, and against the one spoken longest."""
+def _row(tracks: list[Track], chosen: list[int], seconds: int, answers: list[dict[str, Classes]]) -> Metrics:
+    """Metrics of one duration: against the last utterance's emotion, and against the one spoken longest."""
     some = [tracks[at] for at in chosen]
     counts = [one.stop(seconds) for one in some]
     actors = np.array([one.actor for one in some])
@@ -197,8 +199,8 @@ def _row(tracks: list[Track], chosen: list[int], seconds: int, answers: list[dic
     for method in METHODS:
         predicted = [by_method[method][chosen, column] for by_method in answers]
         methods[method] = {
-            "last_utterance": figures(last, actors, predicted),
-            "longest_emotion": figures(longest, actors, predicted),
+            "last_utterance": uar_metrics(last, actors, predicted),
+            "longest_emotion": uar_metrics(longest, actors, predicted),
         }
     return {
         "emotion": "changing" if some[0].changing else "same",
@@ -209,7 +211,7 @@ def _row(tracks: list[Track], chosen: list[int], seconds: int, answers: list[dic
     }
 
 
-def _print(result: Figures) -> None:
+def _print(result: Metrics) -> None:
     table = Table(title=f"UAR on long speech, test actors, {len(result['seeds'])} seed(s); (14 that never validate)")
     table.add_column("emotion, owed label")
     table.add_column("s", justify="right")
@@ -230,6 +232,6 @@ def _print(result: Figures) -> None:
                 table.add_row(
                     "same" if emotion == "same" else f"changing, {said}",
                     str(row["seconds"]),
-                    *(f"{shown(cell['uar'])} ({cell['uar_14_actors']['mean']:.3f})" for cell in cells),
+                    *(f"{format_metric(cell['uar'])} ({cell['uar_14_actors']['mean']:.3f})" for cell in cells),
                 )
     Console().print(table)

@@ -15,10 +15,10 @@ from rich.progress import track
 from torch import Tensor
 
 from ser_model.training.data.corpus import TEST_ACTORS, VALIDATION_ACTORS, Corpus, Recording
-from ser_model.training.data.dataset import FILE_FORMAT, Dataset, Heard, load, save
-from ser_model.training.networks.bank import FrameBank
+from ser_model.training.data.dataset import FILE_FORMAT, Dataset, RecordingFrames, load, save
+from ser_model.training.networks.batched import BatchedNetworks
 from ser_model.training.networks.fit import FitConfig, Task, fit
-from ser_model.training.networks.stack import Stack
+from ser_model.training.networks.frame_store import FrameStore
 from ser_model.training.processes import new_pool
 from ser_model.training.scores import Classes, Logits, uar
 from ser_model.types import Frames
@@ -92,7 +92,7 @@ def frames(corpus: Corpus, cache: Path, workers: int | None = None) -> Dataset:
         with new_pool(workers) as pool:
             steps = pool.imap(features, corpus.recordings, chunksize=8)
             rows = list(track(steps, "features at 48 kHz", len(corpus.recordings)))
-        save(path, [Heard([row], 1, np.zeros(0, dtype=np.int64)) for row in rows])
+        save(path, [RecordingFrames([row], 1, np.zeros(0, dtype=np.int64)) for row in rows])
     return load(path, corpus)
 
 
@@ -136,17 +136,17 @@ def cross_validate(
     """
     truth = np.array([recording.emotion for recording in dataset.recordings])
     actors = np.array([recording.actor for recording in dataset.recordings])
-    bank = FrameBank(dataset.frames, device)
+    store = FrameStore(dataset.frames, device)
     test, validation = rows_of(actors, TEST_ACTORS), rows_of(actors, VALIDATION_ACTORS)
     train = [np.setdiff1d(np.arange(len(truth)), [*own, *other]) for own, other in zip(test, validation, strict=True)]
     tasks = [Task(seed, own, config) for config, seed in zip(configs, seeds, strict=True) for own in train]
-    session = _BestEpochs(bank, truth, validation, test, len(configs))
+    session = _BestEpochs(store, truth, validation, test, len(configs))
 
-    def observe(epoch: int, stack: Stack, losses: Tensor) -> None:
+    def observe(epoch: int, stack: BatchedNetworks, losses: Tensor) -> None:
         if epoch % every == 0 or epoch == configs[0].epochs:
             after_epoch(epoch, session.look(stack))
 
-    fit(bank, truth, tasks, observe)
+    fit(store, truth, tasks, observe)
     return session.answers
 
 
@@ -155,13 +155,13 @@ class _BestEpochs:
 
     def __init__(
         self,
-        bank: FrameBank,
+        store: FrameStore,
         truth: Classes,
         validation: list[npt.NDArray[np.int64]],
         test: list[npt.NDArray[np.int64]],
         pairs: int,
     ) -> None:
-        self._bank, self._truth, self._validation, self._test = bank, truth, validation, test
+        self._bank, self._truth, self._validation, self._test = store, truth, validation, test
         both = [np.concatenate(own) for own in zip(validation, test, strict=True)]
         width = max(len(own) for own in both)
         self._rows = np.stack([np.resize(own, width) for own in both] * pairs)
@@ -172,7 +172,7 @@ class _BestEpochs:
         shape = (int(starts[-1]), 8), (len(truth), 8), (len(truth), 8)
         self.answers = [Answers(*(np.zeros(size, dtype=np.float32) for size in shape)) for _ in range(pairs)]
 
-    def look(self, stack: Stack) -> list[float]:
+    def look(self, stack: BatchedNetworks) -> list[float]:
         """Judge the networks as they are; return each pair's UAR on the validation actors, pooled over folds."""
         logits = stack.answer(self._bank, self._rows).numpy()
         now: list[list[Classes]] = [[] for _ in self.answers]

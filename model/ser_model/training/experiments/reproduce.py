@@ -16,9 +16,10 @@ from ser_model.training.data.corpus import NEVER_VALIDATING, load_corpus
 from ser_model.training.data.dataset import Dataset
 from ser_model.training.experiments import paper
 from ser_model.training.experiments.paper import TABLE, Published
+from ser_model.training.files import write_arrays, write_json
 from ser_model.training.folds.jobs import FOLDS
-from ser_model.training.folds.run_folder import Figures, shown, spread, write_json
-from ser_model.training.folds.trainer import check_device, write_answers
+from ser_model.training.folds.metrics import Metrics, format_metric, mean_and_std
+from ser_model.training.folds.trainer import check_device
 from ser_model.training.networks.architecture import VARIANTS, ResLstmSa, count_parameters
 from ser_model.training.processes import new_pool
 from ser_model.training.scores import uar
@@ -78,7 +79,7 @@ def _train(dataset: Dataset, folder: Path, epochs: int | None, row: Published, s
     config = paper.recipe(row, **({} if epochs is None else {"epochs": epochs}))
     answers = paper.cross_validate(dataset, [config] * len(seeds), seeds, device)
     for seed, one in zip(seeds, answers, strict=True):
-        write_answers(_path(folder, row, seed), test=one.test, peeked=one.peeked, validation=one.validation)
+        write_arrays(_path(folder, row, seed), test=one.test, peeked=one.peeked, validation=one.validation)
 
 
 def report(dataset: Dataset, folder: Path, seeds: int) -> None:
@@ -88,18 +89,18 @@ def report(dataset: Dataset, folder: Path, seeds: int) -> None:
     table = Table(title=f"UAR, pooled out-of-fold, whole recordings at 48 kHz, {seeds} seeds")
     for title in ("network", "parameters", "published", "best", "here", "best", "14 actors", "epoch by test actors"):
         table.add_column(title, justify="left" if title == "network" else "right")
-    rows: list[Figures] = []
+    rows: list[Metrics] = []
     for row in TABLE:
         files = [np.load(_path(folder, row, seed)) for seed in range(seeds)]
         test = [file["test"].argmax(axis=1) for file in files]
         network = ResLstmSa(VARIANTS[row.variant], residual=row.residual)
-        figures: Figures = {
+        figures: Metrics = {
             "name": row.name,
             "parameters": count_parameters(network),
             "published": {"mean": row.mean, "std": row.std, "max": row.max},
-            "uar": spread([uar(truth, one) for one in test]),
-            "uar_14_actors": spread([uar(truth[never], one[never]) for one in test]),
-            "peeked": spread([uar(truth, file["peeked"].argmax(axis=1)) for file in files]),
+            "uar": mean_and_std([uar(truth, one) for one in test]),
+            "uar_14_actors": mean_and_std([uar(truth[never], one[never]) for one in test]),
+            "peeked": mean_and_std([uar(truth, file["peeked"].argmax(axis=1)) for file in files]),
         }
         rows.append(figures)
         table.add_row(
@@ -107,10 +108,10 @@ def report(dataset: Dataset, folder: Path, seeds: int) -> None:
             f"{figures['parameters']:,}",
             f"{row.mean:.4f} ± {row.std:.4f}",
             f"{row.max:.4f}",
-            shown(figures["uar"]),
+            format_metric(figures["uar"]),
             f"{max(figures['uar']['seeds']):.4f}",
-            shown(figures["uar_14_actors"]),
-            shown(figures["peeked"]),
+            format_metric(figures["uar_14_actors"]),
+            format_metric(figures["peeked"]),
         )
     write_json(folder / "reproduction.json", {"recipe": json.loads(json.dumps(_recipe())), "rows": rows})
     console = Console()
@@ -118,5 +119,5 @@ def report(dataset: Dataset, folder: Path, seeds: int) -> None:
     console.print("epoch by test actors: what choosing the epoch on the test folds themselves would have claimed")
 
 
-def _recipe() -> Figures:
+def _recipe() -> Metrics:
     return {name: getattr(paper.RECIPE, name) for name in paper.RECIPE.__slots__}

@@ -15,18 +15,20 @@ from rich.table import Table
 
 from ser_model.audio.files import read_audio
 from ser_model.config import GateConfig
-from ser_model.training.data import conditions as made_by
-from ser_model.training.data.augment import Surroundings
-from ser_model.training.data.conditions import CLEAN, CONDITIONS, Condition, apply, load_held_out, which_noise
+from ser_model.training.data import acoustic_conditions
+from ser_model.training.data.acoustic_conditions import CLEAN, CONDITIONS, Condition, apply, load_held_out, noise_index
+from ser_model.training.data.augment import AcousticEnvironment
 from ser_model.training.data.corpus import Corpus, Recording
-from ser_model.training.data.cutting import cut, speech_extent
-from ser_model.training.data.dataset import Dataset, Heard, build, cache_path, hear, load, save
-from ser_model.training.folds.run_folder import Figures, RunFolder, figures, shown, write_json
+from ser_model.training.data.dataset import Dataset, RecordingFrames, build, cache_path, extract_frames, load, save
+from ser_model.training.data.segmentation import segment, speech_extent
+from ser_model.training.files import write_json
+from ser_model.training.folds.metrics import Metrics, format_metric, uar_metrics
+from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.fit import predict
 from ser_model.training.processes import new_pool
 from ser_model.training.scores import MISSED, Classes
 
-_held_out: Surroundings
+_held_out: AcousticEnvironment
 
 
 def robustness(
@@ -62,12 +64,12 @@ def robustness(
     cache = folder.parent / "cache"
     heard = {CLEAN: build(corpus, cache=cache, workers=workers)}
     paths = {
-        condition: cache_path(cache, corpus, getsource(made_by), asdict(condition), str(noise), str(rooms))
+        condition: cache_path(cache, corpus, getsource(acoustic_conditions), asdict(condition), str(noise), str(rooms))
         for condition in wanted
     }
     hear_under(corpus, {condition: path for condition, path in paths.items() if not path.exists()}, held_out, workers)
     heard |= {condition: load(path, corpus) for condition, path in paths.items()}
-    kinds = [held_out.kinds[which_noise(name, len(held_out.noises))] for name in run.names] if held_out.noises else []
+    kinds = [held_out.kinds[noise_index(name, len(held_out.noises))] for name in run.names] if held_out.noises else []
     result = score(run, heard, np.array(kinds))
     write_json(folder / "robustness.json", result)
     _print(result)
@@ -76,7 +78,7 @@ def robustness(
         Console().print(f"Left out for want of --noise or --rooms: {'; '.join(left_out)}.")
 
 
-def hear_under(corpus: Corpus, todo: dict[Condition, Path], held_out: Surroundings, workers: int | None) -> None:
+def hear_under(corpus: Corpus, todo: dict[Condition, Path], held_out: AcousticEnvironment, workers: int | None) -> None:
     """Put every recording under each condition, through the gate, and keep its frames at the condition's path."""
     if not todo:
         return
@@ -86,18 +88,20 @@ def hear_under(corpus: Corpus, todo: dict[Condition, Path], held_out: Surroundin
             save(path, list(track(pool.imap(_hear, tasks, chunksize=4), condition.title, len(tasks))))
 
 
-def _start_worker(held_out: Surroundings) -> None:
+def _start_worker(held_out: AcousticEnvironment) -> None:
     global _held_out
     _held_out = held_out
 
 
-def _hear(task: tuple[Condition, Recording]) -> Heard:
+def _hear(task: tuple[Condition, Recording]) -> RecordingFrames:
     condition, recording = task
     samples = read_audio(recording.path)
-    return hear(cut(apply(condition, samples, _held_out, recording.name), GateConfig(), speech_extent(samples)))
+    return extract_frames(
+        segment(apply(condition, samples, _held_out, recording.name), GateConfig(), speech_extent(samples))
+    )
 
 
-def score(run: RunFolder, heard: dict[Condition, Dataset], kinds: npt.NDArray[np.str_]) -> Figures:
+def score(run: RunFolder, heard: dict[Condition, Dataset], kinds: npt.NDArray[np.str_]) -> Metrics:
     """UAR under every condition, its loss against clean, and what the gate missed or split.
 
     Args:
@@ -110,9 +114,9 @@ def score(run: RunFolder, heard: dict[Condition, Dataset], kinds: npt.NDArray[np
         answers = _answer(run, seed, list(heard.values()))
         for condition, classes in zip(heard, answers, strict=True):
             predicted[condition].append(classes)
-    rows: Figures = {}
+    rows: Metrics = {}
     for condition, dataset in heard.items():
-        row = figures(run.emotions, run.actors, predicted[condition])
+        row = uar_metrics(run.emotions, run.actors, predicted[condition])
         clean = rows.get(CLEAN.name, row)["uar"]["mean"]
         rows[condition.name] = {
             "title": condition.title,
@@ -140,14 +144,14 @@ def _by_noise(
 def _answer(run: RunFolder, seed: int, datasets: Sequence[Dataset]) -> list[Classes]:
     """Classes of all recordings in every dataset, MISSED where the gate didn't hear exactly one utterance."""
     out = [np.full(len(run.names), MISSED, dtype=np.int64) for _ in datasets]
-    for network, index in run.judges(seed):
+    for network, index in run.networks(seed):
         for dataset, classes in zip(datasets, out, strict=True):
             whole = index[dataset.utterances[index] == 1]
             classes[whole] = predict(network, [dataset.frames[at][0] for at in whole]).argmax(axis=1)
     return out
 
 
-def _print(result: Figures) -> None:
+def _print(result: Metrics) -> None:
     table = Table(title=f"UAR, test actors of five folds, {len(result['seeds'])} seed(s); missed and split are errors")
     table.add_column("condition")
     for title in ("24 actors", "loss in points", "14 that never validate", "missed", "split"):
@@ -155,9 +159,9 @@ def _print(result: Figures) -> None:
     for row in result["conditions"].values():
         table.add_row(
             row["title"],
-            shown(row["uar"]),
+            format_metric(row["uar"]),
             f"{row['loss_points']:.1f}",
-            shown(row["uar_14_actors"]),
+            format_metric(row["uar_14_actors"]),
             f"{row['missed']:.1%}",
             f"{row['split']:.1%}",
         )

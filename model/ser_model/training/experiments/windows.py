@@ -11,43 +11,19 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ser_model.audio.gate import to_samples
 from ser_model.config import DecisionConfig
-from ser_model.features.features import FRAME, HOP
 from ser_model.training.data.corpus import NEVER_VALIDATING
 from ser_model.training.data.dataset import Dataset
-from ser_model.training.folds.run_folder import Figures, RunFolder, figures, shown, write_json
+from ser_model.training.data.windowing import cut_windows, update_ends, window_frames
+from ser_model.training.files import write_json
+from ser_model.training.folds.metrics import Metrics, format_metric, uar_metrics
+from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.fit import predict
 from ser_model.training.scores import MISSED, Classes, posterior
 from ser_model.types import Frames
 
 WINDOWS_MS: Final = (1_000, 2_000, 4_000)
 """Lengths that are measured, beside the live path's own."""
-
-
-def window_frames(window_ms: int) -> int:
-    """Frames that fit whole into so many milliseconds."""
-    return max(1, (to_samples(window_ms) - FRAME) // HOP + 1)
-
-
-def update_ends(count: int, update_ms: int = DecisionConfig().update_ms) -> list[int]:
-    """How many frames of an utterance of `count` frames there are at each update of the live path.
-
-    The last frame is filled up at the end of the utterance, when no update follows any more.
-    """
-    ends = []
-    heard = to_samples(update_ms)
-    while (end := (heard - FRAME) // HOP + 1) < count:
-        if end > 0:
-            ends.append(end)
-        heard += to_samples(update_ms)
-    return ends
-
-
-def cut_windows(frames: Frames, window_ms: int, ends: list[int]) -> list[Frames]:
-    """The last `window_ms` of frames at every update, fewer near the beginning of the utterance."""
-    length = window_frames(window_ms)
-    return [frames[max(0, end - length) : end] for end in ends]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +68,14 @@ def windows(run: RunFolder, dataset: Dataset) -> None:
         "seeds": list(run.seeds),
         "update_ms": DecisionConfig().update_ms,
         "windows": rows,
-        "whole_utterance": figures(run.emotions, run.actors, whole),
+        "whole_utterance": uar_metrics(run.emotions, run.actors, whole),
     }
     write_json(run.path / "windows.json", result)
     _print(result)
 
 
-def measure(run: RunFolder, items: Items, window_ms: int) -> Figures:
-    """Figures of one length: every window, those of full length, and utterances by the mean of their windows."""
+def measure(run: RunFolder, items: Items, window_ms: int) -> Metrics:
+    """Metrics of one length: every window, those of full length, and utterances by the mean of their windows."""
     truth, actors = run.emotions[items.owner], run.actors[items.owner]
     single, averaged = [], []
     for seed in run.seeds:
@@ -113,9 +89,9 @@ def measure(run: RunFolder, items: Items, window_ms: int) -> Figures:
         "window_ms": window_ms,
         "windows": len(truth),
         "full_windows": int(full.sum()),
-        "every_window": figures(truth, actors, single),
-        "full_length": figures(truth[full], actors[full], [one[full] for one in single]) if some else None,
-        "mean_of_utterance": figures(run.emotions, run.actors, averaged),
+        "every_window": uar_metrics(truth, actors, single),
+        "full_length": uar_metrics(truth[full], actors[full], [one[full] for one in single]) if some else None,
+        "mean_of_utterance": uar_metrics(run.emotions, run.actors, averaged),
     }
 
 
@@ -123,7 +99,7 @@ def _answer(run: RunFolder, items: Items, seed: int) -> tuple[Classes, Classes]:
     """Classes of all windows, and of all recordings by the mean posterior over their windows."""
     single = np.full(len(items.owner), MISSED, dtype=np.int64)
     averaged = np.full(len(run.names), MISSED, dtype=np.int64)
-    for network, index in run.judges(seed):
+    for network, index in run.networks(seed):
         judged = np.flatnonzero(np.isin(items.owner, index) & items.judged)
         probabilities = posterior(predict(network, [items.windows[at] for at in judged]))
         single[judged] = probabilities.argmax(axis=1)
@@ -137,13 +113,13 @@ def _answer(run: RunFolder, items: Items, seed: int) -> tuple[Classes, Classes]:
 def _whole(run: RunFolder, dataset: Dataset, seed: int) -> Classes:
     """What the running state says at the end of every utterance."""
     classes = np.full(len(run.names), MISSED, dtype=np.int64)
-    for network, index in run.judges(seed):
+    for network, index in run.networks(seed):
         heard = index[dataset.utterances[index] == 1]
         classes[heard] = predict(network, [dataset.frames[at][0] for at in heard]).argmax(axis=1)
     return classes
 
 
-def _print(result: Figures) -> None:
+def _print(result: Metrics) -> None:
     table = Table(
         title=f"UAR of rolling windows every {result['update_ms']} ms, test actors, {len(result['seeds'])} seed(s)"
     )
@@ -160,12 +136,14 @@ def _print(result: Figures) -> None:
         table.add_row(
             f"{row['window_ms'] / 1000:g} s",
             f"{row['windows']} ({row['full_windows']})",
-            shown(row["every_window"]["uar"]),
-            shown(row["every_window"]["uar_14_actors"]),
-            shown(row["full_length"]["uar"]) if row["full_length"] else "none",
-            shown(row["mean_of_utterance"]["uar"]),
+            format_metric(row["every_window"]["uar"]),
+            format_metric(row["every_window"]["uar_14_actors"]),
+            format_metric(row["full_length"]["uar"]) if row["full_length"] else "none",
+            format_metric(row["mean_of_utterance"]["uar"]),
         )
     whole = result["whole_utterance"]
     table.add_section()
-    table.add_row("running state, at the end", "", "", shown(whole["uar_14_actors"]), "", shown(whole["uar"]))
+    table.add_row(
+        "running state, at the end", "", "", format_metric(whole["uar_14_actors"]), "", format_metric(whole["uar"])
+    )
     Console().print(table)

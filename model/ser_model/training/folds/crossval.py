@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ser_model.atomic_file import replace_file
 from ser_model.errors import SerError
 from ser_model.training.data.dataset import Dataset
+from ser_model.training.files import write_arrays, write_json
 from ser_model.training.folds.jobs import FOLDS, Job
-from ser_model.training.folds.trainer import Trainer, check_device, heard_by, write_answers
+from ser_model.training.folds.trainer import Trainer, check_device, evaluated_recordings
 from ser_model.training.networks.architecture import VARIANTS, ResLstmSa
 from ser_model.training.networks.fit import FitConfig, predict
 from ser_model.training.processes import new_pool
@@ -38,10 +38,9 @@ def open_run(folder: Path, settings: dict[str, Any]) -> None:
         SerError: the folder belongs to a run with other settings.
     """
     path = folder / "settings.json"
-    text = json.dumps(settings, indent=2)
-    if path.exists() and path.read_text() != text:
+    if path.exists() and path.read_text() != json.dumps(settings, indent=2):
         raise SerError(f"{folder} holds a run with other settings (see {path}); name another --output, or remove it")
-    replace_file(path, text)
+    write_json(path, settings, indent=2)
 
 
 def run(
@@ -133,12 +132,12 @@ def answer_again(dataset: Dataset, variant: str, jobs: Sequence[Job], folder: Pa
         path = folder / f"{job.name}.npz"
         with np.load(path) as file:
             kept = {name: file[name] for name in file.files if name not in ("index", "logits")}
-        index = heard_by(dataset, job)
-        write_answers(path, index=index, logits=predict(network, [dataset.frames[at][0] for at in index]), **kept)
+        index = evaluated_recordings(dataset, job)
+        write_arrays(path, index=index, logits=predict(network, [dataset.frames[at][0] for at in index]), **kept)
 
 
 @dataclass(frozen=True, slots=True)
-class Predictions:
+class PooledPredictions:
     """Logits of one seed, pooled over the folds."""
 
     index: Classes
@@ -153,7 +152,7 @@ class Predictions:
         return out
 
 
-def pooled(folder: Path, seed: int, split: str) -> Predictions:
+def read_pooled(folder: Path, seed: int, split: str) -> PooledPredictions:
     """Read one seed's answers for the `test` or the `validation` actors of all five folds.
 
     Raises:
@@ -167,4 +166,4 @@ def pooled(folder: Path, seed: int, split: str) -> Predictions:
         with np.load(path) as file:
             index.append(file["index"])
             logits.append(file["logits"])
-    return Predictions(np.concatenate(index), np.concatenate(logits))
+    return PooledPredictions(np.concatenate(index), np.concatenate(logits))

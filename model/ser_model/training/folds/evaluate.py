@@ -12,16 +12,16 @@ from rich.table import Table
 from ser_model.labels import LABELS
 from ser_model.training.data.corpus import NEVER_VALIDATING
 from ser_model.training.data.dataset import build
+from ser_model.training.files import write_json
 from ser_model.training.folds.crossval import answer_again
-from ser_model.training.folds.finished import open_finished, selective
 from ser_model.training.folds.jobs import FOLDS, SPLITS, Job
-from ser_model.training.folds.run_folder import write_json
+from ser_model.training.folds.run_results import open_results, selective
 from ser_model.training.scores import confusion, uar
 
 
 def gate_again(folder: Path, data: Path) -> None:
     """Answer anew for the clean recordings as today's gate cuts them, with the networks of the run."""
-    run = open_finished(folder)
+    run = open_results(folder)
     corpus = run.folder.corpus(data)
     dataset = build(corpus, cache=folder.parent / "cache")
     jobs = [Job(seed, fold, split) for seed in run.seeds for split in SPLITS for fold in FOLDS]
@@ -30,7 +30,7 @@ def gate_again(folder: Path, data: Path) -> None:
 
 def evaluate(folder: Path) -> None:
     """Print a run's figures, seed by seed, and write them as JSON."""
-    run = open_finished(folder)
+    run = open_results(folder)
     truth = run.truth
     never = np.isin(run.folder.actors, list(NEVER_VALIDATING))
     rows, tables = [], []

@@ -44,7 +44,7 @@ class Job:
         return stem if self.part is None else f"teacher-{stem}-part{self.part}"
 
     @property
-    def answers_for(self) -> tuple[int, ...]:
+    def evaluated_speakers(self) -> tuple[int, ...]:
         """Actors on whom it is measured."""
         return self._own if self.part is None else self._parts()[self.part]
 

@@ -12,7 +12,7 @@ import torch
 from ser_model.config import DecisionConfig
 from ser_model.training.data.corpus import TEST_ACTORS
 from ser_model.training.data.dataset import Dataset
-from ser_model.training.experiments.windows import cut_windows, update_ends, window_frames
+from ser_model.training.data.windowing import cut_windows, update_ends, window_frames
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.architecture import ResLstmSa
 from ser_model.training.networks.fit import pad
@@ -53,7 +53,7 @@ class Predictions:
 
 
 @torch.no_grad()
-def judge(network: ResLstmSa, sequences: Sequence[Frames]) -> tuple[Numbers, Numbers]:
+def infer(network: ResLstmSa, sequences: Sequence[Frames]) -> tuple[Numbers, Numbers]:
     """Logits, shape (n, 8), and embeddings, shape (n, hidden), of frames of any lengths."""
     network.eval()
     logits, embeddings = [np.zeros((0, 8), np.float32)], [np.zeros((0, network.hidden), np.float32)]
@@ -64,7 +64,7 @@ def judge(network: ResLstmSa, sequences: Sequence[Frames]) -> tuple[Numbers, Num
     return np.concatenate(logits), np.concatenate(embeddings)
 
 
-def judge_recordings(
+def predict_recordings(
     network: ResLstmSa,
     dataset: Dataset,
     index: Classes,
@@ -94,16 +94,15 @@ def judge_recordings(
         pieces += [frames] if window_ms is None else cut_windows(frames, window_ms, ends)
         owner += [at] * len(ends)
         voiced += [int(dataset.voiced[at][end - 1]) for end in ends]
-    return Predictions(np.array(owner, dtype=np.int64), *judge(network, pieces), np.array(voiced, dtype=np.int64))
+    return Predictions(np.array(owner, dtype=np.int64), *infer(network, pieces), np.array(voiced, dtype=np.int64))
 
 
 def out_of_fold(
     run: RunFolder, dataset: Dataset, seed: int, split: str, window_ms: int | None = None, full: bool = False
 ) -> tuple[Predictions, ...]:
-    """For each fold the answers of one seed's network for its `test` or `validation` actors, as `judge_recordings`."""
-    return tuple(
-        judge_recordings(network, dataset, index, window_ms, full=full) for network, index in run.judges(seed, split)
-    )
+    """For each fold the predictions of one seed's network for its `test` or `validation` actors."""
+    networks = run.networks(seed, split)
+    return tuple(predict_recordings(network, dataset, index, window_ms, full=full) for network, index in networks)
 
 
 def excluded_speakers(run: RunFolder, judged: Predictions, fold: int) -> Predictions:

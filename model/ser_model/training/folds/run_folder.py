@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ser_model.atomic_file import replace_file
 from ser_model.errors import SerError
-from ser_model.training.data.corpus import NEVER_VALIDATING, Corpus, find_recordings
+from ser_model.training.data.corpus import Corpus, find_recordings
 from ser_model.training.folds.jobs import FINAL, FOLDS, Job
 from ser_model.training.networks.architecture import VARIANTS, ResLstmSa
-from ser_model.training.scores import Classes, uar
-
-Figures = dict[str, Any]
+from ser_model.training.scores import Classes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,9 +66,9 @@ class RunFolder:
             ) from error
         return cls(path, names, emotions, actors, variant, tuple(whole[:seeds]))
 
-    def settings(self) -> Figures:
+    def settings(self) -> dict[str, Any]:
         """The recipe and the variants that it was trained with."""
-        settings: Figures = _read(self.path, "settings.json")
+        settings: dict[str, Any] = _read(self.path, "settings.json")
         return settings
 
     def corpus(self, data: Path) -> Corpus:
@@ -103,7 +101,7 @@ class RunFolder:
             raise SerError(f"{path}: is damaged or holds another network; remove it and train again") from error
         return network.eval()
 
-    def judges(self, seed: int, split: str = "test") -> Iterator[tuple[ResLstmSa, Classes]]:
+    def networks(self, seed: int, split: str = "test") -> Iterator[tuple[ResLstmSa, Classes]]:
         """The five networks of a seed, each with the indices of the recordings that it answers for.
 
         Args:
@@ -111,41 +109,14 @@ class RunFolder:
             split: whom they answer for, `test` or `validation` actors.
         """
         for fold in FOLDS:
-            actors = list(Job(seed, fold, split).answers_for)
+            actors = list(Job(seed, fold, split).evaluated_speakers)
             yield self.network(seed, fold, split), np.flatnonzero(np.isin(self.actors, actors))
 
 
-def figures(truth: Classes, actors: Classes, predicted: Sequence[Classes]) -> Figures:
-    """UAR on all actors and on the 14 that never validate, over seeds.
-
-    Args:
-        truth: shape (items,).
-        actors: who speaks, shape (items,).
-        predicted: for each seed the classes, MISSED where there is none, shape (items,).
-
-    Returns:
-        `uar` and `uar_14_actors`, each with `mean`, `std` and the `seeds` themselves
-    """
-    never = np.isin(actors, list(NEVER_VALIDATING))
-    return {
-        "uar": spread([uar(truth, one) for one in predicted]),
-        "uar_14_actors": spread([uar(truth[never], one[never]) for one in predicted]),
-    }
-
-
-def spread(values: Sequence[float]) -> Figures:
-    """Mean and standard deviation over seeds, and the values themselves."""
-    return {"mean": float(np.mean(values)), "std": float(np.std(values)), "seeds": [float(value) for value in values]}
-
-
-def shown(figure: Figures) -> str:
-    """A figure for a table: mean, and the deviation where there is more than one seed."""
-    return f"{figure['mean']:.3f}" + (f" ± {figure['std']:.3f}" if len(figure["seeds"]) > 1 else "")
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write a result as JSON, in one step."""
-    replace_file(path, json.dumps(value, indent=1))
+def final_digest(folder: Path) -> str | None:
+    """SHA-256 of the weights of the final network; `None` if it is not trained."""
+    path = folder / f"{FINAL.name}.pt"
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
 
 
 def _weights(folder: Path, seed: int, fold: int) -> Path:

@@ -15,11 +15,12 @@ from torch import Tensor
 from ser_model.atomic_file import open_atomic
 from ser_model.errors import SerError
 from ser_model.training.data.dataset import Dataset
+from ser_model.training.files import write_arrays
 from ser_model.training.folds.jobs import Job
 from ser_model.training.networks.architecture import ResLstmSa
-from ser_model.training.networks.bank import FrameBank
+from ser_model.training.networks.batched import BatchedNetworks
 from ser_model.training.networks.fit import FitConfig, Task, fit, predict
-from ser_model.training.networks.stack import Stack
+from ser_model.training.networks.frame_store import FrameStore
 from ser_model.training.scores import uar
 
 _HEARD_VERSIONS = 4
@@ -39,16 +40,10 @@ def check_device(device: str) -> None:
         raise SerError("--device cuda: PyTorch finds no NVIDIA GPU here; leave the option out")
 
 
-def heard_by(dataset: Dataset, job: Job) -> npt.NDArray[np.int64]:
+def evaluated_recordings(dataset: Dataset, job: Job) -> npt.NDArray[np.int64]:
     """Indices of the recordings that a network answers for: those heard as exactly one utterance."""
-    own = [row.actor in job.answers_for for row in dataset.recordings]
+    own = [row.actor in job.evaluated_speakers for row in dataset.recordings]
     return np.flatnonzero(np.array(own) & (dataset.utterances == 1))
-
-
-def write_answers(path: Path, **arrays: object) -> None:
-    """Write arrays as NPZ, in one step."""
-    with open_atomic(path) as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 class Trainer:
@@ -66,8 +61,8 @@ class Trainer:
         self._dataset, self._folder, self._device = dataset, folder, device
 
     @cached_property
-    def _bank(self) -> FrameBank:
-        return FrameBank(self._dataset.frames, self._device)
+    def _bank(self) -> FrameStore:
+        return FrameStore(self._dataset.frames, self._device)
 
     @cached_property
     def _emotions(self) -> npt.NDArray[np.int64]:
@@ -84,10 +79,10 @@ class Trainer:
         actors = np.array([recording.actor for recording in self._dataset.recordings])
         rows = [np.flatnonzero(~np.isin(actors, job.held_out_speakers)) for job in jobs]
         tasks = [Task(job.seed, own, self.config, self._soft(job)) for job, own in zip(jobs, rows, strict=True)]
-        answered = [heard_by(self._dataset, job) for job in jobs]
+        answered = [evaluated_recordings(self._dataset, job) for job in jobs]
         curves: list[list[tuple[float, float, float]]] = [[] for _ in jobs]
 
-        def observe(epoch: int, stack: Stack, losses: Tensor) -> None:
+        def observe(epoch: int, stack: BatchedNetworks, losses: Tensor) -> None:
             progress()
             if epoch % _CURVE_EVERY == 0 or epoch == self.config.epochs:
                 scores = self._score(stack, answered)
@@ -99,7 +94,7 @@ class Trainer:
         for job, network, index, curve in zip(jobs, networks, answered, curves, strict=True):
             self._keep(job, network, index, np.array(curve), seconds)
 
-    def _score(self, stack: Stack, answered: Sequence[npt.NDArray[np.int64]]) -> list[float]:
+    def _score(self, stack: BatchedNetworks, answered: Sequence[npt.NDArray[np.int64]]) -> list[float]:
         """UAR of each network on the recordings that it answers for; not a number where there are none."""
         width = max(len(index) for index in answered)
         if width == 0:
@@ -118,10 +113,10 @@ class Trainer:
             torch.save(network.state_dict(), file)
         path = self._folder / f"{job.name}.npz"
         if job.part is not None:
-            write_answers(path, index=index, posterior=self._posterior(network, index))
+            write_arrays(path, index=index, posterior=self._posterior(network, index))
             return
         logits = predict(network, [self._dataset.frames[at][0] for at in index])
-        write_answers(path, index=index, logits=logits, curve=curve, seconds=seconds)
+        write_arrays(path, index=index, logits=logits, curve=curve, seconds=seconds)
 
     def _posterior(self, network: ResLstmSa, index: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Mean probabilities over some versions of each recording, shape (n, 8)."""

@@ -15,8 +15,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from ser_model.labels import LABELS
 from ser_model.training.networks.architecture import VARIANTS, ResLstmSa
-from ser_model.training.networks.bank import LONGEST, Draw, FrameBank
-from ser_model.training.networks.stack import Stack
+from ser_model.training.networks.batched import BatchedNetworks
+from ser_model.training.networks.frame_store import LONGEST, Batch, FrameStore
 from ser_model.types import Frames
 
 _BETAS = (0.9, 0.999)
@@ -70,14 +70,14 @@ class Task:
     """Recordings to learn from, indices into the bank; those without any version are left out."""
     config: FitConfig
     soft: Tensor | None = None
-    """What other networks say of every recording in the bank, probabilities, shape (recordings, 8)."""
+    """What other networks say of every recording in the store, probabilities, shape (recordings, 8)."""
 
 
-Observe = Callable[[int, Stack, Tensor], None]
+Observe = Callable[[int, BatchedNetworks, Tensor], None]
 
 
 def fit(
-    bank: FrameBank,
+    store: FrameStore,
     emotions: npt.NDArray[np.int64],
     tasks: Sequence[Task],
     observe: Observe = lambda epoch, stack, losses: None,
@@ -85,8 +85,8 @@ def fit(
     """Train networks side by side; the same tasks and number of threads give the same weights.
 
     Args:
-        bank: the frames.
-        emotions: class of every recording in the bank.
+        store: the frames.
+        emotions: class of every recording in the store.
         tasks: the networks; variant, residual, epochs, batch and clipping are those of the first one's recipe.
         observe: called after every epoch with its number from 1, the networks, and their mean losses, shape (K,).
 
@@ -95,13 +95,13 @@ def fit(
     """
     torch.manual_seed(tasks[0].seed)
     config = tasks[0].config
-    rows = [task.rows[bank.versions[task.rows] > 0] for task in tasks]
-    stack = _new_stack(bank, tasks, rows)
-    step = _Step(bank, stack, emotions, tasks, rows)
+    rows = [task.rows[store.versions[task.rows] > 0] for task in tasks]
+    stack = _new_stack(store, tasks, rows)
+    step = _Step(store, stack, emotions, tasks, rows)
     rngs = [np.random.default_rng(task.seed) for task in tasks]
-    run = _Replayed(step) if bank.device == "cuda" else step
+    run = _Replayed(step) if store.device == "cuda" else step
     for epoch in range(config.epochs):
-        batches = bank.epoch(rows, [task.config for task in tasks], rngs)
+        batches = store.epoch(rows, [task.config for task in tasks], rngs)
         for number, (draw, longest) in enumerate(batches):
             step.prepare(draw, epoch + number / len(batches))
             run(longest)
@@ -110,15 +110,15 @@ def fit(
     return stack.networks()
 
 
-def _new_stack(bank: FrameBank, tasks: Sequence[Task], rows: Sequence[npt.NDArray[np.int64]]) -> Stack:
+def _new_stack(store: FrameStore, tasks: Sequence[Task], rows: Sequence[npt.NDArray[np.int64]]) -> BatchedNetworks:
     networks = []
     for task in tasks:
         torch.manual_seed(task.seed)
         config = task.config
         networks.append(ResLstmSa(VARIANTS[config.variant], config.dropout, residual=config.residual))
-    statistics = [bank.statistics(own) for own in rows]
+    statistics = [store.statistics(own) for own in rows]
     mean, std = (torch.stack([pair[at] for pair in statistics]) for at in (0, 1))
-    return Stack(networks, mean, std, bank.device)
+    return BatchedNetworks(networks, mean, std, store.device)
 
 
 def class_weights(emotions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
@@ -132,23 +132,23 @@ class _Step:
 
     def __init__(
         self,
-        bank: FrameBank,
-        stack: Stack,
+        store: FrameStore,
+        stack: BatchedNetworks,
         emotions: npt.NDArray[np.int64],
         tasks: Sequence[Task],
         rows: Sequence[npt.NDArray[np.int64]],
     ) -> None:
-        self._bank, self._stack, self._configs = bank, stack, [task.config for task in tasks]
-        self._labels = torch.from_numpy(emotions).to(bank.device)
+        self._bank, self._stack, self._configs = store, stack, [task.config for task in tasks]
+        self._labels = torch.from_numpy(emotions).to(store.device)
         weights = [
             class_weights(emotions[own]) if task.config.balanced else np.ones(len(LABELS), dtype=np.float32)
             for task, own in zip(tasks, rows, strict=True)
         ]
-        self._weights = torch.from_numpy(np.stack(weights)).to(bank.device)
+        self._weights = torch.from_numpy(np.stack(weights)).to(store.device)
         self._soft = None
         if any(task.soft is not None for task in tasks):
             nothing = torch.zeros(len(emotions), len(LABELS))
-            self._soft = torch.stack([nothing if task.soft is None else task.soft for task in tasks]).to(bank.device)
+            self._soft = torch.stack([nothing if task.soft is None else task.soft for task in tasks]).to(store.device)
         self._hard = self._vector(
             "hard_share", [1.0 if task.soft is None else task.config.hard_share for task in tasks]
         )
@@ -156,13 +156,13 @@ class _Step:
         self._offset, self._jitter, self._l2 = (self._vector(name) for name in ("offset", "jitter", "l2"))
         self._moments = {name: [torch.zeros_like(row), torch.zeros_like(row)] for name, row in stack.parameters.items()}
         count, batch = len(tasks), self._configs[0].batch
-        whole = torch.zeros(count, batch, dtype=torch.int64, device=bank.device)
-        real = torch.zeros(count, batch, device=bank.device)
-        self._draw = Draw(whole, whole.clone(), whole.clone(), real, real.clone(), whole + 2, real.clone())
-        self._rate = torch.zeros(count, device=bank.device)
-        self._correction = torch.ones(2, device=bank.device)
+        whole = torch.zeros(count, batch, dtype=torch.int64, device=store.device)
+        real = torch.zeros(count, batch, device=store.device)
+        self._draw = Batch(whole, whole.clone(), whole.clone(), real, real.clone(), whole + 2, real.clone())
+        self._rate = torch.zeros(count, device=store.device)
+        self._correction = torch.ones(2, device=store.device)
         self._number = 0
-        self.losses = torch.zeros(count, device=bank.device)
+        self.losses = torch.zeros(count, device=store.device)
 
     def _vector(self, name: str, values: Sequence[float] | None = None) -> Tensor:
         values = values or [float(getattr(config, name)) for config in self._configs]
@@ -173,7 +173,7 @@ class _Step:
         moments = [moment for pair in self._moments.values() for moment in pair]
         return [*self._stack.parameters.values(), *self._stack.statistics.values(), *moments, self.losses]
 
-    def prepare(self, draw: Draw, epoch: float) -> None:
+    def prepare(self, draw: Batch, epoch: float) -> None:
         """Set the next step's batch, and its learning rate after so many epochs."""
         self._draw.copy_(draw)
         rates = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -12,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from ser_model.errors import SerError
-from ser_model.training.calibration_files import FITTED
-from ser_model.training.folds.finished import Run
+from ser_model.training.calibration_files import CONFIDENCE_FILE, ConfidenceFile, read_confidence
+from ser_model.training.folds.run_results import RunResults
 from ser_model.training.report.figures import picture
 from ser_model.training.report.page import Picture
 
@@ -27,7 +26,7 @@ _KINDS: Final = (
 )
 
 
-def choosy(run: Run) -> Picture:
+def choosy(run: RunResults) -> Picture:
     """Accuracy on the most confident share of the answers (risk against coverage)."""
     return _picture(
         run,
@@ -41,7 +40,7 @@ def choosy(run: Run) -> Picture:
     )
 
 
-def heard(run: Run) -> Picture:
+def heard(run: RunResults) -> Picture:
     """Confidence and accuracy by how much of the utterance was voiced."""
     return _picture(
         run,
@@ -54,32 +53,34 @@ def heard(run: Run) -> Picture:
     )
 
 
-def _picture(run: Run, name: str, title: str, caption: str, draw: Callable[[Any], Figure]) -> Picture:
+def _picture(run: RunResults, name: str, title: str, caption: str, draw: Callable[[ConfidenceFile], Figure]) -> Picture:
     found = _read(run)
     if found is None:
         return picture(name, title, _NOT_MEASURED, None)
     return picture(name, title, caption, partial(draw, found))
 
 
-def _read(run: Run) -> Any:
+def _read(run: RunResults) -> ConfidenceFile | None:
     """What the command wrote, None where it has not been there.
 
     Raises:
         SerError: the file is damaged.
     """
-    path = run.folder.path / FITTED
-    if not path.exists():
+    content = read_confidence(run.folder.path)
+    if content is None:
         return None
     try:
-        found = json.loads(path.read_text())
         for kind, *_ in _KINDS:
-            points = found["measured"][kind]["after"]["risk_coverage"]
+            points = content["measured"][kind]["after"]["risk_coverage"]
             np.array([(point["coverage"], point["accuracy"]) for point in points], dtype=np.float64)
-        np.array([[row[name] for name in ("accuracy", "before", "after")] for row in found["heard"]], dtype=np.float64)
-        [str(row["up_to_seconds"]) for row in found["heard"]]
+        np.array(
+            [[row[name] for name in ("accuracy", "before", "after")] for row in content["heard"]], dtype=np.float64
+        )
+        [str(row["up_to_seconds"]) for row in content["heard"]]
     except (ValueError, KeyError, TypeError) as error:
+        path = run.folder.path / CONFIDENCE_FILE
         raise SerError(f"{path}: is damaged ({error!r}); measure it again, or remove it") from error
-    return found
+    return content
 
 
 def draw_coverage(measured: Mapping[str, Any]) -> Figure:

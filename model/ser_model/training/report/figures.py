@@ -46,7 +46,7 @@ def style() -> AbstractContextManager[None]:
 
 
 def picture(name: str, title: str, caption: str, draw: Callable[[], Figure] | None) -> Picture:
-    """Draw a picture as PNG; None: there is none, and the caption says why."""
+    """Batch a picture as PNG; None: there is none, and the caption says why."""
     if draw is None:
         return Picture(name=name, title=title, caption=caption, png=None)
     out = io.BytesIO()

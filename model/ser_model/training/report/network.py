@@ -15,10 +15,10 @@ from ser_model.audio.files import read_audio
 from ser_model.errors import SerError
 from ser_model.features.features import compute_features
 from ser_model.training.data.corpus import Recording
-from ser_model.training.data.cutting import hear_clean
 from ser_model.training.data.dataset import Dataset
-from ser_model.training.folds.finished import Run
+from ser_model.training.data.segmentation import segment_clean
 from ser_model.training.folds.jobs import Job
+from ser_model.training.folds.run_results import RunResults
 from ser_model.training.networks.architecture import ResLstmSa, count_parameters
 from ser_model.training.networks.fit import pad
 from ser_model.training.scores import Classes, posterior
@@ -106,7 +106,7 @@ class View:
     """What a reader should know about them."""
 
 
-def look(run: Run, dataset: Dataset) -> View:
+def look(run: RunResults, dataset: Dataset) -> View:
     """Let the test network of one fold, first seed, answer for the test actors of the fold.
 
     Raises:
@@ -115,10 +115,10 @@ def look(run: Run, dataset: Dataset) -> View:
     job = Job(run.seeds[0], _FOLD, "test")
     network = run.folder.network(job.seed, job.fold)
     heard = dataset.utterances == 1
-    index = [i for i, row in enumerate(dataset.recordings) if heard[i] and row.actor in job.answers_for]
+    index = [i for i, row in enumerate(dataset.recordings) if heard[i] and row.actor in job.evaluated_speakers]
     if not index:
         raise SerError(
-            f"{run.folder.path}: the gate finds no utterance of the actors {job.answers_for} in the recordings"
+            f"{run.folder.path}: the gate finds no utterance of the actors {job.evaluated_speakers} in the recordings"
         )
     frames = [dataset.frames[i][0] for i in index]
     logits, embeddings = embed(network, frames)
@@ -126,7 +126,7 @@ def look(run: Run, dataset: Dataset) -> View:
     truth = run.truth[index]
     at = _typical(probabilities, truth)
     recording = dataset.recordings[index[at]]
-    samples = hear_clean(read_audio(recording.path)).samples
+    samples = segment_clean(read_audio(recording.path)).samples
     mean, std = network.mean.numpy(), network.std.numpy()
     return View(
         parameters=count_parameters(network),
@@ -152,7 +152,7 @@ def _typical(probabilities: Floats, truth: Classes) -> int:
     return int(order[len(order) // 2])
 
 
-def _compare(run: Run, job: Job, index: list[int], logits: Floats) -> tuple[str, ...]:
+def _compare(run: RunResults, job: Job, index: list[int], logits: Floats) -> tuple[str, ...]:
     """A remark where today's gate and features lead to other answers than the run's."""
     with np.load(run.folder.path / f"{job.name}.npz") as file:
         then = dict(zip(file["index"].tolist(), file["logits"], strict=True))

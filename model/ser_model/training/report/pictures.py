@@ -11,8 +11,8 @@ import numpy as np
 
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
-from ser_model.training.folds.finished import Run
 from ser_model.training.folds.jobs import FOLDS, SPLITS, Job
+from ser_model.training.folds.run_results import RunResults
 from ser_model.training.report import figures
 from ser_model.training.report.comparisons import Bar, draw_robustness, draw_sizes
 from ser_model.training.report.confidence import choosy, heard
@@ -23,7 +23,7 @@ from ser_model.training.report.page import Picture
 from ser_model.training.scores import fit_temperature, posterior, uar
 
 
-def makers(run: Run, view: View) -> list[Callable[[], Picture]]:
+def makers(run: RunResults, view: View) -> list[Callable[[], Picture]]:
     """One function for each picture, in the order of the page."""
     return [
         partial(_confusion, run),
@@ -39,7 +39,7 @@ def makers(run: Run, view: View) -> list[Callable[[], Picture]]:
     ]
 
 
-def _confusion(run: Run) -> Picture:
+def _confusion(run: RunResults) -> Picture:
     return picture(
         "confusion",
         "What it takes for what",
@@ -51,7 +51,7 @@ def _confusion(run: Run) -> Picture:
     )
 
 
-def _recall(run: Run) -> Picture:
+def _recall(run: RunResults) -> Picture:
     return picture(
         "recall",
         "How much of each emotion it recognises",
@@ -62,7 +62,7 @@ def _recall(run: Run) -> Picture:
     )
 
 
-def _curves(run: Run) -> Picture:
+def _curves(run: RunResults) -> Picture:
     name, title = "curves", "How it learned"
     curves: dict[str, list[Floats]] = {split: [] for split in SPLITS}
     for split in SPLITS:
@@ -120,7 +120,7 @@ def _spaces(view: View) -> Picture:
     )
 
 
-def _reliability(run: Run) -> Picture:
+def _reliability(run: RunResults) -> Picture:
     temperatures = []
     rows: dict[str, list[tuple[Floats, Any]]] = {"before": [], "after": []}
     for test, validation in zip(run.test, run.validation, strict=True):
@@ -146,7 +146,7 @@ def _reliability(run: Run) -> Picture:
     )
 
 
-def _robustness(run: Run) -> Picture:
+def _robustness(run: RunResults) -> Picture:
     name, title = "robustness", "In noise, in a room, over the telephone"
     path = run.folder.path / "robustness.json"
     if not path.exists():
@@ -176,7 +176,7 @@ def _robustness(run: Run) -> Picture:
     )
 
 
-def _sizes(run: Run, view: View) -> Picture:
+def _sizes(run: RunResults, view: View) -> Picture:
     scores = [uar(run.truth, one) for one in run.predicted]
     return picture(
         "sizes",

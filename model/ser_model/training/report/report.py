@@ -10,7 +10,7 @@ from rich.progress import track
 from ser_model.training.calibration_files import PRECISION
 from ser_model.training.data.corpus import NEVER_VALIDATING
 from ser_model.training.data.dataset import build
-from ser_model.training.folds.finished import Run, open_finished, selective
+from ser_model.training.folds.run_results import RunResults, open_results, selective
 from ser_model.training.report.network import look
 from ser_model.training.report.page import compose
 from ser_model.training.report.pictures import makers
@@ -31,7 +31,7 @@ def report(folder: Path, data: Path, output: Path | None = None) -> Path:
     Raises:
         SerError: no finished run, or other recordings.
     """
-    run = open_finished(folder)
+    run = open_results(folder)
     dataset = build(run.folder.corpus(data), cache=folder.parent / "cache")
     view = look(run, dataset)
     pictures = [make() for make in track(makers(run, view), "drawing")]
@@ -49,7 +49,7 @@ def report(folder: Path, data: Path, output: Path | None = None) -> Path:
     return page
 
 
-def headline(run: Run, parameters: int) -> list[tuple[str, str]]:
+def headline(run: RunResults, parameters: int) -> list[tuple[str, str]]:
     """Names and values of the figures that a report begins with."""
     never = np.isin(run.folder.actors, list(NEVER_VALIDATING))
     rows = [

@@ -10,19 +10,19 @@ import pytest
 import soundfile
 
 from ser_model.cli.main import main
-from ser_model.training.data.augment import HELD_OUT_NOISES, Surroundings
-from ser_model.training.data.conditions import (
+from ser_model.training.data.acoustic_conditions import (
     CLEAN,
     CONDITIONS,
     Condition,
     apply,
     load_held_out,
-    through_telephone,
-    which_noise,
+    noise_index,
+    simulate_telephone,
 )
+from ser_model.training.data.augment import HELD_OUT_NOISES, AcousticEnvironment
 from ser_model.training.data.corpus import TEST_ACTORS, find_recordings
-from ser_model.training.data.cutting import AROUND
 from ser_model.training.data.dataset import Dataset
+from ser_model.training.data.segmentation import PADDING
 from ser_model.types import SAMPLE_RATE, Frames
 from support.run_folder import make_corpus, make_run
 
@@ -51,11 +51,11 @@ def db(wave: np.ndarray) -> float:
     return float(10 * np.log10(np.mean(np.square(wave[2000:-2000], dtype=np.float64)) + 1e-20))
 
 
-def under(condition: Condition, speech: np.ndarray, held_out: Surroundings, name: str = "one") -> np.ndarray:
+def under(condition: Condition, speech: np.ndarray, held_out: AcousticEnvironment, name: str = "one") -> np.ndarray:
     """The recording itself under a condition, without the room around it."""
     whole = apply(condition, speech, held_out, name)
-    assert len(whole) == len(speech) + 2 * AROUND
-    return whole[AROUND:-AROUND]
+    assert len(whole) == len(speech) + 2 * PADDING
+    return whole[PADDING:-PADDING]
 
 
 def test_noise_is_added_at_the_ratio_that_is_asked_for_and_is_the_same_noise_at_every_ratio() -> None:
@@ -64,7 +64,7 @@ def test_noise_is_added_at_the_ratio_that_is_asked_for_and_is_the_same_noise_at_
     noises = {}
     for name in ("snr-20", "snr-10", "snr-5"):
         condition = BY_NAME[name]
-        noisy = under(condition, speech, Surroundings(NOISES)).astype(np.float64)
+        noisy = under(condition, speech, AcousticEnvironment(NOISES)).astype(np.float64)
         noises[name] = noisy - speech
         assert condition.snr_db is not None
         assert db(speech) - db(noises[name]) == pytest.approx(condition.snr_db, abs=0.3)
@@ -73,18 +73,20 @@ def test_noise_is_added_at_the_ratio_that_is_asked_for_and_is_the_same_noise_at_
 
 def test_the_noise_depends_on_the_recordings_name_alone() -> None:
     condition, speech = BY_NAME["snr-10"], sine(200)
-    one, again, other = (apply(condition, speech, Surroundings(NOISES), name) for name in ("one", "one", "other"))
+    one, again, other = (
+        apply(condition, speech, AcousticEnvironment(NOISES), name) for name in ("one", "one", "other")
+    )
     np.testing.assert_array_equal(one, again)
     assert np.abs(one.astype(int) - other).max() > 100
 
 
 def test_which_noise_a_recording_gets_can_be_told() -> None:
-    kinds = Surroundings([np.full(50_000, level, dtype=np.float32) for level in (1.0, -1.0)])
+    kinds = AcousticEnvironment([np.full(50_000, level, dtype=np.float32) for level in (1.0, -1.0)])
     quiet = np.zeros(SAMPLE_RATE, dtype=np.int16)
     quiet[::2] = 3000
     for name in ("one", "two", "three", "four", "five"):
         shift = float(np.mean(under(BY_NAME["snr-10"], quiet, kinds, name).astype(float) - quiet))
-        assert (shift < 0) == bool(which_noise(name, 2))
+        assert (shift < 0) == bool(noise_index(name, 2))
 
 
 def test_what_each_kind_of_noise_costs_is_counted_by_itself(corpus: Path, tmp_path: Path) -> None:
@@ -101,10 +103,10 @@ def test_what_each_kind_of_noise_costs_is_counted_by_itself(corpus: Path, tmp_pa
 
 def test_levels_change_as_a_microphones_gain_and_clip() -> None:
     speech = sine(200, level=0.5)
-    quiet, loud = (under(BY_NAME[name], speech, Surroundings()) for name in ("quiet", "loud"))
+    quiet, loud = (under(BY_NAME[name], speech, AcousticEnvironment()) for name in ("quiet", "loud"))
     np.testing.assert_allclose(quiet, speech / 10, atol=0.51)
     assert (loud.max(), loud.min()) == (32767, -32768)
-    np.testing.assert_array_equal(under(CLEAN, speech, Surroundings()), speech)
+    np.testing.assert_array_equal(under(CLEAN, speech, AcousticEnvironment()), speech)
 
 
 def test_a_telephone_lets_its_band_through_and_nothing_else() -> None:
@@ -116,7 +118,7 @@ def test_a_telephone_lets_its_band_through_and_nothing_else() -> None:
         (6000, -200, -40),
     ):
         wave = sine(frequency).astype(np.float32) / 32768
-        narrow = through_telephone(wave)
+        narrow = simulate_telephone(wave)
         assert narrow.shape == wave.shape
         assert least <= db(narrow) - db(wave) <= most, frequency
 
@@ -125,7 +127,7 @@ def test_a_room_is_heard_at_the_level_of_the_speech() -> None:
     response = np.zeros(8000, dtype=np.float32)
     response[[100, 4000]] = 0.5, 0.4
     speech = sine(300)
-    wet = under(BY_NAME["room"], speech, Surroundings(rooms=[response]))
+    wet = under(BY_NAME["room"], speech, AcousticEnvironment(rooms=[response]))
     assert db(wet) == pytest.approx(db(speech), abs=0.5)
     assert np.abs(wet.astype(int) - speech).max() > 1000
 
@@ -136,7 +138,7 @@ def test_only_what_training_leaves_out_is_used(tmp_path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         soundfile.write(path, np.full(100, value), SAMPLE_RATE)
     held_out = sorted(float(noise[0]) for noise in load_held_out(tmp_path, None).noises)
-    trained_on = sorted(float(noise[0]) for noise in Surroundings.load(tmp_path, None).noises)
+    trained_on = sorted(float(noise[0]) for noise in AcousticEnvironment.load(tmp_path, None).noises)
     assert (held_out, trained_on) == ([0.125, 0.25], [0.5])
 
 

@@ -19,8 +19,8 @@ from ser_model.features.features import HOP, compute_features
 from ser_model.network.estimator import Estimate
 from ser_model.recognizer import Analyzer
 from ser_model.training.data.corpus import find_recordings
-from ser_model.training.data.cutting import Cut
 from ser_model.training.data.dataset import Dataset
+from ser_model.training.data.segmentation import Segmentation
 from ser_model.types import SAMPLE_RATE, Block, Frames, SpeechAudio, SpeechStarted
 from support.run_folder import make_corpus, make_run
 
@@ -30,9 +30,10 @@ for module in ("torch", "scipy", "onnx"):
 import torch  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
+from ser_model.training.data.windowing import cut_windows, update_ends, window_frames  # noqa: E402
 from ser_model.training.experiments import long_speech  # noqa: E402
 from ser_model.training.experiments.long_speech import SECONDS, Track, answer, make_tracks  # noqa: E402
-from ser_model.training.experiments.windows import collect, cut_windows, measure, update_ends, window_frames  # noqa: E402
+from ser_model.training.experiments.windows import collect, measure  # noqa: E402
 from ser_model.training.folds.run_folder import RunFolder  # noqa: E402
 from ser_model.training.networks.architecture import Outcome  # noqa: E402
 
@@ -131,7 +132,9 @@ def test_tracks_are_whole_utterances_of_one_actor(run: RunFolder, monkeypatch: p
     rng = np.random.default_rng(0)
     # The length tells whose it is.
     sounds = [rng.integers(-2000, 2000, (10 + at) * HOP).astype(np.int16) for at in range(len(run.names))]
-    speeches = [Cut(one, int(at != 5), 0, np.array([[len(one), len(one) // 2]])) for at, one in enumerate(sounds)]
+    speeches = [
+        Segmentation(one, int(at != 5), 0, np.array([[len(one), len(one) // 2]])) for at, one in enumerate(sounds)
+    ]
     tracks = make_tracks(run, speeches)
     assert {(one.actor, one.changing) for one in tracks} >= {(actor, False) for actor in range(1, 25)}
     for one in tracks:

@@ -12,10 +12,10 @@ from pathlib import Path  # noqa: E402
 
 from ser_model.network.estimator import Model  # noqa: E402
 from ser_model.training.networks.architecture import VARIANTS, ResLstmSa, count_parameters  # noqa: E402
-from ser_model.training.networks.bank import FrameBank  # noqa: E402
+from ser_model.training.networks.batched import BatchedNetworks  # noqa: E402
 from ser_model.training.networks.export import difference, export  # noqa: E402
 from ser_model.training.networks.fit import FitConfig, Task, fit, pad, predict  # noqa: E402
-from ser_model.training.networks.stack import Stack  # noqa: E402
+from ser_model.training.networks.frame_store import FrameStore  # noqa: E402
 
 
 def network(variant: str = "h64") -> ResLstmSa:
@@ -96,14 +96,14 @@ def test_networks_side_by_side_equal_each_one_alone(device: str, residual: bool)
         one.mean.normal_()
         one.std.uniform_(0.5, 2)
     mean, std = (torch.stack([getattr(one, name) for one in networks]) for name in ("mean", "std"))
-    stack = Stack(networks, mean, std, device)
+    stack = BatchedNetworks(networks, mean, std, device)
     rng = np.random.default_rng(0)
     sequences = [rng.standard_normal((length, 46)).astype(np.float32) for length in (5, 20, 33, 1)]
-    bank = FrameBank([[sequence] for sequence in sequences], device)
+    store = FrameStore([[sequence] for sequence in sequences], device)
     rows = np.tile(np.arange(4), (3, 1))
-    np.testing.assert_allclose(stack.answer(bank, rows), [predict(one, sequences) for one in networks], atol=1e-5)
+    np.testing.assert_allclose(stack.answer(store, rows), [predict(one, sequences) for one in networks], atol=1e-5)
 
-    frames, mask = bank.whole(rows, 0)
+    frames, mask = store.whole(rows, 0)
     logits = stack.forward(stack.normalise(frames), mask, torch.ones(3, 4, 32, device=device))
     logits.square().sum().backward()
     for index, one in enumerate(networks):
@@ -118,42 +118,42 @@ def test_networks_side_by_side_equal_each_one_alone(device: str, residual: bool)
         torch.testing.assert_close(back.classifier.weight, one.classifier.weight)
 
 
-def toy() -> tuple[FrameBank, np.ndarray, list[np.ndarray]]:
+def toy() -> tuple[FrameStore, np.ndarray, list[np.ndarray]]:
     """Utterances whose class is the column that is raised."""
     rng = np.random.default_rng(0)
     sequences = [rng.standard_normal((rng.integers(10, 30), 46)).astype(np.float32) for _ in range(64)]
     emotions = np.arange(64) % 4
     for sequence, emotion in zip(sequences, emotions, strict=True):
         sequence[:, 5 + emotion] += 2
-    return FrameBank([[sequence] for sequence in sequences], "cpu"), emotions, sequences
+    return FrameStore([[sequence] for sequence in sequences], "cpu"), emotions, sequences
 
 
 def test_training_learns_a_simple_rule_and_repeats_itself() -> None:
-    bank, emotions, sequences = toy()
+    store, emotions, sequences = toy()
     tasks = [Task(seed, np.arange(64), FitConfig(epochs=12, batch=16)) for seed in (3, 4)]
-    first = fit(bank, emotions, tasks)
+    first = fit(store, emotions, tasks)
     for one in first:
         assert (predict(one, sequences).argmax(axis=1) == emotions).mean() > 0.9
-    again = fit(bank, emotions, tasks)
+    again = fit(store, emotions, tasks)
     np.testing.assert_array_equal(predict(first[1], sequences), predict(again[1], sequences))
     assert not np.array_equal(predict(first[0], sequences), predict(first[1], sequences))
 
 
 def test_teachers_are_listened_to() -> None:
-    bank, emotions, sequences = toy()
+    store, emotions, sequences = toy()
     soft = torch.zeros(64, 8)
     soft[:, 7] = 1
     config = FitConfig(epochs=12, batch=16, hard_share=0.2, balanced=False)
-    (taught,) = fit(bank, emotions, [Task(0, np.arange(64), config, soft)])
+    (taught,) = fit(store, emotions, [Task(0, np.arange(64), config, soft)])
     assert (predict(taught, sequences).argmax(axis=1) == 7).mean() > 0.6
 
 
 def test_examples_are_cut_varied_and_in_place() -> None:
     sequence = np.arange(200, dtype=np.float32)[:, None] * np.ones(46, dtype=np.float32)
-    bank = FrameBank([[sequence], [sequence[:40] + 1000]], "cpu")
+    store = FrameStore([[sequence], [sequence[:40] + 1000]], "cpu")
     config = FitConfig(batch=4, crop_share=1.0, tempo=0.15, level_db=0.0)
-    for draw, longest in bank.epoch([np.array([0, 1] * 20)], [config], [np.random.default_rng(0)]):
-        frames, mask = bank.examples(draw, longest)
+    for draw, longest in store.epoch([np.array([0, 1] * 20)], [config], [np.random.default_rng(0)]):
+        frames, mask = store.examples(draw, longest)
         for row in range(4):
             real = frames[mask[:, 0, row] == 1, 0, row, 1].numpy()
             steps = np.diff(real)

@@ -61,7 +61,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         index = [
             at
             for at, recording in enumerate(corpus.recordings)
-            if recording.actor in job.answers_for and dataset.utterances[at] == 1
+            if recording.actor in job.evaluated_speakers and dataset.utterances[at] == 1
         ]
         assert index
         logits = predict(network, [dataset.frames[at][0] for at in index])

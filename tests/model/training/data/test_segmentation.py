@@ -11,10 +11,17 @@ pytest.importorskip("scipy", reason="the train extra is not installed")
 
 from ser_model import read_audio
 from ser_model.config import GateConfig
-from ser_model.training.data.augment import Surroundings
-from ser_model.training.data.conditions import Condition, apply
-from ser_model.training.data.cutting import AROUND, Cut, cut, hear_clean, in_quiet, speech_extent
-from ser_model.training.data.dataset import hear
+from ser_model.training.data.acoustic_conditions import Condition, apply
+from ser_model.training.data.augment import AcousticEnvironment
+from ser_model.training.data.dataset import extract_frames
+from ser_model.training.data.segmentation import (
+    PADDING,
+    Segmentation,
+    pad_with_room_noise,
+    segment,
+    segment_clean,
+    speech_extent,
+)
 from ser_model.types import SAMPLE_RATE, Samples
 
 
@@ -28,43 +35,43 @@ def test_the_extent_is_what_is_loud() -> None:
     samples = np.zeros(SAMPLE_RATE, dtype=np.int16)
     samples[4000:8000] = 1000
     samples[9000:9100] = 20
-    assert speech_extent(samples) == (AROUND + 4000, AROUND + 8000)
+    assert speech_extent(samples) == (PADDING + 4000, PADDING + 8000)
 
 
 def test_a_recording_lies_between_two_seconds_of_its_own_room(sentence: Samples) -> None:
-    whole = in_quiet(sentence)
-    assert np.array_equal(whole[AROUND:-AROUND], sentence)
-    assert len(whole) == len(sentence) + 2 * AROUND
-    assert np.abs(whole[:AROUND]).mean() < np.abs(sentence).mean() / 10
-    assert hear_clean(sentence).utterances == 1
+    whole = pad_with_room_noise(sentence)
+    assert np.array_equal(whole[PADDING:-PADDING], sentence)
+    assert len(whole) == len(sentence) + 2 * PADDING
+    assert np.abs(whole[:PADDING]).mean() < np.abs(sentence).mean() / 10
+    assert segment_clean(sentence).utterances == 1
 
 
 def test_an_utterance_elsewhere_is_no_piece_of_the_speech(sentence: Samples) -> None:
     pause = np.random.default_rng(0).normal(0, 3, 2 * SAMPLE_RATE).astype(np.int16)
     both = np.concatenate((pause, sentence, pause, sentence, pause))
     second = 2 * len(pause) + len(sentence)
-    one = cut(both, GateConfig(), (second, second + len(sentence)))
+    one = segment(both, GateConfig(), (second, second + len(sentence)))
     assert (one.utterances, one.beside) == (1, 1)
     assert 0.5 < len(one.samples) / len(sentence) < 2
-    every = cut(both, GateConfig())
+    every = segment(both, GateConfig())
     assert (every.utterances, every.beside) == (2, 0)
     assert len(every.samples) > second - len(pause)
-    nothing = cut(pause, GateConfig())
+    nothing = segment(pause, GateConfig())
     assert (len(nothing.samples), nothing.utterances, nothing.voiced) == (0, 0, 0)
-    assert hear(nothing).frames == []
+    assert extract_frames(nothing).frames == []
 
 
 def test_how_much_was_voiced_grows_frame_by_frame_to_what_the_gate_says(sentence: Samples) -> None:
-    passed = hear_clean(sentence)
-    voiced = hear(passed).voiced
-    assert len(voiced) == len(hear(passed).frames[0])
+    passed = segment_clean(sentence)
+    voiced = extract_frames(passed).voiced
+    assert len(voiced) == len(extract_frames(passed).frames[0])
     assert (np.diff(voiced) >= 0).all()
     assert voiced[0] < voiced[-1] == passed.voiced
 
 
 def test_utterances_that_are_joined_are_one_whose_voice_adds_up(sentence: Samples) -> None:
-    one = hear_clean(sentence)
-    two = Cut.join([one, one])
+    one = segment_clean(sentence)
+    two = Segmentation.join([one, one])
     assert len(two.samples) == 2 * len(one.samples)
     assert (two.utterances, two.voiced) == (1, 2 * one.voiced)
     places = np.arange(0, len(one.samples), 1000)
@@ -75,15 +82,15 @@ def test_utterances_that_are_joined_are_one_whose_voice_adds_up(sentence: Sample
 
 
 def test_noise_goes_on_around_the_speech_at_the_ratio(sentence: Samples) -> None:
-    hiss = Surroundings([np.random.default_rng(0).standard_normal(50_000).astype(np.float32)])
+    hiss = AcousticEnvironment([np.random.default_rng(0).standard_normal(50_000).astype(np.float32)])
     clean, loud, louder = (
         apply(Condition(name="a", title="", snr_db=ratio), sentence, hiss, "a").astype(float)
         for ratio in (None, 10.0, 0.0)
     )
-    assert np.array_equal(clean, in_quiet(sentence))
-    before = slice(0, AROUND)
+    assert np.array_equal(clean, pad_with_room_noise(sentence))
+    before = slice(0, PADDING)
     under = loud - clean
-    assert np.std(under[before]) == pytest.approx(np.std(under[AROUND:]), rel=0.05)
+    assert np.std(under[before]) == pytest.approx(np.std(under[PADDING:]), rel=0.05)
     assert np.std((louder - clean)[before]) / np.std(under[before]) == pytest.approx(10**0.5, rel=0.02)
     power = np.square(sentence / 32768)
     speech = np.sqrt(power[power > power.mean()].mean())

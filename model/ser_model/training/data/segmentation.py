@@ -13,7 +13,7 @@ from ser_model.audio.gate import Gate
 from ser_model.config import GateConfig
 from ser_model.types import SAMPLE_RATE, Block, GateEvent, Samples, SpeechAudio, SpeechEnded, SpeechStarted
 
-AROUND: Final = SAMPLE_RATE
+PADDING: Final = SAMPLE_RATE
 """Samples of room before and after a recording, so that the gate opens and closes by itself."""
 _LOUD: Final = 10 ** (-30 / 20)
 """Speech is what lies between the first and the last 10 ms above this share of the loudest."""
@@ -23,7 +23,7 @@ Extent = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class Segmentation:
     """What passed."""
 
     samples: Samples
@@ -49,28 +49,28 @@ class Cut:
         return np.asarray(self.progress[piece, 1])
 
     @classmethod
-    def join(cls, parts: Sequence[Cut]) -> Cut:
+    def join(cls, parts: Sequence[Segmentation]) -> Segmentation:
         """Some one after the other, as one utterance; at least one of them."""
         before = np.cumsum([(0, 0), *((len(part.samples), part.voiced) for part in parts)], axis=0)
         progress = [part.progress + so_far for part, so_far in zip(parts, before[:-1], strict=True)]
         return cls(np.concatenate([part.samples for part in parts]), 1, 0, np.concatenate(progress))
 
 
-def in_quiet(samples: Samples) -> Samples:
+def pad_with_room_noise(samples: Samples) -> Samples:
     """A recording with a second before and after it, at the level of its own quietest moments."""
     quiet = np.sort(np.abs(samples))[: max(1, len(samples) // 10)].max(initial=1)
     rng = np.random.default_rng(len(samples))
-    room = [rng.normal(0, quiet / 1.3, AROUND).astype(np.int16) for _ in range(2)]
+    room = [rng.normal(0, quiet / 1.3, PADDING).astype(np.int16) for _ in range(2)]
     return np.concatenate((room[0], samples, room[1]))
 
 
 def speech_extent(samples: Samples) -> Extent:
-    """Where the speech of a clean recording lies in `in_quiet` of it, as `docs/gate.md` defines it."""
+    """Where the speech of a clean recording lies in `pad_with_room_noise` of it, as `docs/gate.md` defines it."""
     block = SAMPLE_RATE // 100
     levels = np.abs(samples[: len(samples) // block * block].astype(np.float64)).reshape(-1, block).max(axis=1)
     loud = np.flatnonzero(levels >= levels.max(initial=0) * _LOUD)
     first, last = (int(loud[0]) * block, (int(loud[-1]) + 1) * block) if len(loud) else (0, len(samples))
-    return AROUND + first, AROUND + last
+    return PADDING + first, PADDING + last
 
 
 class _Utterance(NamedTuple):
@@ -82,7 +82,7 @@ class _Utterance(NamedTuple):
     progress: list[tuple[int, int]]
 
 
-def cut(whole: Samples, config: GateConfig, speech: Extent | None = None) -> Cut:
+def segment(whole: Samples, config: GateConfig, speech: Extent | None = None) -> Segmentation:
     """Let a new gate hear a sound.
 
     Args:
@@ -96,7 +96,7 @@ def cut(whole: Samples, config: GateConfig, speech: Extent | None = None) -> Cut
     kept = [one for one in every if speech is None or (one.onset < speech[1] and one.offset > speech[0])]
     samples = whole[kept[0].first : kept[-1].last] if kept else whole[:0]
     progress = np.array(kept[0].progress if kept else [], dtype=np.int64).reshape(-1, 2)
-    return Cut(samples, len(kept), len(every) - len(kept), progress)
+    return Segmentation(samples, len(kept), len(every) - len(kept), progress)
 
 
 def _utterances(events: Iterable[GateEvent]) -> list[_Utterance]:
@@ -117,6 +117,6 @@ def _utterances(events: Iterable[GateEvent]) -> list[_Utterance]:
     return out
 
 
-def hear_clean(samples: Samples) -> Cut:
+def segment_clean(samples: Samples) -> Segmentation:
     """What the gate as shipped makes of a clean recording."""
-    return cut(in_quiet(samples), GateConfig(), speech_extent(samples))
+    return segment(pad_with_room_noise(samples), GateConfig(), speech_extent(samples))

@@ -39,12 +39,12 @@ class Variation(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Draw:
+class Batch:
     """One batch for each of K networks; all of shape (K, batch)."""
 
     recording: Tensor
     first: Tensor
-    """Where the version's frames begin in the bank."""
+    """Where the version's frames begin in the store."""
     last: Tensor
     """Index of its last frame, counted from `first`."""
     offset: Tensor
@@ -56,13 +56,13 @@ class Draw:
     level: Tensor
     """Change of the log energy."""
 
-    def copy_(self, other: Draw) -> None:
+    def copy_(self, other: Batch) -> None:
         """Take over the values of another draw."""
         for name in self.__slots__:
             getattr(self, name).copy_(getattr(other, name))
 
 
-class FrameBank:
+class FrameStore:
     """All versions of all recordings.
 
     Args:
@@ -94,8 +94,8 @@ class FrameBank:
 
     def epoch(
         self, rows: Sequence[_Numbers], variations: Sequence[Variation], rngs: Sequence[np.random.Generator]
-    ) -> list[tuple[Draw, int]]:
-        """Draw an epoch: each of a network's recordings once, varied; similar lengths together to spare padding.
+    ) -> list[tuple[Batch, int]]:
+        """Batch an epoch: each of a network's recordings once, varied; similar lengths together to spare padding.
 
         Args:
             rows: for each of K networks the recordings that it learns from; none without a version.
@@ -114,10 +114,10 @@ class FrameBank:
         table = [part.reshape(len(rows), steps, batch).swapaxes(0, 1)[shuffled] for part in table]
         longest = table[5].max(axis=(1, 2)).astype(int)
         parts = [torch.from_numpy(np.ascontiguousarray(part)).to(self.device) for part in table]
-        return [(Draw(*(part[step] for part in parts)), int(longest[step])) for step in range(steps)]
+        return [(Batch(*(part[step] for part in parts)), int(longest[step])) for step in range(steps)]
 
     def _draw(self, own: _Numbers, how: Variation, rng: np.random.Generator, number: int) -> tuple[_Numbers, ...]:
-        """Columns of a `Draw` for one network, shape (number,), sorted by length within groups of some batches."""
+        """Columns of a `Batch` for one network, shape (number,), sorted by length within groups of some batches."""
         rounds = math.ceil(number / len(own))
         recording = np.concatenate([rng.permutation(own) for _ in range(rounds)])[:number]
         clean = rng.random(number) < how.clean_share
@@ -139,7 +139,7 @@ class FrameBank:
         columns = (recording, first, length - 1, offset, rate, count, level)
         return tuple(column[order].astype(np.float32 if column.dtype.kind == "f" else np.int64) for column in columns)
 
-    def examples(self, draw: Draw, time: int) -> tuple[Tensor, Tensor]:
+    def examples(self, draw: Batch, time: int) -> tuple[Tensor, Tensor]:
         """Frames of a draw, shape (time, K, batch, 46), interpolated where the tempo asks for it, and their mask."""
         step = torch.arange(time, device=self.device)[:, None, None]
         position = torch.minimum(draw.offset + step * draw.rate, draw.last.to(torch.float32))
@@ -156,5 +156,5 @@ class FrameBank:
         length = np.maximum(self.lengths[rows, version], 1)
         zeros, ones = np.zeros(rows.shape, dtype=np.float32), np.ones(rows.shape, dtype=np.float32)
         columns = (rows, self.starts[rows, version], length - 1, zeros, ones, length, zeros)
-        draw = Draw(*(torch.from_numpy(np.ascontiguousarray(column)).to(self.device) for column in columns))
+        draw = Batch(*(torch.from_numpy(np.ascontiguousarray(column)).to(self.device) for column in columns))
         return self.examples(draw, int(length.max()))

@@ -13,13 +13,13 @@ from ser_model.errors import SerError
 from ser_model.training.data.augment import (
     HELD_OUT_NOISES,
     HELD_OUT_ROOMS,
-    Surroundings,
+    AcousticEnvironment,
     Wave,
     add_noise,
-    in_room,
+    add_reverberation,
     to_wave,
 )
-from ser_model.training.data.cutting import AROUND, in_quiet
+from ser_model.training.data.segmentation import PADDING, pad_with_room_noise
 from ser_model.types import SAMPLE_RATE, Samples
 
 TELEPHONE_RATE: Final = 8_000
@@ -58,14 +58,14 @@ CONDITIONS: Final = (
 )
 
 
-def load_held_out(noise: Path | None, rooms: Path | None) -> Surroundings:
+def load_held_out(noise: Path | None, rooms: Path | None) -> AcousticEnvironment:
     """Read the noises and rooms that training leaves out.
 
     Raises:
         SerError: a folder isn't there, or holds none of them.
     """
     noises, kinds = _held_out(noise, HELD_OUT_NOISES)
-    return Surroundings(noises, _held_out(rooms, HELD_OUT_ROOMS)[0], kinds)
+    return AcousticEnvironment(noises, _held_out(rooms, HELD_OUT_ROOMS)[0], kinds)
 
 
 def _held_out(folder: Path | None, beginnings: tuple[str, ...]) -> tuple[list[Wave], list[str]]:
@@ -87,13 +87,13 @@ def _held_out(folder: Path | None, beginnings: tuple[str, ...]) -> tuple[list[Wa
     return [to_wave(read_audio(path)) for path in kept], list(kept.values())
 
 
-def which_noise(name: str, count: int) -> int:
+def noise_index(name: str, count: int) -> int:
     """Index of the noise, of so many, that a recording of this name gets in a condition without a room."""
     return int(np.random.default_rng(list(name.encode())).integers(count))
 
 
-def apply(condition: Condition, samples: Samples, held_out: Surroundings, seed: str) -> Samples:
-    """The recording as `in_quiet` surrounds it, under a condition; noise goes on before and after it.
+def apply(condition: Condition, samples: Samples, held_out: AcousticEnvironment, seed: str) -> Samples:
+    """The recording as `pad_with_room_noise` surrounds it, under a condition; noise goes on before and after it.
 
     Args:
         condition: what is done.
@@ -102,16 +102,16 @@ def apply(condition: Condition, samples: Samples, held_out: Surroundings, seed: 
         seed: name of the recording; the same name gets the same piece of the same noise at every ratio.
 
     Returns:
-        int16 at 16 kHz, the recording from sample `AROUND` on
+        int16 at 16 kHz, the recording from sample `PADDING` on
     """
     rng = np.random.default_rng(list(seed.encode()))
-    wave = to_wave(in_quiet(samples))
+    wave = to_wave(pad_with_room_noise(samples))
     if condition.room:
-        wave = in_room(wave, held_out.rooms[rng.integers(len(held_out.rooms))])
+        wave = add_reverberation(wave, held_out.rooms[rng.integers(len(held_out.rooms))])
     if condition.snr_db is not None:
         wave = _with_noise(wave, _piece(held_out.noises, len(wave), rng), condition.snr_db)
     if condition.telephone:
-        wave = through_telephone(wave)
+        wave = simulate_telephone(wave)
     wave = wave * np.float32(10 ** (condition.level_db / 20))
     return np.clip(np.rint(wave * 32768), -32768, 32767).astype(np.int16)
 
@@ -126,13 +126,13 @@ def _piece(noises: list[Wave], length: int, rng: np.random.Generator) -> Wave:
 
 def _with_noise(wave: Wave, noise: Wave, snr_db: float) -> Wave:
     """Noise through all of it, at a ratio that is that of `add_noise` for the recording itself."""
-    own = slice(AROUND, len(wave) - AROUND)
+    own = slice(PADDING, len(wave) - PADDING)
     added = add_noise(wave[own], noise[own], snr_db) - wave[own]
     scale = float(np.dot(added, noise[own])) / max(float(np.dot(noise[own], noise[own])), 1e-12)
     return wave + noise * np.float32(scale)
 
 
-def through_telephone(wave: Wave) -> Wave:
+def simulate_telephone(wave: Wave) -> Wave:
     """What is left of 16 kHz sound after a narrow-band call: sampled at 8 kHz, band-passed, and brought back."""
     import soxr
     from scipy.signal import butter, sosfilt

@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from ser_model.training.networks.architecture import CLIP, ResLstmSa
-from ser_model.training.networks.bank import FrameBank
+from ser_model.training.networks.frame_store import FrameStore
 
 _MOMENTUM = 0.1
 _EPSILON = 1e-5
 """Of the batch normalisations: PyTorch's defaults, as in the single network."""
 
 
-class Stack:
+class BatchedNetworks:
     """The parameters and statistics of K networks.
 
     Args:
@@ -85,17 +85,17 @@ class Stack:
         return torch.baddbmm(bias[:, None], embedding, weight.transpose(1, 2))
 
     @torch.no_grad()
-    def answer(self, bank: FrameBank, rows: npt.NDArray[Any], version: int = 0) -> Tensor:
+    def answer(self, store: FrameStore, rows: npt.NDArray[Any], version: int = 0) -> Tensor:
         """Logits of whole utterances, shape (K, n, 8), on the CPU.
 
         Args:
-            bank: the frames.
+            store: the frames.
             rows: for each network the recordings that it answers for, shape (K, n).
             version: 0 for the clean recording.
         """
         out = []
         for at in range(0, rows.shape[1], 64):
-            frames, mask = bank.whole(rows[:, at : at + 64], version)
+            frames, mask = store.whole(rows[:, at : at + 64], version)
             out.append(self.forward(self.normalise(frames), mask).cpu())
         return torch.cat(out, dim=1)
 

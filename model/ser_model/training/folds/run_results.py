@@ -10,22 +10,22 @@ import numpy as np
 
 from ser_model.errors import SerError
 from ser_model.training.calibration_files import PRECISION
-from ser_model.training.folds.crossval import Predictions, pooled
+from ser_model.training.folds.crossval import PooledPredictions, read_pooled
 from ser_model.training.folds.jobs import FOLDS, SPLITS, Job
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.scores import Classes, Logits, fit_temperature, posterior, unknown_threshold
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class RunResults:
     """What a finished run answered."""
 
     folder: RunFolder
     seeds: tuple[int, ...]
     """Those whose ten networks are all trained."""
-    test: tuple[Predictions, ...]
+    test: tuple[PooledPredictions, ...]
     """One for each seed, as `validation`."""
-    validation: tuple[Predictions, ...]
+    validation: tuple[PooledPredictions, ...]
 
     @property
     def truth(self) -> Classes:
@@ -38,7 +38,7 @@ class Run:
         return [one.classes(len(self.truth)) for one in self.test]
 
 
-def open_finished(path: Path) -> Run:
+def open_results(path: Path) -> RunResults:
     """Read a run.
 
     Raises:
@@ -54,7 +54,7 @@ def open_finished(path: Path) -> Run:
             "the same `ser-model train` command goes on"
         )
     try:
-        test, validation = (tuple(pooled(path, seed, split) for seed in seeds) for split in ("test", "validation"))
+        test, validation = (tuple(read_pooled(path, seed, split) for seed in seeds) for split in ("test", "validation"))
         highest = max(int(one.index.max(initial=0)) for one in (*test, *validation))
     except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise SerError(
@@ -62,10 +62,10 @@ def open_finished(path: Path) -> Run:
         ) from error
     if highest >= len(folder.names):
         raise SerError(f"{path}: its networks answer for other recordings than its recordings.json names")
-    return Run(folder, seeds, test, validation)
+    return RunResults(folder, seeds, test, validation)
 
 
-def calibrate(run: Run, index: Classes, logits: Logits) -> tuple[float, float]:
+def calibrate(run: RunResults, index: Classes, logits: Logits) -> tuple[float, float]:
     """One temperature for whole utterances, and the threshold of `unknown` at it.
 
     Args:
@@ -79,7 +79,7 @@ def calibrate(run: Run, index: Classes, logits: Logits) -> tuple[float, float]:
     return temperature, unknown_threshold(probabilities, truth, run.folder.actors[index], PRECISION)
 
 
-def selective(run: Run, test: Predictions, validation: Predictions) -> tuple[float, float]:
+def selective(run: RunResults, test: PooledPredictions, validation: PooledPredictions) -> tuple[float, float]:
     """Share of the test actors' recordings that get a label, and share right of those, as validation actors chose."""
     temperature, threshold = calibrate(run, validation.index, validation.logits)
     probabilities = posterior(test.logits, temperature)
