@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ser_model.audio.gate import to_samples
 from ser_model.config import DecisionConfig
 from ser_model.labels import LABELS, UNKNOWN
 from ser_model.network.metadata import ModelMetadata
@@ -15,6 +14,7 @@ from ser_model.scoring.ood import OodScorer
 from ser_model.scoring.smoothing import Smoother
 from ser_model.scoring.softmax import softmax
 from ser_model.scoring.temperature import Temperature
+from ser_model.types import to_samples
 
 Scores = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.float32]

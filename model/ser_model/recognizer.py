@@ -6,7 +6,7 @@ import numpy as np
 
 from ser_model.adaptation.adaptation import Adaptation
 from ser_model.adaptation.speaker_offset import IDENTITY
-from ser_model.audio.gate import Gate, to_samples
+from ser_model.audio.gate import Gate
 from ser_model.config import DecisionConfig, GateConfig
 from ser_model.decision import Answer, Decision
 from ser_model.features.features import FRAME, HOP, SIZE, Features
@@ -23,6 +23,7 @@ from ser_model.types import (
     SpeechStarted,
     VoiceStarted,
     VoiceStopped,
+    to_samples,
 )
 
 _NOT_LEARNT = ("too-short", "unlike-speech")

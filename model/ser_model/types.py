@@ -1,18 +1,19 @@
-"""What travels between the stages: blocks of samples, the gate's events, the recognizer's results.
+"""Data passed between the stages: blocks of samples, the gate's events, the recognizer's results.
 
-Every position is a count of samples on one clock of 16 kHz that starts at 0 and never goes back.
+Every position is a count of samples at 16 kHz on one sample clock that starts at 0 and never goes back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 SAMPLE_RATE = 16_000
-"""Samples per second of everything behind an audio source."""
+"""Samples per second after an audio source."""
 
 Samples = npt.NDArray[np.int16]
 """Mono audio, shape (n,), dtype int16."""
@@ -21,9 +22,29 @@ Frames = npt.NDArray[np.float32]
 """Feature vectors, shape (frames, 46), dtype float32."""
 
 
+EndCause = Literal["silence", "max-length", "gap", "closed"]
+"""Why an utterance ended. After `max-length` speech goes on as the next utterance; at a `gap` samples were lost."""
+
+UnknownReason = Literal["too-short", "unlike-speech", "low-confidence"]
+"""Why a label is `unknown`; the first that holds. `unlike-speech` means out of distribution."""
+
+AdaptationName = Literal["none", "running", "profile"]
+"""What the answers are adapted to: nothing, the speech so far, or a speaker's profile and the speech since."""
+
+
+def to_samples(ms: int) -> int:
+    """Convert milliseconds to samples at 16 kHz.
+
+    Example:
+        >>> to_samples(300)
+        4800
+    """
+    return ms * SAMPLE_RATE // 1000
+
+
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Consecutive samples as they came from a source."""
+    """Consecutive samples from a source."""
 
     samples: Samples
     """Shape (n,), int16, 16 kHz mono; n may be 0."""
@@ -32,7 +53,7 @@ class Block:
     arrival: float = 0.0
     """Monotonic time in seconds at which the last sample was available."""
     lost: int = 0
-    """Samples known or estimated to be missing before this block; `start` already accounts for them."""
+    """Samples known or estimated to be missing before this block; `start` includes them."""
 
     @property
     def end(self) -> int:
@@ -42,26 +63,26 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class SpeechStarted:
-    """The gate opened: somebody speaks."""
+    """The gate opened: speech began."""
 
     utterance: int
     """Number of the utterance, from 1."""
     onset: int
-    """Position of the first sample of speech (pre-roll not included)."""
+    """Position of the first sample of speech, without the pre-roll."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechAudio:
-    """Samples of the open utterance; the first ones are its pre-roll."""
+    """Samples of the open utterance; the first event begins with the pre-roll."""
 
     utterance: int
     samples: Samples
     start: int
     """Position of the first of `samples`."""
     voiced: int
-    """Samples of the utterance so far in which the voice activity detector heard speech."""
+    """Samples of the utterance so far in voiced frames."""
     snr_db: float | None = None
-    """Level of the voiced frames so far over the noise floor; None: not known."""
+    """Level of the voiced frames so far above the noise floor; `None` if there are none."""
     clipping: bool = False
     """Whether a sample of the utterance so far was at full scale."""
 
@@ -72,13 +93,12 @@ class SpeechEnded:
 
     utterance: int
     offset: int
-    """Position after the last sample of speech (hangover not included)."""
+    """Position after the last sample of speech, without the hangover."""
     voiced: int
-    """Samples of the utterance in which the voice activity detector heard speech."""
-    cause: str
-    """`silence`, `max-length` (speech goes on as the next utterance), `gap` (samples were lost) or `closed`."""
+    """Samples of the utterance in voiced frames."""
+    cause: EndCause
     snr_db: float | None = None
-    """Level of the voiced frames over the noise floor; None: not known."""
+    """Level of the voiced frames above the noise floor; `None` if there are none."""
     clipping: bool = False
     """Whether a sample of the utterance was at full scale."""
 
@@ -88,7 +108,7 @@ GateEvent = SpeechStarted | SpeechAudio | SpeechEnded
 
 @dataclass(frozen=True, slots=True)
 class VoiceStarted:
-    """Somebody started to speak."""
+    """Speech began."""
 
     utterance: int
     timestamp: int
@@ -97,45 +117,45 @@ class VoiceStarted:
 
 @dataclass(frozen=True, slots=True)
 class EmotionResult:
-    """How it was said, judged from the utterance so far (partial) or as a whole (final)."""
+    """The emotion of the last seconds (partial) or of the whole utterance (final)."""
 
     utterance: int
     final: bool
     label: str
     """One of `LABELS`, or `unknown`."""
-    reason: str | None
-    """Why the label is `unknown`: `low-confidence`, `too-short` or `unlike-speech`; None otherwise."""
+    reason: UnknownReason | None
+    """Why the label is `unknown`; `None` for any other label."""
     top: str
-    """The label with the highest score, also where the decision is `unknown`."""
+    """The label with the highest score, also where `label` is `unknown`."""
     confidence: float
     """Score of `top`, 0 to 1, after temperature and smoothing."""
     scores: Mapping[str, float]
     """Posterior by label, in the order of `LABELS`; sums to 1."""
     start: int
-    """Position of the first sample judged."""
+    """Position of the first sample that the answer depends on."""
     end: int
-    """Position after the last sample judged."""
+    """Position after the last sample that the answer depends on."""
     timestamp: int
-    """Position up to which audio had been heard when this was decided."""
+    """Position up to which audio was processed when this was decided."""
     voiced: int
-    """Samples of the utterance so far that were voiced."""
+    """Samples of the utterance so far in voiced frames."""
     calibrated: bool = False
-    """Whether the scores went through a temperature fitted on speakers that the networks had not heard."""
+    """Whether the scores use temperatures fitted on held-out speakers."""
     snr_db: float | None = None
-    """Level of the voiced frames so far over the gate's noise floor; None: not known."""
+    """Level of the voiced frames so far above the noise floor; `None` if there are none."""
     clipping: bool = False
     """Whether a sample of the utterance so far was at full scale."""
-    adaptation: str = "none"
-    """What the features were moved by: `none`, `running` (what was heard before) or `profile` (a speaker's)."""
+    adaptation: AdaptationName = "none"
+    """What the answer is adapted to."""
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceStopped:
-    """Somebody stopped speaking; comes after the utterance's final `EmotionResult`."""
+    """Speech ended; follows the utterance's final `EmotionResult`."""
 
     utterance: int
     timestamp: int
-    """Position of the offset (hangover not included)."""
+    """Position of the offset, without the hangover."""
 
 
 Result = VoiceStarted | EmotionResult | VoiceStopped

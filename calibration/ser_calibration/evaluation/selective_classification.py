@@ -12,7 +12,6 @@ import numpy.typing as npt
 from ser_calibration.evaluation.gate_evaluation import Intruder
 from ser_calibration.evaluation.ood import FoldScores, limit_for
 from ser_calibration.evaluation.temperatures import Folds, fit_folds
-from ser_model.audio.gate import to_samples
 from ser_model.config import DecisionConfig
 from ser_model.scoring.temperature import Temperature
 from ser_model.training.calibration_files import LabelledFigures
@@ -20,6 +19,7 @@ from ser_model.training.folds.jobs import FOLDS
 from ser_model.training.folds.predictions import Predictions, excluded_speakers
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.scores import Classes, Logits, posterior, unknown_threshold
+from ser_model.types import to_samples
 
 REASONS: Final = ("too-short", "unlike-speech", "low-confidence")
 

@@ -2,6 +2,7 @@
 
 __all__ = [
     "files",
+    "frame_classifier",
     "gate",
     "levels",
     "vad",

@@ -1,68 +1,54 @@
-"""The gate: cuts utterances out of a stream of samples, and lets nothing else through."""
+"""The gate: cuts a stream of samples into utterances, and passes nothing else on."""
 
 from __future__ import annotations
 
 from collections import deque
 
 import numpy as np
-import numpy.typing as npt
 
-from ser_model.audio.levels import SILENCE_DBFS, DetectorGain, LoudExtent, NoiseFloor, SpeechLevel, dbfs, is_clipped
+from ser_model.audio.frame_classifier import FrameClassifier
+from ser_model.audio.levels import LoudExtent, SpeechLevel, is_clipped
 from ser_model.audio.vad import VoiceDetector, make_detector
 from ser_model.config import GateConfig
 from ser_model.types import (
-    SAMPLE_RATE,
     Block,
+    EndCause,
     GateEvent,
     Samples,
     SpeechAudio,
     SpeechEnded,
     SpeechStarted,
+    to_samples,
 )
 
-_KEEP_RATIO = 0.6
-"""Speech that has begun goes on down to this share of the threshold: word ends are softer than beginnings."""
-
 _BRIDGE_FRAMES = 3
-"""Unvoiced frames that may lie between the first voiced ones (stops, as in "kids") before they are a new try."""
-
-
-def to_samples(ms: int) -> int:
-    """Milliseconds to samples at 16 kHz."""
-    return ms * SAMPLE_RATE // 1000
-
-
-_WARM_UP_FRAMES = 64
-"""Quiet frames that a detector hears late, when a sound ends a silence. In silence itself it is not run: what is not
-above the noise floor is not speech, and the detector is most of the gate's cost. Two seconds: with a quarter of
-that, Silero takes every chord of soft music for the beginning of speech."""
+"""Unvoiced frames allowed between the first voiced ones (stops, as in "kids") before the onset is discarded."""
 
 _REACH = 6400
-"""Samples by which the loud part of an utterance may extend beyond its voiced frames: detectors lag, and
-miss unvoiced consonants at the edges."""
+"""Samples by which the loud part may extend beyond the voiced frames: detectors lag, and miss unvoiced consonants."""
 
 
 class Gate:
-    """Decides frame by frame, on the sample clock, so that the size of the blocks has no influence.
+    """Segments the stream frame by frame. The size of the blocks has no influence.
 
-    A frame is voiced when the detector says so *and* it is louder than the noise floor by a margin. An utterance
-    opens after `min_speech_ms` of voiced frames, reaches back by the pre-roll, and ends after `hangover_ms`
-    without a voiced frame.
+    An utterance opens after `min_speech_ms` of voiced frames, begins with the pre-roll, and ends after `hangover_ms`
+    without a voiced frame. See `FrameClassifier` for what is voiced.
+
+    Example:
+        >>> gate = Gate()
+        >>> silence = np.zeros(16_000, dtype=np.int16)
+        >>> gate.push(Block(silence, start=0)) + gate.finish()
+        []
     """
 
     def __init__(self, config: GateConfig | None = None, detector: VoiceDetector | None = None) -> None:
         self.config = config = config or GateConfig()
-        self._detector = detector or make_detector(config)
-        self._frame = self._detector.frame_samples
-        seconds = self._frame / SAMPLE_RATE
-        self._floor = NoiseFloor(seconds, config.noise_floor_dbfs)
-        self._gain = DetectorGain(seconds, config.gain_db)
+        self._classifier = FrameClassifier(config, detector or make_detector(config))
+        self._frame = self._classifier.frame_samples
         self._pre_roll = to_samples(config.pre_roll_ms)
         self._hangover = to_samples(config.hangover_ms)
         self._min_voiced = to_samples(config.min_speech_ms)
         self._max_samples = to_samples(config.max_utterance_ms)
-        self.level_dbfs = SILENCE_DBFS
-        """Level of the last frame."""
         self._count = 0
         self._position: int | None = None
         self._rest: Samples
@@ -71,22 +57,27 @@ class Gate:
     @property
     def speaking(self) -> bool:
         """Whether an utterance is open."""
-        return self._open
+        return self._utterance is not None and self._utterance.is_open
+
+    @property
+    def level_dbfs(self) -> float:
+        """Level of the last frame."""
+        return self._classifier.level_dbfs
 
     @property
     def noise_floor_dbfs(self) -> float:
         """Lowest level of the last seconds."""
-        return self._floor.dbfs
+        return self._classifier.noise_floor_dbfs
 
     @property
     def gain_db(self) -> float:
-        """Gain of the copy that the detector hears."""
-        return self._gain.db
+        """Gain of the detector's copy."""
+        return self._classifier.gain_db
 
     def push(self, block: Block) -> list[GateEvent]:
-        """Take the next samples; return what follows from every frame that they complete.
+        """Process the next samples; return the events of the frames that they complete.
 
-        A block that doesn't begin where the last one ended closes the open utterance (cause `gap`).
+        A block that does not begin where the last one ended closes the open utterance (cause `gap`).
         """
         events: list[GateEvent] = []
         if self._position is None or block.start != self._position:
@@ -96,141 +87,146 @@ class Gate:
         samples = np.concatenate((self._rest, block.samples))
         whole = len(samples) - len(samples) % self._frame
         for at in range(0, whole, self._frame):
-            self._step(samples[at : at + self._frame], events)
+            self._process(samples[at : at + self._frame], events)
         self._rest = samples[whole:]
         return events
 
-    def finish(self, cause: str = "closed") -> list[GateEvent]:
-        """End the open utterance, if any, with the samples it has; the next block may start anywhere."""
+    def finish(self, cause: EndCause = "closed") -> list[GateEvent]:
+        """Close the open utterance, if any, with the samples that it has. The next block may start anywhere."""
         events: list[GateEvent] = []
-        if self._open:
+        if self._utterance is not None and self._utterance.is_open:
             if len(self._rest):
-                events.append(self._audio(self._rest, self._end))
-            self._close(cause, events)
+                events.append(self._audio(self._utterance, self._rest, self._end))
+            self._close(self._utterance, cause, events)
         self._position = None
         return events
 
     def _restart(self, start: int) -> None:
-        """Begin at a position with nothing heard; the noise floor and the gain stay, the room is the same."""
-        self._detector.reset()
+        """Begin at a position, without an utterance."""
+        self._classifier.reset()
         self._rest = np.zeros(0, dtype=np.int16)
-        self._skipped: deque[npt.NDArray[np.float32]] = deque(maxlen=_WARM_UP_FRAMES)
         self._end = start
-        self._open = False
-        self._voiced = 0
-        self._ring: deque[Samples] = deque()
-        self._ring_samples = 0
-        self._onset: int | None = None
-        self._last_voiced = start
-        self._new_extent()
-        self._speech = SpeechLevel()
+        self._recent = _Recent()
+        self._utterance: _Utterance | None = None
 
-    def _step(self, frame: Samples, events: list[GateEvent]) -> None:
-        """Judge one frame and move between closed and open."""
-        voiced = self._is_voiced(frame)
+    def _process(self, frame: Samples, events: list[GateEvent]) -> None:
+        """Classify one frame, then open, continue or close the utterance."""
+        voiced = self._classifier.is_voiced(frame, in_speech=self._utterance is not None)
         start, self._end = self._end, self._end + len(frame)
-        if voiced:
-            self._last_voiced = self._end
-            self._voiced += len(frame)
-        self._speech.push(frame, self.level_dbfs, voiced)
-        if self._open:
-            if start - self._last_voiced < _REACH:
-                self._extent.push(frame, start, self._quiet_dbfs)
-            events.append(self._audio(frame, start))
-            self._maybe_close(events)
+        if voiced and self._utterance is None:
+            self._utterance = _Utterance(start, self._frame)
+        if self._utterance is not None:
+            self._utterance.push(frame, self._end, self._classifier.level_dbfs, voiced)
+        if self._utterance is None or not self._utterance.is_open:
+            self._recent.push(frame)
+            self._maybe_open(events)
         else:
-            self._ring.append(frame)
-            self._ring_samples += len(frame)
-            self._maybe_open(voiced, start, events)
+            if start - self._utterance.last_voiced < _REACH:
+                self._utterance.extent.push(frame, start, self._classifier.quiet_dbfs)
+            events.append(self._audio(self._utterance, frame, start))
+            self._maybe_close(self._utterance, events)
 
-    def _is_voiced(self, frame: Samples) -> bool:
-        samples = frame.astype(np.float32) / 32768.0
-        self.level_dbfs = dbfs(samples)
-        self._floor.push(self.level_dbfs)
-        factor = self._gain.push(self.level_dbfs, self._floor.dbfs)
-        heard = samples * np.float32(factor)
-        np.minimum(heard, 1.0, out=heard)
-        np.maximum(heard, -1.0, out=heard)
-        begun = self._open or self._onset is not None
-        loud = self.level_dbfs > self._quiet_dbfs
-        if not loud and not begun:
-            self._skipped.append(heard)
-            return False
-        self._catch_up()
-        threshold = self.config.threshold * (_KEEP_RATIO if begun else 1.0)
-        return self._detector.probability(heard) >= threshold and loud
-
-    def _catch_up(self) -> None:
-        """Show the detector what it was spared: all of it, or after a longer silence the last of it alone."""
-        if len(self._skipped) == self._skipped.maxlen:
-            self._detector.reset()
-        for frame in self._skipped:
-            self._detector.probability(frame)
-        self._skipped.clear()
-
-    def _maybe_open(self, voiced: bool, start: int, events: list[GateEvent]) -> None:
-        if voiced and self._onset is None:
-            self._onset = start
-        elif self._end - self._last_voiced > _BRIDGE_FRAMES * self._frame:
-            self._onset, self._voiced = None, 0
-            self._speech = SpeechLevel()
-        if self._onset is not None and self._voiced >= self._min_voiced:
-            self._open_at(self._onset, events)
+    def _maybe_open(self, events: list[GateEvent]) -> None:
+        utterance = self._utterance
+        if utterance is not None and self._has_paused(utterance):
+            self._utterance = utterance = None
+        if utterance is not None and utterance.voiced >= self._min_voiced:
+            self._open(utterance, events)
         else:
-            self._trim_ring()
+            # A later onset reaches back from the next frame, a present one from where it is.
+            onset = self._end if utterance is None else utterance.onset
+            self._recent.trim(self._end, onset - _REACH - self._pre_roll)
 
-    def _open_at(self, onset: int, events: list[GateEvent]) -> None:
-        """Open with what the ring holds: the loud moment at or near `onset`, and the pre-roll before it."""
-        held = np.concatenate(self._ring)
-        begin = self._end - len(held)
-        self._ring.clear()
-        self._ring_samples = 0
-        self._new_extent()
-        near = max(onset - _REACH, begin)
-        self._extent.push(held[near - begin :], near, self._quiet_dbfs)
-        onset = onset if self._extent.first is None else self._extent.first
-        self._begin(onset, events)
-        self._first = max(onset - self._pre_roll, begin)
-        self._speech.clipping = is_clipped(held[self._first - begin :])
-        events.append(self._audio(held[self._first - begin :], self._first))
+    def _open(self, utterance: _Utterance, events: list[GateEvent]) -> None:
+        """Move the onset to the first loud sample near it, and pass on the recent audio from the pre-roll on."""
+        audio = self._recent.take()
+        begin = self._end - len(audio)
+        near = max(utterance.onset - _REACH, begin)
+        utterance.extent.push(audio[near - begin :], near, self._classifier.quiet_dbfs)
+        first_loud = utterance.extent.first
+        self._start(utterance, utterance.onset if first_loud is None else first_loud, events)
+        utterance.first = max(utterance.onset - self._pre_roll, begin)
+        audio = audio[utterance.first - begin :]
+        utterance.level.clipping = is_clipped(audio)
+        events.append(self._audio(utterance, audio, utterance.first))
 
-    def _begin(self, onset: int, events: list[GateEvent]) -> None:
-        self._open = True
+    def _start(self, utterance: _Utterance, onset: int, events: list[GateEvent]) -> None:
         self._count += 1
-        self._first = onset
+        utterance.number = self._count
+        utterance.first = utterance.onset = onset
         events.append(SpeechStarted(self._count, onset))
 
-    def _audio(self, samples: Samples, start: int) -> SpeechAudio:
-        snr_db = self._speech.snr_db(self._floor.dbfs)
-        return SpeechAudio(self._count, samples, start, self._voiced, snr_db, self._speech.clipping)
+    def _audio(self, utterance: _Utterance, samples: Samples, start: int) -> SpeechAudio:
+        snr_db = utterance.level.snr_db(self.noise_floor_dbfs)
+        return SpeechAudio(utterance.number, samples, start, utterance.voiced, snr_db, utterance.level.clipping)
 
-    def _new_extent(self) -> None:
-        self._extent = LoudExtent(self._frame // 4)
+    def _has_paused(self, utterance: _Utterance) -> bool:
+        return self._end - utterance.last_voiced > _BRIDGE_FRAMES * self._frame
+
+    def _maybe_close(self, utterance: _Utterance, events: list[GateEvent]) -> None:
+        if self._end - utterance.last_voiced >= self._hangover:
+            self._close(utterance, "silence", events)
+        elif self._end - utterance.first >= self._max_samples:
+            self._close(utterance, "max-length", events)
+            if not self._has_paused(utterance):
+                self._utterance = _Utterance(self._end, self._frame)
+                self._utterance.last_voiced = utterance.last_voiced
+                self._start(self._utterance, self._end, events)
+
+    def _close(self, utterance: _Utterance, cause: EndCause, events: list[GateEvent]) -> None:
+        offset = max(self._end if cause == "max-length" else utterance.extent.last, utterance.first)
+        snr_db = utterance.level.snr_db(self.noise_floor_dbfs)
+        number, voiced, clipping = utterance.number, utterance.voiced, utterance.level.clipping
+        events.append(SpeechEnded(number, offset, voiced, cause, snr_db, clipping))
+        self._utterance = None
+
+
+class _Utterance:
+    """An utterance from its first voiced frame on; open once it has a number."""
+
+    def __init__(self, onset: int, frame_samples: int) -> None:
+        self.number = 0
+        self.onset = onset
+        self.first = onset
+        """Position of the first sample passed on."""
+        self.last_voiced = onset
+        """Position after the last voiced frame."""
+        self.voiced = 0
+        """Samples in voiced frames."""
+        self.level = SpeechLevel()
+        self.extent = LoudExtent(frame_samples // 4)
 
     @property
-    def _quiet_dbfs(self) -> float:
-        return self._floor.dbfs + self.config.noise_margin_db
+    def is_open(self) -> bool:
+        return self.number > 0
 
-    def _maybe_close(self, events: list[GateEvent]) -> None:
-        if self._end - self._last_voiced >= self._hangover:
-            self._close("silence", events)
-        elif self._end - self._first >= self._max_samples:
-            goes_on = self._end - self._last_voiced <= _BRIDGE_FRAMES * self._frame
-            self._close("max-length", events)
-            if goes_on:
-                self._new_extent()
-                self._begin(self._end, events)
+    def push(self, frame: Samples, end: int, level_dbfs: float, voiced: bool) -> None:
+        """Count a frame that ends at position `end`."""
+        if voiced:
+            self.last_voiced = end
+            self.voiced += len(frame)
+        self.level.push(frame, level_dbfs, voiced)
 
-    def _close(self, cause: str, events: list[GateEvent]) -> None:
-        offset = self._end if cause == "max-length" else self._extent.last
-        snr_db = self._speech.snr_db(self._floor.dbfs)
-        end = max(offset, self._first)
-        events.append(SpeechEnded(self._count, end, self._voiced, cause, snr_db, self._speech.clipping))
-        self._open, self._onset, self._voiced = False, None, 0
-        self._speech = SpeechLevel()
 
-    def _trim_ring(self) -> None:
-        """Keep what an onset in this frame, or the pending one, would reach back to."""
-        oldest = (self._end if self._onset is None else self._onset) - _REACH - self._pre_roll
-        while self._end - self._ring_samples + len(self._ring[0]) <= oldest:
-            self._ring_samples -= len(self._ring.popleft())
+class _Recent:
+    """The frames before an utterance opens, for its onset and its pre-roll."""
+
+    def __init__(self) -> None:
+        self._frames: deque[Samples] = deque()
+        self._samples = 0
+
+    def push(self, frame: Samples) -> None:
+        self._frames.append(frame)
+        self._samples += len(frame)
+
+    def trim(self, end: int, oldest: int) -> None:
+        """Drop the frames that lie before position `oldest`, where the newest one ends at `end`."""
+        while end - self._samples + len(self._frames[0]) <= oldest:
+            self._samples -= len(self._frames.popleft())
+
+    def take(self) -> Samples:
+        """Return all samples and clear."""
+        samples = np.concatenate(self._frames)
+        self._frames.clear()
+        self._samples = 0
+        return samples
