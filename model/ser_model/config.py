@@ -69,6 +69,6 @@ class DecisionConfig:
     unlike_speech: bool = True
     """Whether the answer is `unknown` for sound that is unlike the training speech (out of distribution)."""
     smoothing: Annotated[float, Range(0, 0.99, "weight of the previous answer")] = 0.0
-    """Weight of the previous partial answer in the next, 0 for none; see `docs/calibration.md`."""
+    """Weight of the previous partial answer in the next, 0 for none; see `docs/confidence.md`."""
     margin: Annotated[float, Range(0, 1, "of the scores")] = 0.0
     """Lead in score that another label needs before a partial answer changes its label."""

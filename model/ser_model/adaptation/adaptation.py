@@ -43,7 +43,7 @@ class AdaptationError(SerError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdaptationStrength:
-    """How fast and how far; chosen on validation actors (`docs/calibration.md`)."""
+    """How fast and how far; chosen on validation actors (`docs/adaptation.md`)."""
 
     prior_seconds: float = math.inf
     """Weight of the network's own mean, in seconds of gated speech. Infinite, so that features don't move: relative to
