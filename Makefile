@@ -1,10 +1,10 @@
-# Everything happens in .venv; a second call of any target does only what has changed.
+# Everything is installed into .venv. A second call of a target does only what has changed.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# What the installed services run on: never a Python under a home folder, which the system's service can't see.
+# The Python of the installed services. It must not be below a home folder: the system's service cannot see those.
 SERVICE_PYTHON ?= /usr/bin/python3
 SERVICE := $(SERVICE_PYTHON) -B systemd/install.py
 PURGE ?=
@@ -14,20 +14,20 @@ PURGE ?=
 .DELETE_ON_ERROR:
 
 help:
-	@echo 'make run    listen to the microphone and show what is heard (without one: play a recording)'
-	@echo 'make test   run the tests; ARGS="-k gate" chooses some'
-	@echo 'make lint   check style and types'
-	@echo 'make bench  measure processor time, memory and delay'
-	@echo 'make torture  let it live through faults and measure how; ARGS="--quick" in minutes'
-	@echo 'make deps   install what these need, into .venv and, where permitted, through apt'
-	@echo 'make lock   renew the versions and hashes that the service is installed with'
+	@echo 'make run      listen to the microphone and show the results (without one: play a recording)'
+	@echo 'make test     run the tests; ARGS="-k gate" selects some'
+	@echo 'make lint     check style and types'
+	@echo 'make bench    measure processor time, memory and delay'
+	@echo 'make torture  cause faults and measure how the daemon behaves; ARGS="--quick" takes minutes'
+	@echo 'make deps     install what these need, into .venv and, where permitted, with apt'
+	@echo 'make lock     renew the versions and hashes of the packages that the service is installed with'
 	@echo
-	@echo 'sudo make install-service     listen from boot on, as a service of this machine'
-	@echo 'make install-user-service     the same in your own session, through its sound server'
-	@echo 'sudo make uninstall-service   remove it again; so does make uninstall-user-service'
+	@echo 'sudo make install-service     install a service of this machine, which listens from boot on'
+	@echo 'make install-user-service     install a service of your own session, which uses its sound server'
+	@echo 'sudo make uninstall-service   remove the service; likewise make uninstall-user-service'
 	@echo '                              (settings, profiles and mute stay; PURGE=1 removes them too)'
 	@echo
-	@echo 'PYTHON=...  which Python to use at first, 3.11 to 3.13 (now: $(PYTHON))'
+	@echo 'PYTHON=...    Python for the first installation, 3.11 to 3.13 (now: $(PYTHON))'
 
 deps: $(VENV)/.full
 	@PYTHON=$(BIN)/python .ci/system-packages run
@@ -66,7 +66,7 @@ install-user-service:
 uninstall-user-service:
 	@$(SERVICE) uninstall --user $(if $(PURGE),--purge)
 
-# Resolved with the oldest Python that is supported, so that the versions fit all of them.
+# Use the oldest supported Python, so that the versions fit all of them.
 LOCK := systemd/requirements.txt
 lock: | $(VENV)/.python
 	@$(PIP) pip-tools
@@ -78,13 +78,13 @@ lock: | $(VENV)/.python
 		grep -v '^# The following packages are' $(LOCK).new; } >$(LOCK)
 	@rm $(LOCK).new
 
-# The program alone, without torch. In an environment that has more, this adds and removes nothing.
+# The program alone, without torch. In an environment with more packages this changes nothing.
 $(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/.python
 	@echo 'Installing ser-daemon into $(VENV) ...'
 	@$(PIP) -e .
 	@touch $@
 
-# The program with what training and the tests need.
+# The program with the packages for training and tests.
 $(VENV)/.full: pyproject.toml constraints.txt | $(VENV)/.python
 	@echo 'Installing ser-daemon, its training and its tests into $(VENV); the first time takes minutes ...'
 	@$(PIP) -e '.[train,dev]'
