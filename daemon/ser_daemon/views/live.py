@@ -1,4 +1,4 @@
-"""The live picture in a terminal, drawn with rich; fits 80 columns by 24 lines."""
+"""The live view in a terminal, drawn with rich; fits 80 columns by 24 lines."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from rich.text import Text
 
 from ser_daemon.views.text import describe_doubt, describe_state, printable
 from ser_daemon.wire.events import AudioState, Emotion, Event, Hello, VoiceStarted, VoiceStopped
+from ser_daemon.wire.protocol import CaptureState
 from ser_model.labels import LABELS, UNKNOWN
 
 REDRAW_SECONDS = 0.1
-"""Shortest time between two pictures."""
+"""Shortest time between two redraws."""
 
 UTTERANCES = 6
-"""Utterances kept on the screen."""
+"""Number of utterances on the screen."""
 
 FLOOR_DBFS = -80.0
-"""Left end of the level bar."""
+"""Level at the left end of the level bar."""
 
 _COLOURS = {
     "neutral": "white",
@@ -43,14 +44,14 @@ _MAX_WIDTH = 96
 
 
 class LiveView:
-    """Draws on the terminal's second screen and leaves its last picture on the first."""
+    """Draws on the alternate screen of a terminal; when closed, prints its last state on the normal screen."""
 
     def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         """Start drawing.
 
         Args:
             stream: a terminal.
-            clock: seconds; limits how often the picture is drawn.
+            clock: monotonic, in seconds; limits how often the view is redrawn.
         """
         self._console = Console(file=stream)
         self._clock = clock
@@ -65,7 +66,7 @@ class LiveView:
         self._utterances: deque[Emotion] = deque(maxlen=UTTERANCES)
         encodable = "utf" in self._console.encoding.lower()
         self._full, self._empty, self._mark, self._dot = "█░┃●" if encodable else "#-|*"
-        # Live asks for a picture while it is being made.
+        # `Live` calls `render` while it is being constructed, and `render` reads this attribute.
         self._live: Live | None = None
         self._live = Live(
             console=self._console,
@@ -78,7 +79,7 @@ class LiveView:
         self._live.start()
 
     def event(self, event: Event) -> None:
-        """Take in an event and show it as soon as the pace allows."""
+        """Show an event, at the next redraw that is due."""
         match event:
             case Hello():
                 self._title = f"{event.server} · {event.model}"
@@ -99,20 +100,20 @@ class LiveView:
         self._draw()
 
     def level(self, dbfs: float | None, noise_floor_dbfs: float | None) -> None:
-        """Take in the level; draws whatever waits to be drawn."""
+        """Show the level, and redraw where that is due."""
         self._level = dbfs
         self._noise_floor = noise_floor_dbfs
         self._draw()
 
     def message(self, text: str) -> None:
-        """Show a sentence in the place of the state."""
+        """Show a sentence in place of the state."""
         self._set_state("", text)
         self._speaking = False
         self._level = self._noise_floor = None
         self._draw()
 
     def close(self) -> None:
-        """Leave the second screen; the last picture stays on the first."""
+        """Leave the alternate screen and print the last state on the normal one."""
         if self._live is None:
             return
         live, self._live = self._live, None
@@ -121,7 +122,7 @@ class LiveView:
 
     def _set_state(self, state: str, text: str) -> None:
         self._state = printable(text)
-        self._healthy = state == "listening"
+        self._healthy = state == CaptureState.LISTENING
         if not self._healthy:
             self._speaking = False
 
@@ -132,7 +133,7 @@ class LiveView:
             self._live.refresh()
 
     def render(self) -> RenderableType:
-        """Compose the picture."""
+        """Compose the view."""
         width = min(self._console.width, _MAX_WIDTH)
         rows: list[RenderableType] = [
             Text(
@@ -183,7 +184,7 @@ class LiveView:
         if self._emotion is None:
             return Text("listening to an utterance" if self._speaking else "nobody has spoken yet")
         heading = Text(f"{self._emotion.utterance_id} {'as a whole' if self._emotion.final else 'so far'}: ")
-        return heading.append_text(_verdict(self._emotion))
+        return heading.append_text(_label(self._emotion))
 
     def _bars(self, width: int) -> Group:
         cells = width - 11 - 6
@@ -204,24 +205,24 @@ class LiveView:
         table = Table.grid(padding=(0, 2))
         for _ in range(3):
             table.add_column(no_wrap=True)
-        # The one that gives way in a narrow terminal; what it holds does not wrap all the same.
+        # In a narrow terminal, this column is shortened. Its text does not wrap either.
         table.add_column(overflow="ellipsis")
         for emotion in reversed(self._utterances):
-            verdict = _verdict(emotion)
-            verdict.no_wrap = True
+            label = _label(emotion)
+            label.no_wrap = True
             duration = f"{(emotion.end - emotion.start) / 1000:.1f} s"
             table.add_row(
                 _local_time(emotion.time),
                 emotion.utterance_id,
                 Text(duration, justify="right"),
-                verdict,
+                label,
             )
         for _ in range(UTTERANCES - len(self._utterances)):
             table.add_row("", "", "", "")
         return table
 
 
-def _verdict(emotion: Emotion) -> Text:
+def _label(emotion: Emotion) -> Text:
     colour = _COLOURS.get(emotion.label, "white")
     if emotion.label == UNKNOWN:
         return Text(UNKNOWN, style=colour).append(f" ({printable(describe_doubt(emotion))})")

@@ -1,43 +1,41 @@
-"""Events as lines that a person understands."""
+"""Events as plain lines of text."""
 
 from __future__ import annotations
 
 from typing import TextIO
 
 from ser_daemon.wire.events import AudioState, Emotion, Event, Hello, VoiceStarted, VoiceStopped
+from ser_daemon.wire.protocol import CaptureState
 from ser_model.labels import UNKNOWN
 
-_STATES = {
-    "starting": "starting",
-    "listening": "listening",
-    "muted": "muted: the microphone is closed",
-    "held": "held: ignoring what is heard",
-    "no-device": "no microphone",
-    "silent": "the microphone gives digital silence; is it muted in the mixer?",
-    "degraded": "degraded",
-    "stopping": "stopping",
+_STATES: dict[str, str] = {
+    CaptureState.MUTED: "muted: the microphone is closed",
+    CaptureState.HELD: "held: ignoring what is heard",
+    CaptureState.NO_DEVICE: "no microphone",
+    CaptureState.SILENT: "the microphone gives digital silence; is it muted in the mixer?",
 }
+"""States in words, where their name says too little."""
 
 
 class PlainView:
-    """One line per event; levels are not shown."""
+    """Writes a line per event; does not show levels."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def event(self, event: Event) -> None:
-        """Write the event's line at once."""
+        """Write the line of an event, unbuffered."""
         self._line(describe(event))
 
     def level(self, dbfs: float | None, noise_floor_dbfs: float | None) -> None:
         """Do nothing."""
 
     def message(self, text: str) -> None:
-        """Write a sentence of the program's own."""
+        """Write a sentence of the program itself."""
         self._line(printable(text))
 
     def close(self) -> None:
-        """Do nothing: every line is out already."""
+        """Do nothing: every line is written already."""
 
     def _line(self, text: str) -> None:
         self._stream.write(f"{text}\n")
@@ -45,7 +43,7 @@ class PlainView:
 
 
 def describe(event: Event) -> str:
-    """Say an event in one line: `12.340 s  u-3  angry 0.58 (final, 2.9 s)`."""
+    """Describe an event in one line: `12.340 s  u-3  angry 0.58 (final, 2.9 s)`."""
     lost = f"  [{event.dropped} lines lost before this]" if event.dropped else ""
     match event:
         case Hello():
@@ -65,7 +63,7 @@ def describe(event: Event) -> str:
 
 
 def describe_emotion(event: Emotion) -> str:
-    """Say an answer without time and place: `unknown (final, 2.9 s; low confidence, perhaps sad 0.31)`."""
+    """Describe an emotion without its time: `unknown (final, 2.9 s; low confidence, perhaps sad 0.31)`."""
     kind = "final" if event.final else "so far"
     length = f"{(event.end - event.start) / 1000:.1f} s"
     if event.label == UNKNOWN:
@@ -74,16 +72,16 @@ def describe_emotion(event: Emotion) -> str:
 
 
 def describe_doubt(event: Emotion) -> str:
-    """Say why the label is `unknown`: `low confidence, perhaps sad 0.31`."""
+    """Describe why the label is `unknown`: `low confidence, perhaps sad 0.31`."""
     reason = (event.reason or "unknown").replace("-", " ")
     return reason if event.top is None else f"{reason}, perhaps {event.top} {event.confidence:.2f}"
 
 
 def describe_state(state: str, device: str | None, reason: str | None = None, retry_in_ms: int | None = None) -> str:
-    """Say a state of the daemon's ears: `no microphone (USB Mic): unplugged; trying again in 2 s`."""
+    """Describe a state of the capture: `no microphone (USB Mic): unplugged; trying again in 2 s`."""
     text = _STATES.get(state, state)
     if device:
-        text += f" on {device}" if state == "listening" else f" ({device})"
+        text += f" on {device}" if state == CaptureState.LISTENING else f" ({device})"
     if reason:
         text += f": {reason.rstrip('.')}"
     if retry_in_ms is not None:
@@ -92,7 +90,7 @@ def describe_state(state: str, device: str | None, reason: str | None = None, re
 
 
 def printable(text: str) -> str:
-    """Replace what a terminal could take for a command: device names come from outside."""
+    """Replace control characters, which a terminal could execute: device names come from outside."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 

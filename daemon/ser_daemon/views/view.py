@@ -1,4 +1,4 @@
-"""What a person sees of the daemon: a live picture in a terminal, plain lines elsewhere."""
+"""The view that suits an output: live in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ class View(Protocol):
         """Show an event."""
 
     def level(self, dbfs: float | None, noise_floor_dbfs: float | None) -> None:
-        """Show the present level and noise floor; None where there is none.
+        """Show the current level and noise floor; None where there is none.
 
-        Also the live view's pulse: call it a few times a second.
+        The live view is redrawn by this: call it a few times a second.
         """
 
     def message(self, text: str) -> None:
-        """Show a sentence of the program's own."""
+        """Show a sentence of the program itself."""
 
     def close(self) -> None:
-        """Give the terminal back as it was. Can be called again."""
+        """Restore the terminal. Can be called again."""
 
 
 def can_draw(stream: TextIO) -> bool:
-    """Whether `stream` is a terminal that knows how to place a cursor."""
+    """Return whether `stream` is a terminal that can place the cursor."""
     return stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
 
 
 def make_view(plain: bool, stream: TextIO) -> View:
-    """Return the live view where `stream` is a terminal that can draw and `plain` is false, else the plain one."""
+    """Return the live view where `stream` is a terminal that can show it and `plain` is false, else the plain view."""
     if plain or not can_draw(stream):
         return PlainView(stream)
-    # Only here: importing rich takes time and memory that a service has no use for.
+    # Imported here: rich takes time and memory that a service should not spend.
     from ser_daemon.views.live import LiveView
 
     return LiveView(stream)
