@@ -12,17 +12,18 @@ from typing import Any
 import pytest
 
 from ser_daemon.wire import events
+from ser_daemon.wire.protocol import CaptureState
 from ser_daemon.wire.publisher import Publisher
 from ser_daemon.wire.server import Server, Status
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
 
-PATIENCE = 10.0
-"""Seconds after which a test that waits has failed."""
+TIMEOUT = 10.0
+"""Longest time in seconds that a test waits."""
 
 
 class ScriptedControl:
-    """Remembers what it was asked to do."""
+    """Records the control verbs that it gets."""
 
     def __init__(self) -> None:
         self.calls: list[object] = []
@@ -45,6 +46,9 @@ class ScriptedControl:
     async def reload(self) -> str:
         raise SerError("config.yaml:3: gate.engine must be silero or webrtc.")
 
+    async def reset_adaptation(self) -> str:
+        return "What was learnt is forgotten."
+
 
 class Peer:
     """A client that sends and reads single lines."""
@@ -54,7 +58,7 @@ class Peer:
         self.writer = writer
 
     async def raw(self) -> bytes:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             return await self.reader.readline()
 
     async def line(self) -> dict[str, Any]:
@@ -62,7 +66,7 @@ class Peer:
 
     async def send(self, message: bytes | dict[str, object]) -> None:
         self.writer.write(message if isinstance(message, bytes) else json.dumps(message).encode() + b"\n")
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT):
             await self.writer.drain()
 
     async def ask(self, message: bytes | dict[str, object]) -> dict[str, Any]:
@@ -78,7 +82,7 @@ class Wire:
         self.control_path = folder / "ser-control.sock"
         self.publisher = Publisher()
         self.control = ScriptedControl()
-        self.status = Status(state="listening", model="reslstm-sa-h64", device="USB Mic")
+        self.status = Status(state=CaptureState.LISTENING, model="reslstm-sa-h64", device="USB Mic")
         self.server = self.make_server()
         self.peers: list[Peer] = []
 
@@ -100,8 +104,8 @@ class Wire:
         return peer
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Let the loop run until a condition holds."""
-        async with asyncio.timeout(PATIENCE):
+        """Run the loop until a condition holds."""
+        async with asyncio.timeout(TIMEOUT):
             while not condition():
                 await asyncio.sleep(0.005)
 
@@ -128,7 +132,7 @@ async def wire(folder: Path) -> AsyncIterator[Wire]:
 
 @pytest.fixture
 def new_wire(folder: Path) -> Callable[[], Wire]:
-    """Makes servers that are not listening yet."""
+    """Makes servers that don't listen yet."""
     return lambda: Wire(folder)
 
 
@@ -171,7 +175,7 @@ def stopped() -> events.VoiceStopped:
 
 @pytest.fixture
 def command() -> Callable[..., list[str]]:
-    """Makes the command line of one of our programs, run by this interpreter."""
+    """Makes the command line of a program of this project, run by this interpreter."""
 
     def make(module: str, *arguments: object) -> list[str]:
         code = f"from ser_daemon.cli.{module} import main; raise SystemExit(main())"

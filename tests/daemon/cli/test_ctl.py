@@ -13,7 +13,7 @@ from ser_daemon.wire.protocol import CONTROL_VERBS, QUERIES
 
 @pytest.fixture
 def ctl(wire, capsys):
-    """Run ser-ctl; gives its exit status, stdout and stderr."""
+    """Runs ser-ctl and returns its exit status, stdout and stderr."""
 
     async def run(*arguments: str):
         code = await asyncio.to_thread(main, ["--socket", str(wire.path), *arguments])
@@ -23,7 +23,7 @@ def ctl(wire, capsys):
     return run
 
 
-async def test_status_in_words(wire, ctl):
+async def test_status_as_text(wire, ctl):
     wire.status.level_dbfs, wire.status.noise_floor_dbfs, wire.status.uptime_seconds = -48.21, -61.0, 7384.0
     code, out, err = await ctl("status")
     assert (code, err) == (0, "")
@@ -36,7 +36,7 @@ async def test_status_in_words(wire, ctl):
     ]
 
 
-async def test_status_says_why_there_is_no_microphone(wire, ctl):
+async def test_status_gives_the_reason_for_a_missing_microphone(wire, ctl):
     wire.status.state, wire.status.reason = "no-device", "It was unplugged."
     _, out, _ = await ctl("status")
     assert "no microphone (USB Mic): It was unplugged" in out
@@ -44,7 +44,7 @@ async def test_status_says_why_there_is_no_microphone(wire, ctl):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says", "called"),
+    ("arguments", "text", "called"),
     [
         (["mute"], "Muted: the microphone is closed.", "mute"),
         (["unmute"], "Unmuted: the microphone is open again.", "unmute"),
@@ -52,12 +52,16 @@ async def test_status_says_why_there_is_no_microphone(wire, ctl):
         (["hold"], "Held until `ser-ctl release`.", ("hold", None)),
     ],
 )
-async def test_control_verbs_are_done_and_confirmed(wire, ctl, arguments, says, called):
-    assert await ctl(*arguments) == (0, says, "")
+async def test_control_verbs_are_carried_out_and_confirmed(wire, ctl, arguments, text, called):
+    assert await ctl(*arguments) == (0, text, "")
     assert wire.control.calls == [called]
 
 
-async def test_the_control_socket_itself_may_be_named(wire, capsys):
+async def test_an_answer_with_a_text_is_printed(ctl):
+    assert await ctl("reset-adaptation") == (0, "What was learnt is forgotten.", "")
+
+
+async def test_socket_may_name_the_control_socket(wire, capsys):
     assert await asyncio.to_thread(main, ["mute", "--socket", str(wire.control_path)]) == 0
     assert wire.control.calls == ["mute"]
 
@@ -79,14 +83,14 @@ async def test_ping_metrics_and_describe(ctl):
     ]
 
 
-async def test_a_refusal_is_one_sentence_and_status_one(ctl):
+async def test_a_refusal_is_one_sentence_and_exit_status_one(ctl):
     assert await ctl("reload") == (1, "", "ser-ctl: config.yaml:3: gate.engine must be silero or webrtc.")
     code, out, err = await ctl("hold", "0")
     assert (code, out) == (1, "")
     assert err.startswith("ser-ctl: ms must be")
 
 
-def test_without_a_daemon_it_says_what_to_start(folder, capsys):
+def test_without_a_daemon_the_error_names_what_to_start(folder, capsys):
     assert main(["--socket", str(folder / "ser.sock"), "status"]) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
@@ -104,7 +108,7 @@ def test_every_request_but_the_stream_is_a_command(folder, name, capsys):
 
 
 @pytest.mark.parametrize("arguments", [[], ["sing"], ["hold", "soon"], ["status", "3"]])
-def test_a_wrong_command_line_is_status_two(arguments, capsys):
+def test_a_wrong_command_line_is_exit_status_two(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(arguments)
     assert exit_.value.code == 2

@@ -48,7 +48,7 @@ async def test_plain_prints_a_line_per_event_and_finals_leaves_out_the_rest(wire
 
 
 @pytest.mark.parametrize("form", ["--json", "--plain"])
-async def test_a_reader_that_has_had_enough_ends_it_cleanly(wire, command, emotion, form):
+async def test_it_exits_cleanly_when_its_reader_goes_away(wire, command, emotion, form):
     process = await asyncio.create_subprocess_exec(*command("watch", form, "--socket", wire.path), **PIPES)
     await line_of(process.stdout)
     process.stdout._transport.close()
@@ -60,7 +60,7 @@ async def test_a_reader_that_has_had_enough_ends_it_cleanly(wire, command, emoti
 
 
 @pytest.mark.parametrize("form", ["--json", "--plain"])
-async def test_it_waits_for_a_daemon_says_so_once_and_comes_back(new_wire, folder, command, started, form):
+async def test_it_waits_for_a_daemon_reports_that_once_and_connects_again(new_wire, folder, command, started, form):
     process = await asyncio.create_subprocess_exec(*command("watch", form, "--socket", folder / "ser.sock"), **PIPES)
     message = await line_of(process.stderr)
     assert message.startswith(f"No daemon is running: nobody listens on {folder}/ser.sock.")
@@ -92,7 +92,7 @@ class Screen:
 
 
 @pytest.mark.parametrize(("ending", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-async def test_in_a_terminal_it_draws_live_and_gives_the_terminal_back(wire, command, emotion, ending, code):
+async def test_in_a_terminal_it_shows_the_live_view_and_restores_the_terminal(wire, command, emotion, ending, code):
     wire.status.level_dbfs, wire.status.noise_floor_dbfs = -27.0, -60.0
     master, slave = pty.openpty()
     screen = Screen(master)
@@ -114,7 +114,7 @@ async def test_in_a_terminal_it_draws_live_and_gives_the_terminal_back(wire, com
     os.close(master)
 
 
-async def test_help_teaches(command):
+async def test_help_shows_options_and_examples(command):
     process = await asyncio.create_subprocess_exec(*command("watch", "--help"), **PIPES)
     stdout, _ = await asyncio.wait_for(process.communicate(), 20)
     for word in ("--json", "--socket", "SER_SOCKET", "jq", "Ctrl-C"):

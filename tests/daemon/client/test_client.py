@@ -59,7 +59,7 @@ async def test_a_filter_is_applied_from_the_first_event_on(wire, started, emotio
     assert (event.final, event.confidence) == (True, 0.58)
 
 
-async def test_requests_are_answered_and_control_goes_to_the_control_socket(wire):
+async def test_requests_are_answered_and_control_verbs_go_to_the_control_socket(wire):
     client = Client(wire.path)
     assert (await asyncio.to_thread(client.request, "ping", text="hi"))["text"] == "hi"
     assert (await asyncio.to_thread(client.request, "status"))["device"] == "USB Mic"
@@ -68,20 +68,20 @@ async def test_requests_are_answered_and_control_goes_to_the_control_socket(wire
     assert wire.control.calls == ["mute", ("hold", 500)]
 
 
-async def test_a_refusal_carries_the_daemons_code_and_words(wire):
+async def test_a_refusal_carries_the_code_and_text_of_the_daemon(wire):
     with pytest.raises(RequestFailed, match="must be silero") as refusal:
         await asyncio.to_thread(Client(wire.path).request, "reload")
     assert refusal.value.code == "failed"
 
 
-async def test_an_answer_that_does_not_come_is_not_waited_for_without_end(wire):
+async def test_a_request_without_an_answer_times_out(wire):
     wire.control.gate.clear()
     with pytest.raises(NotRunning, match=r"within 0\.1 s"):
         await asyncio.to_thread(Client(wire.path, timeout=0.1).request, "mute")
     wire.control.gate.set()
 
 
-def test_without_a_daemon_the_error_says_where_it_looked_and_what_to_start(folder):
+def test_without_a_daemon_the_error_names_the_sockets_and_what_to_start(folder):
     with pytest.raises(NotRunning, match=r"nobody listens on .*ser\.sock.*ser-daemon --mic"):
         Client(folder / "ser.sock").request("status")
     with pytest.raises(NotRunning):
@@ -115,19 +115,19 @@ async def test_the_stream_ends_with_an_error_when_the_daemon_goes_away(wire):
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
-async def test_with_reconnect_a_restarted_daemon_is_found_again(wire, new_wire, started, kind):
+async def test_with_reconnect_the_client_connects_to_a_restarted_daemon(wire, new_wire, started, kind):
     lost: list[str] = []
 
-    def note(error: Exception) -> None:
+    def record(error: Exception) -> None:
         lost.append(type(error).__name__)
 
     if kind == "sync":
-        sync = Client(wire.path).subscribe(reconnect=True, on_lost=note)
+        sync = Client(wire.path).subscribe(reconnect=True, on_lost=record)
 
         async def read():
             return await asyncio.to_thread(next, sync)
     else:
-        read = AsyncClient(wire.path).subscribe(reconnect=True, on_lost=note).__anext__
+        read = AsyncClient(wire.path).subscribe(reconnect=True, on_lost=record).__anext__
 
     assert isinstance(await read(), Hello)
     await wire.server.close()
@@ -157,7 +157,7 @@ async def test_the_asynchronous_client_does_the_same(wire, started, emotion):
         assert [event async for event in stream] == []
 
 
-async def test_something_else_at_the_socket_is_recognised(folder):
+async def test_another_program_at_the_socket_is_recognised(folder):
     async def serve(reader, writer):
         writer.write(b"220 mail.example ESMTP\n")
 
@@ -168,7 +168,7 @@ async def test_something_else_at_the_socket_is_recognised(folder):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may connect everywhere")
-async def test_a_socket_of_somebody_else_says_what_to_do(wire):
+async def test_the_error_for_a_socket_of_another_user_names_a_remedy(wire):
     wire.path.chmod(0)
     with pytest.raises(Exception, match="You may not connect"):
         await asyncio.to_thread(Client(wire.path).request, "status")
@@ -180,7 +180,7 @@ def test_the_client_imports_nothing_but_the_standard_library():
         "print(sorted(n for n in {m.split('.')[0] for m in sys.modules} "
         "if n not in sys.stdlib_module_names and not n.startswith(('_', 'ser_'))))"
     )
-    # -S: editable installs put finders of their own into every interpreter.
+    # -S: editable installs add import finders to every interpreter.
     paths = os.pathsep.join(os.path.dirname(m.__path__[0]) for m in (ser_daemon, ser_model))
     result = subprocess.run(
         [sys.executable, "-S", "-c", code],

@@ -1,4 +1,4 @@
-"""Programs that know nothing of this project: socat, jq, and Wyoming's own client."""
+"""Clients that are not part of this project: socat, jq and Wyoming's own."""
 
 from __future__ import annotations
 

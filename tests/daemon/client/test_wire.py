@@ -39,7 +39,7 @@ def test_a_filtered_stream_leaves_out_the_events_sent_before_its_filter_was_in_f
     ("data", "error"),
     [(b"", NotRunning), (REFUSED, RequestFailed), (b"220 smtp\n", ProtocolError), (b"x" * 100_000, ProtocolError)],
 )
-def test_what_is_no_answer_is_an_error(data, error):
+def test_any_other_input_is_an_error(data, error):
     with pytest.raises(error):
         PendingRequest("ping", {}).feed(data)
     with pytest.raises(error):
@@ -62,7 +62,7 @@ def test_reconnecting_waits_longer_after_every_failure_and_starts_again_after_a_
 @pytest.mark.parametrize(
     ("enabled", "error"), [(False, NotRunning("gone")), (True, RequestFailed("bad-request", "No."))]
 )
-def test_a_loss_that_no_attempt_can_mend_is_raised(enabled, error):
+def test_a_loss_after_which_no_attempt_is_made_is_raised(enabled, error):
     with pytest.raises(type(error)) as raised:
         Reconnect(enabled, None).delay_after(error)
     assert raised.value is error

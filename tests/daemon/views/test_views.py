@@ -1,4 +1,4 @@
-"""What a person reads: plain lines and the live picture."""
+"""The plain view and the live view."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ser_daemon.views.live import LiveView
 from ser_daemon.views.text import describe, describe_state
 from ser_daemon.views.view import PlainView, make_view
 from ser_daemon.wire.events import AudioState, Hello
+from ser_daemon.wire.protocol import CaptureState
 from ser_model.labels import LABELS
 
 
@@ -36,7 +37,7 @@ def hello() -> Hello:
         server="ser-daemon 0.1.0",
         model="reslstm-sa-h64",
         labels=LABELS,
-        state="listening",
+        state=CaptureState.LISTENING,
         speaking=False,
         muted=False,
         device="USB Mic",
@@ -45,23 +46,23 @@ def hello() -> Hello:
 
 @pytest.fixture
 def live(monkeypatch):
-    """A live view on a terminal of 80 by 24, and a way to see its present picture."""
+    """A live view on a terminal of 80 by 24, and a function that renders it."""
     for name, value in {"TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24"}.items():
         monkeypatch.setenv(name, value)
     terminal, clock = Terminal(), Clock()
     view = LiveView(terminal, clock)
 
-    def picture() -> list[str]:
+    def render() -> list[str]:
         console = Console(file=io.StringIO(), width=80, height=24)
         with console.capture() as capture:
             console.print(view.render())
         return capture.get().splitlines()
 
-    yield view, terminal, clock, picture
+    yield view, terminal, clock, render
     view.close()
 
 
-def test_plain_lines_say_what_happened(emotion, started, stopped, hello):
+def test_plain_lines_describe_events(emotion, started, stopped, hello):
     assert describe(started) == "182.340 s  u-17  speech"
     assert describe(emotion()) == "185.341 s  u-17  angry 0.58 (so far, 3.0 s)"
     assert describe(emotion(final=True, end=185240)) == "185.341 s  u-17  angry 0.58 (final, 2.9 s)"
@@ -72,22 +73,22 @@ def test_plain_lines_say_what_happened(emotion, started, stopped, hello):
 
 
 def test_plain_lines_explain_the_state_of_the_microphone():
-    gone = AudioState(state="no-device", device="USB Mic", reason="It was unplugged.", retry_in_ms=2000, timestamp=4200)
+    gone = AudioState(
+        state=CaptureState.NO_DEVICE, device="USB Mic", reason="It was unplugged.", retry_in_ms=2000, timestamp=4200
+    )
     assert describe(gone) == "4.200 s  no microphone (USB Mic): It was unplugged; trying again in 2 s"
     assert describe_state("muted", None) == "muted: the microphone is closed"
 
 
-def test_lost_lines_are_mentioned(emotion):
-    from dataclasses import replace
-
-    assert describe(replace(emotion(), dropped=3)).endswith("[3 lines lost before this]")
+def test_lost_lines_are_reported(emotion):
+    assert describe(emotion(dropped=3)).endswith("[3 lines lost before this]")
 
 
-def test_a_device_name_cannot_command_the_terminal():
-    assert "\x1b" not in describe(AudioState(state="listening", device="Mic\x1b[2J\r"))
+def test_control_characters_of_a_device_name_do_not_reach_the_terminal():
+    assert "\x1b" not in describe(AudioState(state=CaptureState.LISTENING, device="Mic\x1b[2J\r"))
 
 
-def test_where_there_is_no_terminal_the_view_is_plain(emotion):
+def test_without_a_terminal_the_view_is_plain(emotion):
     stream = io.StringIO()
     view = make_view(False, stream)
     assert isinstance(view, PlainView)
@@ -103,27 +104,27 @@ def test_a_terminal_that_cannot_draw_gets_plain_lines(monkeypatch):
     assert isinstance(make_view(False, Terminal()), PlainView)
 
 
-def test_the_picture_fits_a_terminal_of_80_by_24(live, hello, emotion, started):
-    view, _terminal, _clock, picture = live
+def test_the_live_view_fits_a_terminal_of_80_by_24(live, hello, emotion, started):
+    view, _terminal, _clock, render = live
     view.event(hello)
     for number in range(9):
         view.event(started)
         view.event(emotion(final=True, utterance_id=f"u-{number}", reason=None))
     view.level(-25.0, -60.0)
-    lines = picture()
+    lines = render()
     assert len(lines) < 24
     assert {len(line) for line in lines} == {80}
 
 
-def test_the_picture_shows_state_level_scores_and_the_last_six_utterances(live, hello, emotion, started):
-    view, _terminal, _clock, picture = live
+def test_the_live_view_shows_state_level_scores_and_the_last_six_utterances(live, hello, emotion, started):
+    view, _terminal, _clock, render = live
     view.event(hello)
     for number in range(8):
         view.event(emotion(final=True, utterance_id=f"u-{number}"))
     view.event(started)
     view.event(emotion(label="unknown", reason="low-confidence", top="angry"))
     view.level(-25.0, -60.0)
-    lines = picture()
+    lines = render()
     text = "\n".join(lines)
     assert "listening on USB Mic" in text
     assert "-25 dBFS  ● speech" in text
@@ -132,36 +133,36 @@ def test_the_picture_shows_state_level_scores_and_the_last_six_utterances(live, 
     assert [f"u-{number} " in text for number in range(8)] == [False, False, *[True] * 6]
 
 
-def test_the_louder_the_longer_is_the_bar_and_silence_of_the_device_is_its_left_end(live):
-    view, _terminal, _clock, picture = live
+def test_the_level_bar_grows_with_the_level_and_is_empty_without_one(live):
+    view, _terminal, _clock, render = live
     lengths = []
     for level in (None, float("-inf"), -70.0, -40.0, -10.0, 6.0):
         view.level(level, None)
-        lengths.append(picture()[2].count("█"))
+        lengths.append(render()[2].count("█"))
     assert lengths == sorted(lengths)
     assert lengths[:2] == [0, 0]
     assert len(set(lengths[2:])) == 4
 
 
 def test_the_noise_floor_is_marked(live):
-    view, _terminal, _clock, picture = live
+    view, _terminal, _clock, render = live
     view.level(-80.0, -60.0)
-    low = picture()[2].index("┃")
+    low = render()[2].index("┃")
     view.level(-80.0, -30.0)
-    assert picture()[2].index("┃") > low
+    assert render()[2].index("┃") > low
 
 
 def test_speech_ends_with_the_utterance_or_with_the_microphone(live, started, stopped):
-    view, _terminal, _clock, picture = live
-    for end in (stopped, AudioState(state="muted")):
+    view, _terminal, _clock, render = live
+    for end in (stopped, AudioState(state=CaptureState.MUTED)):
         view.event(started)
-        assert "● speech" in picture()[2]
+        assert "● speech" in render()[2]
         view.event(end)
-        assert "● silence" in picture()[2]
+        assert "● silence" in render()[2]
 
 
-def test_it_draws_at_most_ten_times_a_second(live, emotion):
-    view, terminal, clock, _picture = live
+def test_the_live_view_is_drawn_at_most_ten_times_a_second(live, emotion):
+    view, terminal, clock, _render = live
     drawn = []
     for _ in range(100):
         before = len(terminal.getvalue())
@@ -171,8 +172,8 @@ def test_it_draws_at_most_ten_times_a_second(live, emotion):
     assert 9 <= sum(drawn) <= 11
 
 
-def test_the_terminal_is_given_back_with_the_last_picture_on_it(live, emotion):
-    view, terminal, _clock, _picture = live
+def test_closing_restores_the_terminal_and_prints_the_last_state(live, emotion):
+    view, terminal, _clock, _render = live
     view.event(emotion(final=True))
     assert "\x1b[?1049h" in terminal.getvalue()
     view.close()

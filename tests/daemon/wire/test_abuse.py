@@ -1,4 +1,4 @@
-"""Clients that don't play by the rules harm nobody but themselves."""
+"""Misbehaving clients affect no other client."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def test_a_bad_line_gets_an_error_and_the_stream_goes_on(wire, started, li
     assert (await peer.ask({"type": "ping"}))["type"] == "pong"
 
 
-async def test_half_a_line_and_the_end_of_sending_leave_a_listener(wire, started):
+async def test_after_half_a_line_and_the_end_of_its_sending_side_a_client_still_gets_events(wire, started):
     peer = await wire.listen()
     await peer.send(b'{"type":"sta')
     peer.writer.write_eof()
@@ -40,7 +40,7 @@ async def test_half_a_line_and_the_end_of_sending_leave_a_listener(wire, started
     assert (await peer.line())["type"] == "voice-started"
 
 
-async def test_random_bytes_from_many_clients_leave_the_server_well(wire):
+async def test_random_bytes_from_many_clients_do_not_stop_the_server(wire):
     generator = random.Random(7)
     for _ in range(20):
         peer = await wire.connect()
@@ -50,7 +50,7 @@ async def test_random_bytes_from_many_clients_leave_the_server_well(wire):
     await wire.until(lambda: wire.server.metrics["clients"] == 1)
 
 
-async def test_a_client_that_never_reads_is_cut_off_and_nobody_else_loses_a_line(wire, emotion, stopped):
+async def test_a_client_that_never_reads_is_disconnected_and_no_other_client_loses_a_line(wire, emotion, stopped):
     slow = socket.socket(socket.AF_UNIX)
     slow.connect(os.fspath(wire.path))
     healthy = await wire.listen()
@@ -73,7 +73,7 @@ async def test_a_client_that_never_reads_is_cut_off_and_nobody_else_loses_a_line
     slow.close()
 
 
-async def test_the_cut_off_client_can_still_read_why_and_what_came_before(wire, stopped, emotion):
+async def test_a_client_that_read_too_slowly_can_still_read_earlier_events_and_the_reason(wire, stopped, emotion):
     slow = await wire.listen()
     slow.writer.transport.pause_reading()
     while wire.publisher.cut_off == 0:
@@ -85,12 +85,12 @@ async def test_the_cut_off_client_can_still_read_why_and_what_came_before(wire, 
     assert lines[-1]["data"]["code"] == "slow-consumer"
     assert await slow.raw() == b""
     assert len(lines) > 100
-    # Up to the cut, what may not be lost was not: finals and states are all there.
+    # Until then no event was lost.
     numbers = [line["data"]["seq"] for line in lines[:-1]]
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-async def test_a_client_that_reads_neither_events_nor_the_reason_is_closed_all_the_same(wire, stopped, monkeypatch):
+async def test_a_client_that_does_not_read_the_reason_either_is_disconnected(wire, stopped, monkeypatch):
     monkeypatch.setattr(connection, "CLOSE_SECONDS", 0.05)
     slow = socket.socket(socket.AF_UNIX)
     slow.connect(os.fspath(wire.path))
@@ -101,11 +101,11 @@ async def test_a_client_that_reads_neither_events_nor_the_reason_is_closed_all_t
     slow.close()
 
 
-async def test_a_flood_of_requests_is_held_back_and_others_are_served(wire):
+async def test_a_flood_of_requests_is_throttled_and_other_clients_are_served(wire):
     flood = socket.socket(socket.AF_UNIX)
     flood.connect(os.fspath(wire.path))
     flood.setblocking(False)
-    # Every line that the kernel holds is answered in the end, and so many a second are: let it hold little.
+    # Every line in the kernel's buffer is answered, at a limited rate. A small buffer keeps the test short.
     flood.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     request = b'{"type":"ping"}\n' * 512
     sent, refused = 0, 0

@@ -1,4 +1,4 @@
-"""What an event looks like on the wire, and how it is read back."""
+"""Events to the wire and back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_an_unknown_final_names_the_reason_and_the_likeliest_label(emotion):
     assert names[:7] == ["seq", "utterance_id", "final", "label", "reason", "top", "confidence"]
 
 
-def test_an_audio_state_leaves_out_what_it_does_not_know():
+def test_an_audio_state_leaves_out_fields_without_a_value():
     event = events.AudioState(state=CaptureState.NO_DEVICE, device="USB Mic", reason="unplugged", retry_in_ms=2000)
     assert encode(event.type, event.numbered(48).data()) == (
         b'{"type":"audio-state","data":{"seq":48,"state":"no-device","device":"USB Mic",'
@@ -55,7 +55,7 @@ def test_fields_and_types_of_a_newer_daemon_are_ignored(started):
     assert from_wire("whisper", {"loud": False}) is None
 
 
-def test_a_known_state_is_read_as_its_member_and_an_unknown_one_as_it_came():
+def test_a_known_state_is_read_as_its_member_and_one_of_a_newer_daemon_keeps_its_text():
     muted = from_wire("audio-state", {"state": "muted"})
     assert muted.state is CaptureState.MUTED
     newer = from_wire("audio-state", {"state": "hibernating"})
@@ -78,7 +78,7 @@ def test_a_known_state_is_read_as_its_member_and_an_unknown_one_as_it_came():
         {"snr_db": "24.5"},
     ],
 )
-def test_a_field_of_another_type_is_named(emotion, change):
+def test_a_field_of_a_wrong_type_is_named(emotion, change):
     with pytest.raises(ProtocolError, match=next(iter(change))):
         from_wire("emotion", {**emotion().data(), **change})
 

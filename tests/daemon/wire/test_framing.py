@@ -1,4 +1,4 @@
-"""The line parser: any pieces, any bytes."""
+"""The line parser, with any bytes in any pieces."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def test_any_split_of_the_bytes_gives_the_same_messages(data):
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.binary(max_size=200), max_size=8))
-def test_random_bytes_never_raise_and_only_give_messages_or_complaints(pieces):
+def test_random_bytes_give_messages_or_bad_lines_and_never_raise(pieces):
     assert all(isinstance(item, Message | BadLine) for item in parse(*pieces))
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(), objects, st.binary(max_size=40))
-def test_wyoming_framing_carries_the_same_as_a_plain_line(name, data, payload):
+def test_wyoming_framing_gives_the_same_message_as_a_plain_line(name, data, payload):
     after = encode("ping", {})
     assert parse(wyoming(name, data, payload) + after) == parse(encode(name, data) + after)
 
@@ -70,12 +70,12 @@ def test_inline_data_and_a_data_block_are_merged():
 
 
 @pytest.mark.parametrize("line", [b"\n", b"\r\n", b"   \n"])
-def test_empty_lines_are_nothing(line):
+def test_empty_lines_are_skipped(line):
     assert parse(line + b'{"type":"ping"}\r\n') == [Message("ping")]
 
 
 @pytest.mark.parametrize(
-    ("line", "code", "says"),
+    ("line", "code", "text"),
     [
         (b"{not json}\n", "bad-line", "not JSON"),
         (b"\xff\xfe\x00\n", "bad-line", "UTF-8"),
@@ -93,22 +93,22 @@ def test_empty_lines_are_nothing(line):
         (b"x" * MAX_LINE + b"\n", "line-too-long", str(MAX_LINE)),
     ],
 )
-def test_a_bad_line_is_explained_and_the_next_one_understood(line, code, says):
-    complaint, after = parse(line + b'{"type":"ping"}\n')
-    assert isinstance(complaint, BadLine)
-    assert complaint.code == code
-    assert says in complaint.text
-    assert len(complaint.text) < 400
+def test_a_bad_line_is_explained_and_the_next_one_parsed(line, code, text):
+    bad, after = parse(line + b'{"type":"ping"}\n')
+    assert isinstance(bad, BadLine)
+    assert bad.code == code
+    assert text in bad.text
+    assert len(bad.text) < 400
     assert after == Message("ping")
 
 
-def test_the_longest_line_allowed_is_understood():
+def test_the_longest_line_allowed_is_parsed():
     line = b'{"type":"ping"}'.ljust(MAX_LINE - 1) + b"\n"
     assert len(line) == MAX_LINE
     assert parse(line) == [Message("ping")]
 
 
-def test_a_payload_is_skipped_without_being_kept():
+def test_a_payload_is_skipped_and_not_stored():
     parser = LineParser()
     parser.feed(b'{"type":"audio-chunk","payload_length":%d}\n' % MAX_PAYLOAD)
     assert parser.take() == Message("audio-chunk")
@@ -120,7 +120,7 @@ def test_a_payload_is_skipped_without_being_kept():
     assert parser.take() == Message("ping")
 
 
-def test_an_endless_line_is_reported_once_and_not_kept():
+def test_an_endless_line_is_reported_once_and_not_stored():
     parser = LineParser()
     found = []
     for _ in range(1024):
@@ -131,14 +131,14 @@ def test_an_endless_line_is_reported_once_and_not_kept():
     assert [item.code for item in found] == ["line-too-long"]
 
 
-def test_a_last_line_without_newline_counts_if_it_is_whole():
+def test_a_last_line_without_newline_is_parsed_if_it_is_complete():
     assert parse(b'{"type":"status"}') == [Message("status")]
 
 
 @pytest.mark.parametrize("rest", [b'{"type":"sta', b'{"type":"x","data_length":5}', b'{"type":"x","data_length":5}\n{'])
-def test_half_a_line_at_the_end_is_a_complaint(rest):
-    (complaint,) = parse(rest)
-    assert isinstance(complaint, BadLine)
+def test_half_a_line_at_the_end_is_a_bad_line(rest):
+    (bad,) = parse(rest)
+    assert isinstance(bad, BadLine)
 
 
 def test_numbers_that_json_lacks_are_written_as_null():

@@ -1,4 +1,4 @@
-"""Who gets which event, and what is lost when somebody reads too slowly."""
+"""Which subscriber gets which event, and what a slow subscriber loses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ser_daemon.wire.publisher import Filter, Publisher
 
 
 class Reader:
-    """A subscriber that reads only when told to."""
+    """A subscriber that reads only when `read` is called."""
 
     def __init__(self, publisher: Publisher) -> None:
         self.woken = 0
@@ -38,7 +38,7 @@ def test_sequence_numbers_grow_by_one_from_one(started, stopped):
     assert reader.woken == 3
 
 
-def test_a_full_queue_loses_its_oldest_partials_and_says_how_many(emotion, started, stopped):
+def test_a_full_queue_loses_its_oldest_partials_and_counts_them(emotion, started, stopped):
     publisher = Publisher(queue_size=4)
     reader = Reader(publisher)
     for event in (started, emotion(), emotion(), emotion(), emotion(final=True), stopped):
@@ -48,7 +48,7 @@ def test_a_full_queue_loses_its_oldest_partials_and_says_how_many(emotion, start
     assert publisher.metrics["events_dropped"] == 2
 
 
-def test_every_gap_in_the_numbers_is_accounted_for_by_dropped(emotion, started):
+def test_dropped_accounts_for_every_gap_in_the_numbers(emotion, started):
     publisher = Publisher(queue_size=5)
     reader = Reader(publisher)
     read = []
@@ -64,7 +64,7 @@ def test_every_gap_in_the_numbers_is_accounted_for_by_dropped(emotion, started):
     assert any("dropped" in line for line in read)
 
 
-def test_a_partial_that_finds_only_finals_queued_is_the_one_to_go(emotion, started):
+def test_a_partial_for_a_queue_full_of_finals_is_dropped(emotion, started):
     publisher = Publisher(queue_size=2)
     reader = Reader(publisher)
     for event in (started, emotion(final=True), emotion()):
@@ -75,7 +75,7 @@ def test_a_partial_that_finds_only_finals_queued_is_the_one_to_go(emotion, start
     assert [(line["seq"], line.get("dropped", 0)) for line in reader.read()] == [(2, 0), (4, 1)]
 
 
-def test_a_queue_full_of_what_must_not_be_lost_cuts_the_subscriber_off_once(emotion, started, stopped):
+def test_a_subscriber_whose_queue_is_full_without_a_partial_is_cut_off_once(emotion, started, stopped):
     publisher = Publisher(queue_size=2)
     slow, healthy = Reader(publisher), Reader(publisher)
     for event in (started, emotion(final=True), stopped, started):
@@ -97,7 +97,7 @@ def test_a_queue_full_of_what_must_not_be_lost_cuts_the_subscriber_off_once(emot
         (Filter(events=()), []),
     ],
 )
-def test_a_filter_lets_through_what_was_asked_for(emotion, started, stopped, wanted, seqs):
+def test_a_subscriber_gets_the_events_that_match_its_filter(emotion, started, stopped, wanted, seqs):
     publisher = Publisher()
     reader = Reader(publisher)
     reader.subscription.filter = wanted
@@ -109,10 +109,10 @@ def test_a_filter_lets_through_what_was_asked_for(emotion, started, stopped, wan
 
 
 def test_a_listener_in_the_process_gets_the_numbered_event(started):
-    publisher, heard = Publisher(), []
-    publisher.add_listener(heard.append)
+    publisher, received = Publisher(), []
+    publisher.add_listener(received.append)
     publisher.publish(started)
-    assert heard == [started.numbered(1)]
+    assert received == [started.numbered(1)]
 
 
 def test_a_closed_subscription_gets_nothing_and_may_be_closed_again(started):

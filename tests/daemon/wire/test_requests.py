@@ -1,4 +1,4 @@
-"""What the daemon answers."""
+"""Requests and their answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ser_daemon.wire.protocol import CONTROL_VERBS, PROTOCOL
 from ser_model.labels import LABELS
 
 
-async def test_ping_gives_its_text_back(wire):
+async def test_ping_repeats_its_text(wire):
     peer = await wire.listen()
     assert await peer.ask(b'{"type":"ping","data":{"text":"hi"}}\n') == {
         "type": "pong",
@@ -28,14 +28,14 @@ async def test_an_id_is_repeated_where_it_was(wire, identity):
     assert (error["type"], error["id"]) == ("error", identity)
 
 
-async def test_status_says_what_the_daemon_does(wire):
+async def test_status_reports_what_the_daemon_does(wire):
     wire.status.level_dbfs, wire.status.noise_floor_dbfs = float("-inf"), -61.234
-    wire.status.speaking, wire.status.extra = True, {"profile": "desk"}
+    wire.status.speaking, wire.status.extra = True, {"adaptation": "none"}
     data = (await (await wire.listen()).ask({"type": "status"}))["data"]
     assert data["protocol"] == PROTOCOL
     assert data["labels"] == list(LABELS)
     assert (data["state"], data["speaking"], data["muted"], data["held"]) == ("listening", True, False, False)
-    assert (data["level_dbfs"], data["noise_floor_dbfs"], data["profile"]) == (None, -61.2, "desk")
+    assert (data["level_dbfs"], data["noise_floor_dbfs"], data["adaptation"]) == (None, -61.2, "none")
 
 
 async def test_metrics_join_the_daemons_counters_with_the_sockets_own(wire, started):
@@ -57,19 +57,21 @@ async def test_describe_names_model_and_labels_beside_wyomings_empty_domains(wir
 
 
 @pytest.mark.parametrize("verb", CONTROL_VERBS)
-async def test_control_verbs_are_refused_on_the_event_socket_and_the_right_one_named(wire, verb):
+async def test_the_event_socket_refuses_control_verbs_and_names_the_control_socket(wire, verb):
     error = await (await wire.listen()).ask({"type": verb})
     assert error["data"]["code"] == "not-permitted"
     assert str(wire.control_path) in error["data"]["text"]
     assert wire.control.calls == []
 
 
-async def test_control_verbs_reach_the_daemon_from_the_control_socket(wire):
+async def test_the_control_socket_serves_control_verbs(wire):
     peer = await wire.connect(wire.control_path)
     await peer.line()
     assert await peer.ask({"type": "mute", "id": 1}) == {"type": "done", "id": 1, "data": {"request": "mute"}}
     assert (await peer.ask({"type": "hold", "data": {"ms": 3000}}))["data"] == {"request": "hold", "ms": 3000}
     assert (await peer.ask({"type": "hold"}))["data"] == {"request": "hold", "ms": None}
+    forgotten = {"request": "reset-adaptation", "text": "What was learnt is forgotten."}
+    assert (await peer.ask({"type": "reset-adaptation"}))["data"] == forgotten
     assert wire.control.calls == ["mute", ("hold", 3000), ("hold", None)]
     assert (await peer.ask({"type": "status"}))["type"] == "status"
 
@@ -82,7 +84,7 @@ async def test_with_equal_paths_one_socket_serves_everything(new_wire):
     await wire.close()
 
 
-async def test_answers_keep_the_order_of_the_requests_while_one_takes_its_time(wire):
+async def test_answers_keep_the_order_of_the_requests_while_one_takes_long(wire):
     wire.control.gate.clear()
     peer = await wire.connect(wire.control_path)
     await peer.line()
@@ -93,7 +95,7 @@ async def test_answers_keep_the_order_of_the_requests_while_one_takes_its_time(w
     assert [(await peer.line())["type"] for _ in range(2)] == ["done", "pong"]
 
 
-async def test_a_client_that_leaves_during_its_request_harms_nobody(wire):
+async def test_a_client_that_leaves_during_its_request_affects_no_other(wire):
     wire.control.gate.clear()
     peer = await wire.connect(wire.control_path)
     await peer.ask({"type": "mute"})
@@ -103,7 +105,7 @@ async def test_a_client_that_leaves_during_its_request_harms_nobody(wire):
     assert (await (await wire.listen()).ask({"type": "ping"}))["type"] == "pong"
 
 
-async def test_a_refused_reload_says_why(wire):
+async def test_a_refused_reload_gives_the_reason(wire):
     peer = await wire.connect(wire.control_path)
     await peer.line()
     error = await peer.ask({"type": "reload", "id": 4})
@@ -114,7 +116,7 @@ async def test_a_refused_reload_says_why(wire):
     }
 
 
-async def test_a_fault_in_the_daemon_is_an_error_and_goes_to_the_log(wire, caplog):
+async def test_an_exception_in_the_daemon_is_an_error_and_is_logged(wire, caplog):
     peer = await wire.connect(wire.control_path)
     await peer.line()
     assert (await peer.ask({"type": "release"}))["data"]["code"] == "failed"
@@ -122,7 +124,7 @@ async def test_a_fault_in_the_daemon_is_an_error_and_goes_to_the_log(wire, caplo
 
 
 @pytest.mark.parametrize(
-    ("request_", "code", "says"),
+    ("request_", "code", "text"),
     [
         ({"type": "sing"}, "unknown-type", "status"),
         ({"type": "ping", "data": {"text": 3}}, "bad-request", "text"),
@@ -142,10 +144,10 @@ async def test_a_fault_in_the_daemon_is_an_error_and_goes_to_the_log(wire, caplo
         ({"type": "hold", "data": {"ms": 10**9}}, "bad-request", "ms"),
     ],
 )
-async def test_a_wrong_request_gets_a_reason_and_the_connection_lives(wire, request_, code, says):
+async def test_a_wrong_request_gets_a_reason_and_the_connection_stays_open(wire, request_, code, text):
     peer = await wire.connect(wire.control_path)
     await peer.line()
     error = await peer.ask(request_)
     assert (error["type"], error["data"]["code"]) == ("error", code)
-    assert says in error["data"]["text"]
+    assert text in error["data"]["text"]
     assert (await peer.ask({"type": "ping"}))["type"] == "pong"

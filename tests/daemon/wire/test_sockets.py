@@ -1,4 +1,4 @@
-"""Making, taking over and removing socket files."""
+"""Creating, inheriting and removing socket files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def connectable(path):
         return client.connect_ex(os.fspath(path)) == 0
 
 
-def test_a_socket_is_made_for_its_owner_alone_whatever_the_umask(folder):
+def test_only_its_owner_may_use_a_new_socket_whatever_the_umask(folder):
     before = os.umask(0)
     try:
         listener = bind(folder / "s")
@@ -51,7 +51,7 @@ def test_a_stale_socket_is_replaced(folder):
     second.sock.close()
 
 
-def test_a_second_daemon_is_told_which_process_holds_the_socket(folder):
+def test_the_error_of_a_second_daemon_names_the_process_that_holds_the_socket(folder):
     listener = bind(folder / "s")
     with pytest.raises(SocketError, match=rf"held by process {os.getpid()} .*--socket"):
         bind(folder / "s")
@@ -60,7 +60,7 @@ def test_a_second_daemon_is_told_which_process_holds_the_socket(folder):
     assert holder(folder / "s") is None
 
 
-def test_a_holder_too_busy_to_accept_is_not_taken_for_a_stale_one(folder):
+def test_a_socket_whose_process_is_too_busy_to_accept_is_not_stale(folder):
     with socket.socket(socket.AF_UNIX) as busy:
         busy.bind(os.fspath(folder / "s"))
         busy.listen(0)
@@ -84,7 +84,7 @@ def test_a_file_that_is_no_socket_is_left_alone(folder):
     assert (folder / "s").read_text() == "precious"
 
 
-def test_a_path_that_linux_cannot_hold_is_refused_with_both_lengths(folder):
+def test_a_path_too_long_for_linux_is_refused_with_both_lengths(folder):
     name = "x" * (108 - len(os.fsencode(folder)) - 1)
     with pytest.raises(SocketError, match="108 bytes long; Linux allows 107"):
         bind(folder / name)
@@ -92,20 +92,20 @@ def test_a_path_that_linux_cannot_hold_is_refused_with_both_lengths(folder):
     listener.sock.close()
 
 
-def test_a_missing_folder_is_named_and_not_made(folder):
+def test_a_missing_folder_is_named_and_not_created(folder):
     with pytest.raises(SocketError, match="missing does not exist"):
         bind(folder / "missing" / "s")
     assert not (folder / "missing").exists()
 
 
-def test_our_own_runtime_folder_is_made_for_its_owner_alone(folder, monkeypatch):
+def test_the_default_runtime_folder_is_created_for_its_owner_alone(folder, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", os.fspath(folder / "run"))
     listener = bind(runtime_directory() / "ser.sock")
     assert stat.S_IMODE(os.stat(folder / "run" / "ser-daemon").st_mode) == 0o700
     listener.sock.close()
 
 
-def test_a_folder_that_somebody_keeps_locked_is_an_error_and_no_hang(folder, monkeypatch):
+def test_a_folder_that_stays_locked_is_an_error_and_no_hang(folder, monkeypatch):
     monkeypatch.setattr(sockets, "_LOCK_SECONDS", 0.05)
     fd = os.open(folder, os.O_RDONLY)
     fcntl.flock(fd, fcntl.LOCK_EX)
@@ -114,7 +114,7 @@ def test_a_folder_that_somebody_keeps_locked_is_an_error_and_no_hang(folder, mon
     os.close(fd)
 
 
-def test_a_socket_file_that_is_somebody_elses_by_now_is_not_removed(folder):
+def test_a_socket_file_that_another_process_replaced_is_not_removed(folder):
     first = bind(folder / "s")
     (folder / "s").unlink()
     second = bind(folder / "s")
@@ -140,7 +140,7 @@ def test_the_process_at_the_other_end_is_known(folder):
     listener.sock.close()
 
 
-TAKE_OVER = """
+INHERIT = """
 import os, sys
 a, b = map(int, sys.argv[1:3])
 os.dup2(a, 3), os.dup2(b, 4)
@@ -152,11 +152,11 @@ print([name for name in os.environ if name.startswith("LISTEN")])
 """
 
 
-def take_over(*descriptors, names=None):
+def inherit(*descriptors, names=None):
     extra = [] if names is None else [f"LISTEN_FDNAMES={names}"]
-    # High numbers, so that moving one to 3 or 4 can't overwrite the other.
+    # High numbers, so that duplicating one to 3 or 4 can't overwrite the other.
     fds = [fcntl.fcntl(fd, fcntl.F_DUPFD, 50) for fd in descriptors]
-    command = [sys.executable, "-c", TAKE_OVER, *map(str, fds), *extra]
+    command = [sys.executable, "-c", INHERIT, *map(str, fds), *extra]
     result = subprocess.run(command, pass_fds=fds, capture_output=True, text=True, timeout=30)
     for fd in fds:
         os.close(fd)
@@ -164,9 +164,9 @@ def take_over(*descriptors, names=None):
 
 
 @pytest.mark.parametrize(("names", "order"), [("events:control", "ab"), ("control:events", "ba"), (None, "ab")])
-def test_sockets_from_systemd_are_taken_by_name(folder, names, order):
+def test_sockets_from_systemd_are_used_by_name(folder, names, order):
     made = {"a": bind(folder / "a"), "b": bind(folder / "b")}
-    result = take_over(made["a"].sock.fileno(), made["b"].sock.fileno(), names=names)
+    result = inherit(made["a"].sock.fileno(), made["b"].sock.fileno(), names=names)
     assert result.stdout.splitlines() == [
         f"control {folder / order[1]} None False",
         f"events {folder / order[0]} None False",
@@ -178,7 +178,7 @@ def test_a_descriptor_from_systemd_that_is_no_listening_unix_socket_is_refused(f
     listener = bind(folder / "s")
     with open(os.devnull) as file, socket.socket(socket.AF_INET) as internet:
         for wrong in (file.fileno(), internet.fileno()):
-            result = take_over(listener.sock.fileno(), wrong)
+            result = inherit(listener.sock.fileno(), wrong)
             assert "SocketError: systemd passed 'control'" in result.stderr
     listener.sock.close()
 
@@ -188,7 +188,7 @@ def test_variables_meant_for_another_process_are_ignored():
     assert inherited({}) == {}
 
 
-async def test_a_server_that_cannot_have_its_second_socket_gives_back_its_first(new_wire, folder):
+async def test_a_server_that_cannot_bind_its_second_socket_removes_its_first(new_wire, folder):
     wire = new_wire()
     (folder / "ser-control.sock").write_text("")
     with pytest.raises(SerError):
@@ -196,7 +196,7 @@ async def test_a_server_that_cannot_have_its_second_socket_gives_back_its_first(
     assert not wire.path.exists()
 
 
-def test_clients_look_for_the_users_socket_first_unless_told_otherwise(folder):
+def test_clients_try_the_users_socket_first_unless_another_is_chosen(folder):
     environ = {"XDG_RUNTIME_DIR": "/run/user/7", "HOME": "/home/u"}
     users = runtime_directory(environ) / "ser.sock"
     assert os.fspath(users) == "/run/user/7/ser-daemon/ser.sock"
@@ -206,11 +206,11 @@ def test_clients_look_for_the_users_socket_first_unless_told_otherwise(folder):
     assert candidate_sockets(folder, chosen) == [folder]
 
 
-def test_without_a_runtime_directory_the_cache_serves():
+def test_without_a_runtime_directory_the_cache_folder_is_used():
     assert os.fspath(runtime_directory({"HOME": "/home/u"})) == "/home/u/.cache/ser-daemon"
 
 
-def test_the_control_socket_lies_beside_the_event_socket():
+def test_the_control_socket_is_in_the_folder_of_the_event_socket():
     assert control_socket(SYSTEM_SOCKET) == SYSTEM_SOCKET.with_name("ser-control.sock")
 
 
@@ -226,9 +226,9 @@ def test_settings_and_state_follow_the_xdg_folders_and_systemd():
     assert os.fspath(state_directory({**home, "STATE_DIRECTORY": "/var/lib/a:/b"})) == "/var/lib/a"
 
 
-def test_a_socket_from_systemd_with_a_name_we_do_not_know_is_refused(folder):
+def test_a_socket_from_systemd_with_an_unknown_name_is_refused(folder):
     made = bind(folder / "a"), bind(folder / "b")
-    result = take_over(*(listener.sock.fileno() for listener in made), names="events:microphone")
+    result = inherit(*(listener.sock.fileno() for listener in made), names="events:microphone")
     assert "named 'microphone'" in result.stderr
     for listener in made:
         listener.sock.close()

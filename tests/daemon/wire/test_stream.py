@@ -1,4 +1,4 @@
-"""What a client that only listens gets."""
+"""The stream of events that a client gets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from ser_daemon.wire import connection
 
 
-async def test_the_greeting_says_who_speaks_and_where_the_numbers_stand(wire, started):
+async def test_the_greeting_has_exactly_these_bytes(wire, started):
     wire.publisher.publish(started)
     peer = await wire.connect()
     assert await peer.raw() == (
@@ -20,7 +20,7 @@ async def test_the_greeting_says_who_speaks_and_where_the_numbers_stand(wire, st
     )
 
 
-async def test_events_come_without_asking(wire, started, emotion, stopped):
+async def test_events_come_without_a_request(wire, started, emotion, stopped):
     peer = await wire.listen()
     for event in (started, emotion(final=True), stopped):
         wire.publisher.publish(event)
@@ -34,7 +34,7 @@ async def test_an_event_is_in_the_socket_before_publish_returns(wire, started):
     peer.writer.transport.pause_reading()
     sock = peer.writer.get_extra_info("socket")
     wire.publisher.publish(started)
-    # No turn of the loop in between: the bytes are in the kernel already.
+    # The loop has not run since: the bytes are in the kernel already.
     assert b"voice-started" in sock._sock.recv(4096)
 
 
@@ -67,7 +67,7 @@ async def test_a_request_client_gets_answers_only_until_it_subscribes(wire, star
     assert (await peer.line())["data"]["seq"] == 2
 
 
-async def test_a_stream_client_may_ask_as_well(wire, started):
+async def test_a_subscriber_may_send_requests_as_well(wire, started):
     peer = await wire.listen()
     await peer.ask({"type": "subscribe"})
     assert (await peer.ask({"type": "ping"}))["type"] == "pong"
@@ -85,7 +85,7 @@ async def test_a_client_that_closed_its_sending_side_keeps_receiving(wire, start
         assert (await peer.line())["type"] == "voice-started"
 
 
-async def test_a_half_closed_client_that_goes_away_is_noticed_without_an_event(wire, monkeypatch):
+async def test_a_half_closed_client_that_goes_away_is_detected_without_an_event(wire, monkeypatch):
     monkeypatch.setattr(connection, "HANGUP_SECONDS", 0.02)
     peer = await wire.listen()
     peer.writer.write_eof()
@@ -112,7 +112,7 @@ async def test_two_hundred_clients_at_once_get_every_event(wire, emotion):
     assert wire.server.metrics["clients"] == 200
 
 
-async def test_one_client_too_many_is_told_so_and_the_control_socket_stays_open(new_wire):
+async def test_one_client_too_many_gets_an_error_and_the_control_socket_stays_open(new_wire):
     wire = new_wire()
     wire.server = wire.make_server(max_clients=2)
     await wire.start()
@@ -129,7 +129,7 @@ async def test_one_client_too_many_is_told_so_and_the_control_socket_stays_open(
     await wire.close()
 
 
-async def test_closing_delivers_what_was_published_last_and_removes_the_sockets(wire, stopped):
+async def test_closing_delivers_the_last_events_and_removes_the_sockets(wire, stopped):
     peer = await wire.listen()
     for _ in range(50):
         wire.publisher.publish(stopped)
