@@ -55,7 +55,15 @@ class Subscriber:
 
     def request(self, kind: str, **data: object) -> Message:
         """Send a request and return its answer; events that come before it are skipped."""
+        self.send(kind, **data)
+        return self.answer()
+
+    def send(self, kind: str, **data: object) -> None:
+        """Send a request without waiting for its answer."""
         self._socket.sendall(json.dumps({"type": kind, "id": "r", "data": data}).encode() + b"\n")
+
+    def answer(self) -> Message:
+        """Return the answer to the request that was sent last; events that come before it are skipped."""
         return self.until(lambda message: message.get("id") == "r")
 
     def close(self) -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import numpy as np
 
-from ser_daemon.pipeline.capture import Capture, CaptureSettings
+from ser_daemon.pipeline.capture import Capture
 from ser_daemon.pipeline.gate_stage import GateStage
-from ser_daemon.pipeline.inbox import Inbox
-from ser_daemon.pipeline.speech_queue import AudioStatus, Item, SpeechQueue
+from ser_daemon.pipeline.mailbox import Mailbox
+from ser_daemon.pipeline.source_reader import CaptureSettings
+from ser_daemon.pipeline.speech_queue import Item, SpeechQueue
 from ser_daemon.sources.base import Chunk, DeviceError
+from ser_daemon.wire.events import AudioState
 from ser_model.types import Block, GateEvent, SpeechAudio, SpeechEnded, SpeechStarted
 
 READ = 0.1
@@ -37,7 +40,7 @@ class World:
             self.now = max(self.now, end)
 
 
-class VirtualInbox(Inbox):
+class VirtualMailbox(Mailbox):
     """Waits in the virtual world."""
 
     def __init__(self, world: World) -> None:
@@ -45,7 +48,7 @@ class VirtualInbox(Inbox):
         self._world = world
 
     def wait(self, seconds: float) -> None:
-        self._world.advance(seconds, until=lambda: bool(self._actions))
+        self._world.advance(seconds, until=lambda: bool(self._calls))
 
 
 class ScriptedSource:
@@ -135,20 +138,24 @@ class Scene:
         self.source = ScriptedSource(self.world, live=live)
         self.gate = ScriptedGate()
         self.queue = SpeechQueue(capacity)
-        self.hearing = GateStage(self.gate, self.queue)
+        self.gate_stage = GateStage(self.gate, self.queue)
         self.arrivals: list[bool] = []
         """What the next look at what has arrived tells; nothing has when empty."""
         self.settings = CaptureSettings(patient=patient, frame_deadline=1.5, silent_after=60)
         self.capture = Capture(
             self.source,
-            self.hearing,
+            self.gate_stage,
             self.queue,
             self.settings,
             muted=muted,
             now=lambda: self.world.now,
-            inbox=VirtualInbox(self.world),
+            mailbox=VirtualMailbox(self.world),
             arrived=lambda device: self.arrivals.pop() if self.arrivals else False,
         )
+
+    def reconfigure(self, gate: ScriptedGate | None = None, source: ScriptedSource | None = None) -> Future[None]:
+        """Reload with the same settings, and another gate or source."""
+        return self.capture.submit(lambda: self.capture.reconfigure(self.settings, gate, source))
 
     def at(self, when: float, action: Callable[[], object]) -> None:
         """Plan an action for a moment in seconds."""
@@ -178,6 +185,6 @@ def story(items: list[Item]) -> list[str]:
                 told.append(f"+{item.utterance}")
             case SpeechEnded():
                 told.append(f"-{item.utterance} {item.cause}")
-            case AudioStatus():
+            case AudioState():
                 told.append(item.state)
     return told

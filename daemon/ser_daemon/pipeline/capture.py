@@ -1,4 +1,4 @@
-"""The capture thread's loop: it alone opens, reads and closes the source, and it runs the gate."""
+"""The capture thread: it alone opens, reads and closes the source, and it runs the gate."""
 
 from __future__ import annotations
 
@@ -6,315 +6,253 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 
-from ser_daemon.backoff import Backoff
+from ser_daemon.pipeline.capture_snapshot import CaptureSnapshot
 from ser_daemon.pipeline.gate_stage import GateStage, SpeechGate
 from ser_daemon.pipeline.health import SourceHealth
-from ser_daemon.pipeline.inbox import Inbox
-from ser_daemon.pipeline.speech_queue import SpeechAnalyzer, SpeechQueue
+from ser_daemon.pipeline.mailbox import Mailbox
+from ser_daemon.pipeline.source_reader import IDLE_SECONDS, CaptureSettings, Phase, SourceReader
+from ser_daemon.pipeline.speech_queue import SpeechQueue
 from ser_daemon.pipeline.state_reporter import StateReporter
-from ser_daemon.sources.base import AudioSource, Chunk, DeviceError, DeviceLost
-
-FIRST_DELAY, LONGEST_DELAY = 0.5, 30.0
-"""Seconds between attempts to open a device that failed; see `Backoff`."""
-
-IDLE_ROUND = 0.5
-"""Longest wait in seconds while the device is closed, so that the watchdog sees the loop come round."""
-
-READ_ALLOWANCE = 5.0
-"""Seconds that a read may take: sound servers do stop for a while, and go on. A longer one hangs in C for good."""
-
-OPEN_ALLOWANCE = 8.0
-"""Seconds that opening a device may take: PortAudio asks every sound card for all it can do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureSettings:
-    """How the capture loop treats its source."""
-
-    patient: bool = True
-    """Wait for a device that is missing at the start (a service does), instead of giving up."""
-    frame_deadline: float = 1.5
-    """Seconds without audio after which an open device counts as lost."""
-    silent_after: float = 60.0
-    """Seconds of digital zeros after which the state is `silent`."""
+from ser_daemon.sources.base import AudioSource, Chunk, DeviceError
+from ser_daemon.wire.protocol import CaptureState
 
 
 class Capture:
-    """Reads a source and puts the gate's events, and its own states, into the speech queue.
+    """Reads a source and queues the gate's events and the audio states.
 
-    `run` is the thread; the methods that return a future may be called from anywhere and are carried out
+    `run` is the thread. `submit`, and the commands made with it, may be called from any thread; the thread runs them
     between two reads.
     """
 
     def __init__(
         self,
         source: AudioSource,
-        hearing: GateStage,
+        gate_stage: GateStage,
         queue: SpeechQueue,
         settings: CaptureSettings,
         *,
         muted: bool = False,
-        on_open: Callable[[Capture], None] | None = None,
+        gate_for: Callable[[str], SpeechGate | None] = lambda device: None,
         now: Callable[[], float] = time.monotonic,
-        inbox: Inbox | None = None,
+        mailbox: Mailbox | None = None,
         arrived: Callable[[str], bool] = lambda device: False,
     ) -> None:
         """Prepare to capture.
 
         Args:
             source: opened by `run`, not before.
-            hearing: where chunks go.
-            queue: where states go.
+            gate_stage: processes the chunks.
+            queue: takes the audio states.
             settings: see there.
-            muted: start without touching the device.
-            on_open: called, in the thread of `run`, whenever the source was opened: its name is known then.
-            now: a monotonic clock in seconds.
-            inbox: how commands arrive.
-            arrived: tells, while the device of that name is missing, whether it may have come since the last call.
+            muted: start without opening the device.
+            gate_for: called on the thread of `run` with the name of a device that was opened; returns the gate to
+                use from then on, `None` to keep the current one.
+            now: monotonic clock in seconds.
+            mailbox: takes the commands.
+            arrived: see `SourceReader`.
         """
-        self.source = source
-        self.hearing = hearing
-        self.health = SourceHealth(settings.silent_after)
-        self.muted = muted
         self.progress = 0
-        """Grows with every round of the loop; the supervisor watches it."""
-        self.reopened = 0
-        """Times that a device came back after a failure."""
+        """Rounds of the loop so far; the supervisor watches it."""
+        self._gate_stage = gate_stage
         self._queue = queue
-        self._settings = settings
-        self._on_open = on_open
+        self._gate_for = gate_for
         self._now = now
-        self._inbox = inbox or Inbox()
-        self._arrived = arrived
-        self._reporter = StateReporter(queue, hearing.clock, source.name)
+        self._mailbox = mailbox or Mailbox()
+        self._reader = SourceReader(source, settings, now=now, arrived=arrived)
+        self._health = SourceHealth(settings.silent_after)
+        self._reporter = StateReporter(queue, gate_stage.clock, source.name)
+        self._muted = muted
         self._held_until = -math.inf
         self._running = True
-        self._open = False
-        self._opening = False
-        self._fresh = True
-        """The source has given no samples since it was opened."""
-        self._worked = False
-        """The source has given samples at some time."""
-        self._last_audio = 0.0
-        self._backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
+        self.snapshot = self._snapshot()
+        """The values at the end of the last round or command."""
 
-    # Commands: any thread.
+    # For any thread.
+
+    def submit(self, action: Callable[[], None]) -> Future[None]:
+        """Run an action on the capture thread; the future completes when it has run and `snapshot` shows its effect."""
+
+        def run() -> None:
+            action()
+            self.snapshot = self._snapshot()
+
+        return self._mailbox.submit(run)
 
     def mute(self) -> Future[None]:
-        """Close the device and end the open utterance; a source that ends is read on, unheard."""
-        return self._inbox.put(self._mute)
+        """Close the device and end the open utterance. A file or pipe is read on, but ignored."""
+        return self.submit(self._mute)
 
     def unmute(self) -> Future[None]:
         """Open the device again."""
-        return self._inbox.put(self._unmute)
+        return self.submit(self._unmute)
 
     def hold(self, ms: int | None) -> Future[None]:
-        """Ignore what is heard, for `ms` or (None) until `release`; the device stays open."""
+        """Ignore the audio for `ms`, or until `release` where it is None; the device stays open."""
         until = math.inf if ms is None else self._now() + ms / 1000
-        return self._inbox.put(lambda: self._hold(until))
+        return self.submit(lambda: self._hold(until))
 
     def release(self) -> Future[None]:
-        """Listen again."""
-        return self._inbox.put(lambda: self._hold(-math.inf))
+        """End a hold."""
+        return self.submit(lambda: self._hold(-math.inf))
 
-    def exchange(
-        self,
-        settings: CaptureSettings,
-        *,
-        gate: SpeechGate | None = None,
-        analyzer: SpeechAnalyzer | None = None,
-        source: AudioSource | None = None,
-    ) -> Future[None]:
-        """End the open utterance and go on with other settings, and with what else is given."""
-        return self._inbox.put(lambda: self._exchange(settings, gate, analyzer, source))
+    def report_state_again(self) -> Future[None]:
+        """Report the state at the next opportunity: somebody else has reported another one meanwhile."""
+        return self.submit(self._reporter.forget)
 
     def stop(self) -> Future[None]:
         """End the open utterance, close the source and leave `run`."""
-        return self._inbox.put(self._stop)
+        return self.submit(self._stop)
+
+    def abandon(self) -> None:
+        """End the open utterance in place of a thread that hangs; the process is about to end."""
+        self._gate_stage.end_utterance()
+        self._queue.close()
 
     @property
     def allowance(self) -> float:
         """Seconds that the present round may take, for the supervisor."""
-        if not self.source.live:
-            # The writer of a pipe may be silent for as long as it likes.
-            return math.inf
-        # Some sound servers take seconds over the first samples of a stream.
-        starting = self._opening or (self._open and self._fresh)
-        return OPEN_ALLOWANCE if starting else max(READ_ALLOWANCE, self._settings.frame_deadline + IDLE_ROUND)
+        return self._reader.allowance
 
     @property
     def frame_deadline(self) -> float:
-        """Seconds that the present round may take before subscribers are to know of it; infinite where it may."""
-        heard = self.source.live and self._open and not self._fresh
-        return self._settings.frame_deadline if heard else math.inf
-
-    def repeat_state(self) -> Future[None]:
-        """Tell the state again as soon as the loop comes round: somebody else has told another one meanwhile."""
-        return self._inbox.put(self._reporter.forget)
-
-    def abandon(self) -> None:
-        """End the open utterance in place of a thread that hangs in C; the process is about to end."""
-        self.hearing.end_utterance()
-        self._queue.close()
+        """Seconds that the present round may take before subscribers are told; infinite where no audio is due."""
+        return self._reader.frame_deadline
 
     @property
-    def held(self) -> bool:
-        """What is heard is ignored for now."""
-        return self._now() < self._held_until
+    def is_opening(self) -> bool:
+        """Whether the thread waits for a device to open, or for its first samples."""
+        return self._reader.phase in (Phase.OPENING, Phase.STARTING)
 
-    # The thread.
+    # The capture thread.
 
     def run(self) -> None:
         """Capture until stopped or until the source ends.
 
         Raises:
-            SerError: the file or stdin cannot be read, or the device is missing and nobody is patient.
+            SerError: the file or stdin cannot be read, or the device is missing and `patient` is false.
         """
-        if self.muted:
-            self._announce("muted")
+        if self._muted:
+            self._report(CaptureState.MUTED)
         try:
             while self._running:
                 self.progress += 1
-                self._inbox.run_all()
+                self._mailbox.run_pending()
                 if self._running:
                     self._round()
+                    self.snapshot = self._snapshot()
         finally:
-            self.hearing.end_utterance()
-            self._close()
+            self._gate_stage.end_utterance()
+            self._reader.close()
+            self._mailbox.close()
             self._queue.close()
 
-    def _round(self) -> None:
-        if self.muted and self.source.live:
-            self._inbox.wait(IDLE_ROUND)
-        elif self._open:
-            self._read()
-        elif (wait := self._backoff.wait(self._now())) > 0:
-            self._inbox.wait(min(wait, IDLE_ROUND))
-            if self._arrived(self.source.name):
-                self._backoff.hurry()
-        else:
-            self._try_open()
+    def reconfigure(self, settings: CaptureSettings, gate: SpeechGate | None, source: AudioSource | None) -> None:
+        """End the open utterance and continue with other settings; on the capture thread only.
 
-    def _try_open(self) -> None:
-        self._opening = True
-        try:
-            self.source.open()
-        except DeviceError as error:
-            if not self._settings.patient and not self._worked:
-                raise
+        `None` keeps the current gate; likewise the source.
+        """
+        if gate is None:
+            self._gate_stage.end_utterance()
+        else:
+            self._gate_stage.use_gate(gate)
+        self._reader.settings = settings
+        self._health = SourceHealth(settings.silent_after, self._health.overflows)
+        if source is not None:
+            self._reader.replace_source(source)
+
+    def _round(self) -> None:
+        reader = self._reader
+        if self._muted and reader.source.live:
+            self._mailbox.wait(IDLE_SECONDS)
+        elif reader.is_open:
+            self._read()
+        elif (wait := reader.retry_wait()) > 0:
+            self._mailbox.wait(min(wait, IDLE_SECONDS))
+            reader.check_arrival()
+        else:
+            self._open()
+
+    def _open(self) -> None:
+        error = self._reader.open()
+        # A new round begins before the phase changes: else the supervisor would hold the opening to a read's allowance.
+        self.progress += 1
+        if error is not None:
             self._device_failed(error)
             return
-        finally:
-            # In this order: the supervisor must not measure the opening with the allowance of a read.
-            self.progress += 1
-            self._opening = False
-        self._open = self._fresh = True
-        self._last_audio = self._now()
-        if self._on_open is not None:
-            self._on_open(self)
-        if not self.source.live:
-            self._announce_hearing()
+        gate = self._gate_for(self._reader.source.name)
+        if gate is not None:
+            self._gate_stage.use_gate(gate)
+        if not self._reader.source.live:
+            self._report_open()
 
     def _read(self) -> None:
         try:
-            chunk = self.source.read()
-            if chunk is not None:
-                self._check_deadline(chunk)
+            chunk = self._reader.read()
         except DeviceError as error:
             self._device_failed(error)
             return
         if chunk is None:
             self._running = False
         elif len(chunk.samples):
-            self._hear(chunk)
+            self._process(chunk)
 
-    def _check_deadline(self, chunk: Chunk) -> None:
-        """A device that answers but gives no audio is as lost as one that does not answer."""
-        now = self._now()
-        if len(chunk.samples):
-            self._last_audio = now
-        elif self.source.live and now - self._last_audio > self._settings.frame_deadline:
-            raise DeviceLost(
-                f"The device '{self.source.name}' has given no audio for {self._settings.frame_deadline:g} s."
-            )
-
-    def _hear(self, chunk: Chunk) -> None:
-        live, fresh = self.source.live, self._fresh
-        block = self.hearing.hear(chunk, live=live, reopened=fresh, ignore=self.muted or self.held)
+    def _process(self, chunk: Chunk) -> None:
+        live, reopened = self._reader.source.live, self._reader.phase == Phase.STARTING
+        block = self._gate_stage.process(chunk, live=live, reopened=reopened, ignore=self._muted or self._is_held())
         if live:
-            overflowed = chunk.overflowed or (block.lost > 0 and not fresh)
-            self.health.note(block, overflowed=overflowed, dropped=self._queue.dropped)
-        # Only audio proves that a device works: some open without complaint and fail at every read.
-        if self._backoff.failures:
-            self.reopened += 1
-        self._backoff.reset()
-        self._fresh, self._worked = False, True
-        self._announce_hearing()
+            overflowed = chunk.overflowed or (block.lost > 0 and not reopened)
+            self._health.add(block, overflowed=overflowed, dropped=self._queue.dropped)
+        self._reader.audio_received()
+        self._report_open()
 
     def _device_failed(self, error: DeviceError) -> None:
-        self.hearing.end_utterance()
-        self._close()
-        delay = self._backoff.failed(self._now())
-        # From here on counts what arrives; what is there now was no help.
-        self._arrived(self.source.name)
-        self._announce("no-device", str(error), round(delay * 1000))
+        self._gate_stage.end_utterance()
+        delay = self._reader.fail()
+        self._health.restart()
+        self._report(CaptureState.NO_DEVICE, str(error), round(delay * 1000))
 
-    def _close(self) -> None:
-        self._open = False
-        self.source.close()
-        self.health.restart()
+    def _is_held(self) -> bool:
+        return self._now() < self._held_until
 
-    def _announce_hearing(self) -> None:
-        if self.muted:
-            self._announce("muted")
-        elif self.held:
-            self._announce("held")
+    def _report_open(self) -> None:
+        if self._muted:
+            self._report(CaptureState.MUTED)
+        elif self._is_held():
+            self._report(CaptureState.HELD)
         else:
-            self._announce(*self.health.verdict())
+            self._report(*self._health.state())
 
-    def _announce(self, state: str, reason: str | None = None, retry_in_ms: int | None = None) -> None:
-        self._reporter.tell(self.source.name, state, reason, retry_in_ms)
+    def _report(self, state: CaptureState, reason: str | None = None, retry_in_ms: int | None = None) -> None:
+        self._reporter.report(self._reader.source.name, state, reason, retry_in_ms)
 
-    # Commands: this thread.
+    def _snapshot(self) -> CaptureSnapshot:
+        return CaptureSnapshot.of(self._reader, self._gate_stage, self._health, self._muted, self._held_until)
+
+    # Commands, on the capture thread.
 
     def _mute(self) -> None:
-        self.muted = True
-        self.hearing.end_utterance()
-        if self.source.live:
-            self._close()
-        self._announce("muted")
+        self._muted = True
+        self._gate_stage.end_utterance()
+        if self._reader.source.live:
+            self._reader.close()
+            self._health.restart()
+        self._report(CaptureState.MUTED)
 
     def _unmute(self) -> None:
-        self.muted = False
-        self._backoff.reset()
-        if self._open:
-            self._announce_hearing()
+        self._muted = False
+        self._reader.retry_now()
+        if self._reader.is_open:
+            self._report_open()
         else:
-            self._announce("starting")
+            self._report(CaptureState.STARTING)
 
     def _hold(self, until: float) -> None:
         self._held_until = until
-        if self.held:
-            self.hearing.end_utterance()
-        if self._open and not (self.source.live and self._fresh):
-            self._announce_hearing()
-
-    def _exchange(
-        self,
-        settings: CaptureSettings,
-        gate: SpeechGate | None,
-        analyzer: SpeechAnalyzer | None,
-        source: AudioSource | None,
-    ) -> None:
-        self.hearing.exchange(gate, analyzer)
-        self._settings = settings
-        self.health = SourceHealth(settings.silent_after, self.health.overflows)
-        if source is not None:
-            self._close()
-            self.source = source
-            self._backoff.reset()
+        if self._is_held():
+            self._gate_stage.end_utterance()
+        if self._reader.is_open and not (self._reader.source.live and self._reader.phase == Phase.STARTING):
+            self._report_open()
 
     def _stop(self) -> None:
         self._running = False

@@ -1,4 +1,4 @@
-"""From chunks to gated speech: clock, gate, and what is heard but not listened to."""
+"""The gate stage: it places chunks on the sample clock, runs the gate, and queues the gate's events."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ from dataclasses import replace
 from typing import Protocol
 
 from ser_daemon.pipeline.sample_clock import SampleClock
-from ser_daemon.pipeline.speech_queue import SpeechAnalyzer, SpeechQueue, UseAnalyzer
+from ser_daemon.pipeline.speech_queue import SpeechQueue
 from ser_daemon.sources.base import Chunk, boot_time
-from ser_model.types import Block, GateEvent
+from ser_model.types import Block, EndCause, GateEvent
 
 
 class SpeechGate(Protocol):
-    """What the capture loop needs of `ser_model.audio.gate.Gate`."""
-
-    level_dbfs: float
-    """Level of the last frame."""
+    """The part of `ser_model.audio.gate.Gate` that the capture thread uses."""
 
     @property
-    def speaking(self) -> bool:
-        """An utterance is open."""
+    def level_dbfs(self) -> float:
+        """Level of the last frame."""
 
     @property
     def noise_floor_dbfs(self) -> float:
@@ -28,37 +25,37 @@ class SpeechGate(Protocol):
 
     @property
     def gain_db(self) -> float:
-        """Gain of the copy that the detector hears."""
+        """Gain of the copy that the voice activity detector processes."""
 
     def push(self, block: Block) -> Sequence[GateEvent]:
-        """Hear a block."""
+        """Process a block; return the events that follow from it."""
 
-    def finish(self, cause: str = "closed") -> Sequence[GateEvent]:
-        """End the open utterance."""
+    def finish(self, cause: EndCause = "closed") -> Sequence[GateEvent]:
+        """End the open utterance, if any."""
 
 
 class GateStage:
-    """Places chunks on the clock, shows them to the gate and puts the gate's events into the queue."""
+    """Clock and gate of the capture thread, with its end of the speech queue."""
 
     def __init__(self, gate: SpeechGate, queue: SpeechQueue) -> None:
         self.gate = gate
         self.clock = SampleClock()
         self._queue = queue
         self._ignored = 0
-        """Samples since the gate last heard any."""
+        """Samples ignored since the gate last got any."""
         self._base = 0
         """Utterances of earlier gates: a new gate counts from 1 again, the daemon does not."""
         self._last = 0
         """Number of the latest utterance."""
 
-    def hear(self, chunk: Chunk, *, live: bool, reopened: bool, ignore: bool) -> Block:
-        """Take a chunk that holds samples.
+    def process(self, chunk: Chunk, *, live: bool, reopened: bool, ignore: bool) -> Block:
+        """Process a chunk of one sample or more.
 
         Args:
-            chunk: what the source gave.
+            chunk: as the source returned it.
             live: the source is a device.
-            reopened: it was opened before this chunk.
-            ignore: time passes, but the gate hears nothing.
+            reopened: the source was opened again before this chunk.
+            ignore: let time pass, but keep the samples from the gate.
 
         Returns:
             the chunk as placed on the clock
@@ -72,16 +69,13 @@ class GateStage:
         return block
 
     def end_utterance(self) -> None:
-        """End the open utterance, if any, with what it had."""
+        """End the open utterance, if any, with the audio it has."""
         self._forward(self.gate.finish("closed"), boot_time())
 
-    def exchange(self, gate: SpeechGate | None = None, analyzer: SpeechAnalyzer | None = None) -> None:
-        """End the open utterance and go on with another gate, another analyzer or both."""
+    def use_gate(self, gate: SpeechGate) -> None:
+        """End the open utterance and continue with another gate."""
         self.end_utterance()
-        if gate is not None:
-            self.gate, self._base = gate, self._last
-        if analyzer is not None:
-            self._queue.put(UseAnalyzer(analyzer), arrival=boot_time())
+        self.gate, self._base = gate, self._last
 
     def _forward(self, events: Sequence[GateEvent], arrival: float, *, wait: bool = False) -> None:
         if not events:

@@ -1,10 +1,11 @@
-"""What the samples themselves say about a device: digital silence, and losses that do not stop."""
+"""The health of a device by its samples: digital silence, and repeated losses."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
 
+from ser_daemon.wire.protocol import CaptureState
 from ser_model.types import SAMPLE_RATE, Block
 
 log = logging.getLogger(__name__)
@@ -13,15 +14,15 @@ PERIOD = 10.0
 """Seconds over which losses are counted, and between two log lines about them."""
 
 PERSISTENT = 3
-"""Losses within a period from which the state is `degraded`; single ones happen on any machine."""
+"""Losses within a period that make the state `degraded`; single losses happen on any machine."""
 
 
 class SourceHealth:
-    """Tells `silent` and `degraded` from `listening`, on the time at which the blocks arrived."""
+    """Decides between `silent`, `degraded` and `listening`; its time is the arrival time of the blocks."""
 
     def __init__(self, silent_after: float, overflows: int = 0) -> None:
         self.overflows = overflows
-        """Blocks before which samples were lost, in all."""
+        """Blocks before which samples were lost so far."""
         self._silent_after = silent_after
         self._zeros = 0
         self._losses: deque[float] = deque()
@@ -29,17 +30,17 @@ class SourceHealth:
         self._dropped = 0
 
     def restart(self) -> None:
-        """Forget what an earlier device did."""
+        """Forget the earlier device."""
         self._zeros = 0
         self._losses.clear()
 
-    def note(self, block: Block, *, overflowed: bool, dropped: int) -> None:
-        """Take a block into account.
+    def add(self, block: Block, *, overflowed: bool, dropped: int) -> None:
+        """Add a block.
 
         Args:
             block: as placed on the clock.
             overflowed: samples went missing before it, in the device.
-            dropped: samples that the speech queue has dropped so far, in all.
+            dropped: samples that the speech queue has dropped so far.
         """
         self._zeros = 0 if block.samples.any() else self._zeros + len(block.samples)
         while self._losses and self._losses[0] < block.arrival - PERIOD:
@@ -51,17 +52,17 @@ class SourceHealth:
             self._log(block, overflowed)
         self._dropped = dropped
 
-    def verdict(self) -> tuple[str, str | None]:
-        """The state, and the reason where there is something to say."""
+    def state(self) -> tuple[CaptureState, str | None]:
+        """Return the audio state, with a reason for a person where there is one."""
         if self._zeros >= self._silent_after * SAMPLE_RATE:
-            return "silent", (
+            return CaptureState.SILENT, (
                 f"Nothing but digital zeros for {self._silent_after:g} s; is the microphone switched off in the mixer?"
             )
         if len(self._losses) >= PERSISTENT:
-            return "degraded", (
+            return CaptureState.DEGRADED, (
                 "Audio is lost again and again: the machine is too busy, or audio.latency_ms is too small."
             )
-        return "listening", None
+        return CaptureState.LISTENING, None
 
     def _log(self, block: Block, overflowed: bool) -> None:
         if block.arrival - self._logged < PERIOD:

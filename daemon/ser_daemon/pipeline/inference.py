@@ -1,93 +1,119 @@
-"""The inference thread's loop: from gated speech to results, asleep while nobody speaks."""
+"""The inference thread: it turns gated speech into wire events, and sleeps while nobody speaks."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from ser_daemon.pipeline.speech_queue import AudioStatus, Errand, Mark, SpeechAnalyzer, SpeechQueue, UseAnalyzer
+from ser_daemon.adaptation.session import AdaptationSession
+from ser_daemon.pipeline.mailbox import Call
+from ser_daemon.pipeline.speech_queue import SpeechQueue
+from ser_daemon.pipeline.wire_events import event_from_result
 from ser_daemon.sources.base import boot_time
+from ser_daemon.wire.events import AudioState, Event
 from ser_model.types import EmotionResult, GateEvent, Result, SpeechEnded
 
 ALLOWANCE = 10.0
-"""Seconds that one item may take: thousands of times what it does take."""
+"""Seconds that one item may take: thousands of times its usual time."""
+
+
+class SpeechAnalyzer(Protocol):
+    """The part of `ser_model.recognizer.Analyzer` that the inference thread uses."""
+
+    def push(self, event: GateEvent) -> Sequence[Result]:
+        """Process a gate event; return the results that follow from it."""
+
+
+class Clock(Protocol):
+    """The part of `ser_daemon.pipeline.sample_clock.SampleClock` that is read from this thread."""
+
+    @property
+    def origin(self) -> float | None:
+        """Boot time in seconds of position 0; None before the first sample."""
+
+    def arrival_of(self, position: int) -> float | None:
+        """Boot time in seconds at which the sample before `position` was available; None: no longer known."""
 
 
 @dataclass(frozen=True, slots=True)
-class TimedResult:
-    """A result and how long it took."""
+class Recognition:
+    """An analyzer with the adaptation that it updates. A reload replaces both together."""
 
-    result: Result
-    latency: float
-    """Seconds from the arrival of the last sample judged until the result was there."""
-
-
-Outcome = TimedResult | AudioStatus | Mark
+    analyzer: SpeechAnalyzer
+    adaptation: AdaptationSession
 
 
 class Inference:
-    """Feeds the analyzer from the speech queue and hands on, in order, results and states."""
+    """Reads the speech queue and emits wire events in queue order: results and audio states."""
 
     def __init__(
         self,
         queue: SpeechQueue,
-        analyzer: SpeechAnalyzer,
-        emit: Callable[[Outcome], None],
-        *,
-        arrival_of: Callable[[int], float | None],
+        recognition: Recognition,
+        clock: Clock,
+        emit: Callable[[Event], None],
         now: Callable[[], float] = boot_time,
-        utterance_ended: Callable[[], None] = lambda: None,
-        done: Callable[[], None] = lambda: None,
     ) -> None:
-        """Prepare to work.
+        """Prepare the loop; `run` is the thread.
 
         Args:
-            queue: what was heard.
-            analyzer: judges it.
-            emit: takes results and states.
-            arrival_of: boot-time clock at which the sample at a position was available; None: not known any more.
-            now: that clock.
-            utterance_ended: called after the last result of every utterance.
-            done: called once the queue is closed and empty.
+            queue: gate events, audio states and calls.
+            recognition: owned by this thread from here on.
+            clock: places results in time.
+            emit: takes the events.
+            now: boot time in seconds.
         """
         self.progress = 0
-        """Grows with every item."""
+        """Number of items processed."""
         self._working = False
         self._queue = queue
-        self._analyzer = analyzer
+        self.recognition = recognition
+        """Replaced by the inference thread only."""
+        self._clock = clock
         self._emit = emit
         self._now = now
-        self._arrival_of = arrival_of
-        self._utterance_ended = utterance_ended
-        self._done = done
 
     @property
     def allowance(self) -> float:
-        """Seconds that the present round may take, for the supervisor; waiting for speech is no work."""
+        """Seconds that the present item may take, for the supervisor; infinite while the queue is empty."""
         return ALLOWANCE if self._working else math.inf
 
     def run(self) -> None:
-        """Work until the queue is closed and empty."""
+        """Process items until the queue is closed and empty."""
         while (entry := self._queue.get()) is not None:
             item, arrival = entry
             self.progress += 1
             self._working = True
             match item:
-                case AudioStatus() | Mark():
+                case AudioState():
                     self._emit(item)
-                case UseAnalyzer():
-                    self._analyzer = item.analyzer
-                case Errand():
-                    item.action()
+                case Call():
+                    item.run()
                 case _:
                     self._analyze(item, arrival)
             self._working = False
-        self._done()
+        self.recognition.adaptation.store()
+
+    def use(self, recognition: Recognition) -> None:
+        """Replace analyzer and adaptation between two utterances; runs on the inference thread only."""
+        self.recognition = recognition
 
     def _analyze(self, event: GateEvent, arrival: float) -> None:
-        for result in self._analyzer.push(event):
-            came = self._arrival_of(result.end) if isinstance(result, EmotionResult) else None
-            self._emit(TimedResult(result, self._now() - (arrival if came is None else came)))
+        for result in self.recognition.analyzer.push(event):
+            self._emit(
+                event_from_result(result, origin=self._origin(), latency_ms=self._latency(result, arrival) * 1000)
+            )
         if isinstance(event, SpeechEnded):
-            self._utterance_ended()
+            self.recognition.adaptation.utterance_ended()
+
+    def _latency(self, result: Result, arrival: float) -> float:
+        """Seconds since the last sample that the result depends on was available."""
+        used = self._clock.arrival_of(result.end) if isinstance(result, EmotionResult) else None
+        return self._now() - (arrival if used is None else used)
+
+    def _origin(self) -> float:
+        """Unix time in seconds of the sample clock's zero."""
+        return time.time() - boot_time() + (self._clock.origin or 0.0)

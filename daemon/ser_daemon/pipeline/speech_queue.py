@@ -4,63 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable
+from concurrent.futures import Future
 
-from ser_model.types import SAMPLE_RATE, GateEvent, Result, SpeechAudio
+from ser_daemon.pipeline.mailbox import Call, ended
+from ser_daemon.sources.base import boot_time
+from ser_daemon.wire.events import AudioState
+from ser_model.types import SAMPLE_RATE, GateEvent, SpeechAudio
 
 CAPACITY = 10 * SAMPLE_RATE
-"""Samples that may wait: ten seconds, hundreds of times what a healthy machine ever lets pile up."""
+"""Samples that may wait: ten seconds. On a healthy machine less than a hundredth of it waits."""
 
 
-@dataclass(frozen=True, slots=True)
-class AudioStatus:
-    """What the capture thread has to say about its source."""
-
-    state: str
-    """One of `starting listening muted held no-device silent degraded stopping`."""
-    device: str
-    reason: str | None = None
-    retry_in_ms: int | None = None
-    position: int | None = field(default=None, compare=False)
-    """Where the sample clock was; None before the first sample."""
-
-
-class SpeechAnalyzer(Protocol):
-    """What the inference loop needs of `ser_model.recognizer.Analyzer`."""
-
-    def push(self, event: GateEvent) -> Sequence[Result]:
-        """Take what the gate said; return what can be said about it."""
-
-
-@dataclass(frozen=True, slots=True)
-class UseAnalyzer:
-    """From here on, utterances are judged by another analyzer (the configuration was reloaded)."""
-
-    analyzer: SpeechAnalyzer
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Errand:
-    """Something for the inference thread to do between what was said before and after; it must not raise."""
-
-    action: Callable[[], None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Mark:
-    """Comes out at the other end when all that was put in before it has."""
-
-
-Item = GateEvent | AudioStatus | UseAnalyzer | Errand | Mark
+Item = GateEvent | AudioState | Call
+"""What travels through the queue; an `AudioState` has no number yet."""
 
 
 class SpeechQueue:
-    """First in, first out; what a slow reader costs is the oldest waiting audio, never a start or an end.
+    """A FIFO queue. A slow reader loses the oldest waiting audio, never the start or the end of an utterance.
 
-    States travel in the same queue, so that the final of an utterance which a mute ended goes out before
-    the state `muted` does.
+    Audio states travel in the same queue, so that after a mute the final of the open utterance leaves before `muted`.
     """
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -68,6 +31,8 @@ class SpeechQueue:
         self._items: deque[tuple[Item, float]] = deque()
         self._waiting = 0
         self._closed = False
+        self._finished = False
+        """The reader has been told that the queue is closed and empty."""
         self._changed = threading.Condition()
         self.dropped = 0
         """Samples dropped so far, in all."""
@@ -78,12 +43,12 @@ class SpeechQueue:
         return self._waiting
 
     def put(self, *items: Item, arrival: float, wait: bool = False) -> None:
-        """Append items that arose together; the reader is woken once for all of them.
+        """Append items that belong together; this wakes the reader once.
 
         Args:
-            items: what happened, in order; audio counts towards the capacity.
-            arrival: boot-time clock in seconds at which the audio behind them was available.
-            wait: True for a source that can be read slower (a file): wait for room instead of dropping.
+            items: in order; audio counts towards the capacity.
+            arrival: boot time in seconds at which the audio behind them was available.
+            wait: wait for room instead of dropping; for a source that can be read slower (a file).
         """
         size = sum(map(_samples, items))
         with self._changed:
@@ -96,6 +61,21 @@ class SpeechQueue:
             if not wait:
                 self._drop_oldest()
             self._changed.notify_all()
+
+    def submit(self, action: Callable[[], None]) -> Future[None]:
+        """Queue an action for the inference thread, behind all items that are queued now.
+
+        Returns:
+            a future that completes when the action has run; with `SerError` where the thread has ended
+        """
+        call = Call(action)
+        with self._changed:
+            if not self._finished:
+                self._items.append((call, boot_time()))
+                self._changed.notify_all()
+                return call.future
+        call.fail(ended())
+        return call.future
 
     def _drop_oldest(self) -> None:
         """Drop audio from the front until the rest fits; the newest audio stays in any case."""
@@ -111,10 +91,11 @@ class SpeechQueue:
         self._items.extendleft(reversed(kept))
 
     def get(self) -> tuple[Item, float] | None:
-        """The next item and its arrival; waits for one; None when the queue is closed and empty."""
+        """Wait for the next item; return it with its arrival, or None when the queue is closed and empty."""
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed)
             if not self._items:
+                self._finished = True
                 return None
             item, arrival = self._items.popleft()
             self._waiting -= _samples(item)
@@ -122,7 +103,7 @@ class SpeechQueue:
             return item, arrival
 
     def close(self) -> None:
-        """Say that nothing will follow; what waits is still given out."""
+        """Announce that no audio follows; `get` still returns what is queued."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,39 +1,53 @@
-"""Tells what the ears' state is: once per change, to subscribers and to the log."""
+"""Reports the audio state, once per change, to subscribers and to the log."""
 
 from __future__ import annotations
 
 import logging
+import time
 
 from ser_daemon.pipeline.sample_clock import SampleClock
-from ser_daemon.pipeline.speech_queue import AudioStatus, SpeechQueue
+from ser_daemon.pipeline.speech_queue import SpeechQueue
 from ser_daemon.sources.base import boot_time
+from ser_daemon.wire.events import AudioState, to_ms, wall_time
+from ser_daemon.wire.protocol import CaptureState
 
 log = logging.getLogger(__name__)
 
-TROUBLE = ("no-device", "silent", "degraded")
-"""States that somebody should do something about."""
+TROUBLE = (CaptureState.NO_DEVICE, CaptureState.SILENT, CaptureState.DEGRADED)
+"""States that need somebody's attention; they are logged as warnings."""
 
 
 class StateReporter:
-    """Puts states into the speech queue, behind the speech that came before them."""
+    """Puts audio states into the speech queue, behind the speech that came before them."""
 
     def __init__(self, queue: SpeechQueue, clock: SampleClock, device: str) -> None:
-        self.status = AudioStatus("starting", device)
-        """What was told last."""
         self._queue = queue
         self._clock = clock
+        self._last: tuple[CaptureState, str, str | None, int | None] = (CaptureState.STARTING, device, None, None)
 
     def forget(self) -> None:
-        """Take the next state for news, whatever it is."""
-        self.status = AudioStatus("starting", self.status.device)
+        """Report the next state whatever it is: subscribers were told another one meanwhile."""
+        self._last = (CaptureState.STARTING, self._last[1], None, None)
 
-    def tell(self, device: str, state: str, reason: str | None = None, retry_in_ms: int | None = None) -> None:
-        """Announce a state, if it is news; a new reason or delay is news, but not for the log."""
-        position = None if self._clock.origin is None else self._clock.position
-        known, self.status = self.status, AudioStatus(state, device, reason, retry_in_ms, position)
-        if self.status == known:
+    def report(
+        self, device: str, state: CaptureState, reason: str | None = None, retry_in_ms: int | None = None
+    ) -> None:
+        """Report a state that differs from the last one. A new reason or delay alone is not logged."""
+        last, self._last = self._last, (state, device, reason, retry_in_ms)
+        if self._last == last:
             return
-        self._queue.put(self.status, arrival=boot_time())
-        if (state, device) != (known.state, known.device):
+        self._queue.put(self._event(), arrival=boot_time())
+        if (state, device) != last[:2]:
             level = logging.WARNING if state in TROUBLE else logging.INFO
             log.log(level, "Audio state: %s (%s)%s", state, device, f": {reason}" if reason else "")
+
+    def _event(self) -> AudioState:
+        state, device, reason, retry_in_ms = self._last
+        return AudioState(
+            state=state,
+            device=device,
+            reason=reason,
+            retry_in_ms=retry_in_ms,
+            timestamp=None if self._clock.origin is None else to_ms(self._clock.position),
+            time=wall_time(time.time()),
+        )

@@ -3,74 +3,94 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Future
 
-from ser_daemon.config.loading import Config
+from ser_daemon.config.schema import Config
+from ser_daemon.pipeline.source_reader import OPEN_ALLOWANCE
 from ser_daemon.service.engine import Engine
 from ser_daemon.service.mute import MuteMemory
+from ser_daemon.service.status import StatusBoard
 from ser_daemon.service.systemd import Notifier
+from ser_daemon.wire.protocol import CaptureState
 from ser_model.errors import SerError
 
 log = logging.getLogger(__name__)
 
 PATIENCE = 1.5
-"""Seconds until a command that was not carried out is reported: a sound library can hang in its C code."""
+"""Seconds until a command that did not run is reported: a sound library can hang in its C code."""
 
 AT_START_ONLY = ("service.start_muted", "service.state_directory")
-"""Settings beside the section `socket` that only a start looks at."""
+"""Settings, beside the section `socket`, that are read at the start only."""
 
 
 class Control:
-    """Implements `ser_daemon.wire.server.ControlHandler`: every verb returns when it has taken effect."""
+    """Implements `ser_daemon.wire.requests.ControlHandler`: every verb returns when it has taken effect."""
 
     def __init__(
         self,
         engine: Engine,
+        board: StatusBoard,
         memory: MuteMemory | None,
         notifier: Notifier,
         load: Callable[[], Config],
-        settled: Callable[[], Awaitable[None]],
     ) -> None:
         """Prepare to control.
 
         Args:
-            engine: what is controlled.
-            memory: where a mute is kept over a restart; None: it is not.
+            engine: runs the commands.
+            board: knows the audio state that subscribers know.
+            memory: keeps a mute over a restart; None: nothing does.
             notifier: told about reloads.
             load: reads the configuration as the command line did.
-            settled: waits until everything that the capture thread has said so far is published.
         """
         self._engine = engine
+        self._board = board
         self._memory = memory
         self._notifier = notifier
         self._load = load
-        self._settled = settled
         self._reloading = asyncio.Lock()
+        self._storing = asyncio.Lock()
+        """Held while a mute or unmute is written, so that the file gets them in the order of the requests."""
 
     async def mute(self) -> None:
         """Close the microphone; survives a restart."""
-        # Remembered first: should the device hang now, the next start must not listen.
-        self._remember(True)
-        await self._carried_out(self._engine.capture.mute())
+        command = self._engine.capture.mute()
+        await self._remember(True)
+        await self._completed(command)
 
-    async def unmute(self) -> None:
-        """Open the microphone again."""
-        self._remember(False)
-        await self._carried_out(self._engine.capture.unmute())
+    async def unmute(self) -> str:
+        """Open the microphone again.
+
+        Returns:
+            a sentence about the state: listening only where audio comes already
+        """
+        command = self._engine.capture.unmute()
+        await self._remember(False)
+        await self._completed(command)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await self._board.wait_until(lambda state: state != CaptureState.STARTING)
+        match self._board.state.state:
+            case CaptureState.STARTING:
+                return "Unmuted: the device is being opened."
+            case CaptureState.MUTED:
+                return "Unmuted, and muted again by another request."
+        return f"Unmuted: {self._board.describe()}."
 
     async def hold(self, ms: int | None) -> None:
-        """Ignore what is heard for `ms`, or until `release`."""
-        await self._carried_out(self._engine.capture.hold(ms))
+        """Ignore the audio for `ms`, or until `release`."""
+        await self._completed(self._engine.capture.hold(ms))
 
     async def release(self) -> None:
         """End a hold."""
-        await self._carried_out(self._engine.capture.release())
+        await self._completed(self._engine.capture.release())
 
     async def reload(self) -> str:
-        """Read the configuration again and go over to it, or keep the old one.
+        """Read the configuration again and use it, or keep the old one.
 
         Returns:
             a sentence about what changed
@@ -86,54 +106,69 @@ class Control:
                 self._notifier.ready()
 
     async def _reload(self) -> str:
-        loop = asyncio.get_running_loop()
         old = self._engine.config
         try:
-            new = await loop.run_in_executor(None, self._load)
-            change = await loop.run_in_executor(None, self._engine.prepare, new)
+            new = await asyncio.to_thread(self._load)
+            change = await asyncio.to_thread(self._engine.prepare, new)
         except SerError as error:
             raise SerError(f"The old configuration stays in force: {error}") from error
-        await self._carried_out(self._engine.use(change))
+        await self._completed(self._engine.use(change))
         if new.service.log_level != old.service.log_level:
             logging.getLogger("ser_daemon").setLevel(new.service.log_level.upper())
         return describe_change(old, new)
 
     async def reset_adaptation(self) -> str:
-        """Forget what was learnt about microphone and voice, also on disk.
+        """Forget what was learned about microphone and voice, also on disk.
 
         Returns:
             a sentence about what is in force now
 
         Raises:
-            SerError: the file could not be removed, or nobody answers.
+            SerError: the file could not be removed, or the thread does not answer.
         """
-        session = self._engine.session
-        await self._carried_out(self._engine.errand(session.forget))
-        match session.name:
+        adaptation = self._engine.adaptation
+        await self._completed(self._engine.queue.submit(adaptation.forget))
+        match adaptation.name:
             case "profile":
                 return "What was learnt is forgotten; the speaker's profile stays in force."
-            case _ if session.adaptation is None:
+            case _ if adaptation.adaptation is None:
                 return "What was learnt is forgotten; nothing is being learnt."
         return "What was learnt is forgotten; learning begins anew."
 
-    def _remember(self, muted: bool) -> None:
+    async def _remember(self, muted: bool) -> None:
+        """Write the mute state to disk, in another thread: a disk may take seconds."""
         if self._memory is not None:
-            self._memory.store(muted)
+            async with self._storing:
+                await asyncio.to_thread(self._memory.store, muted)
 
-    async def _carried_out(self, command: Future[None]) -> None:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await asyncio.wrap_future(command)
-                await self._settled()
-        except TimeoutError:
-            raise SerError(
-                f"The capture thread did not answer within {PATIENCE:g} s; the sound system may hang "
-                "(the daemon ends and is started again by systemd if it goes on)."
-            ) from None
+    async def _completed(self, command: Future[None]) -> None:
+        """Wait until a command has run, and until everything queued before its end is published.
+
+        Raises:
+            SerError: the command failed, or the thread does not answer. Then it runs as soon as the thread can.
+        """
+        await self._wait_for(command)
+        # The queue is read in order, and so are the event loop's callbacks: all earlier events are published by then.
+        await self._wait_for(self._engine.queue.submit(lambda: None))
+
+    async def _wait_for(self, command: Future[None]) -> None:
+        future = asyncio.wrap_future(command)
+        waited = 0.0
+        while not future.done():
+            # Not `wait_for`: it would cancel the command, and a mute must take effect also when nobody waits any more.
+            await asyncio.wait([future], timeout=PATIENCE)
+            waited += PATIENCE
+            if not future.done() and not (self._engine.capture.is_opening and waited < OPEN_ALLOWANCE):
+                future.add_done_callback(lambda done: done.exception())
+                raise SerError(
+                    f"The capture thread did not answer within {waited:g} s; the sound system may hang "
+                    "(the daemon ends and is started again by systemd if it goes on)."
+                )
+        future.result()
 
 
 def describe_change(old: Config, new: Config) -> str:
-    """Say in a sentence which settings a reload changed, and which of them need a restart."""
+    """Describe in a sentence which settings a reload changed, and which of them need a restart."""
     changed: list[str] = []
     restart: list[str] = []
     for section in ("audio", "gate", "model", "decision", "adaptation", "socket", "service"):

@@ -24,8 +24,9 @@ from ser_daemon.adaptation.session import (
 )
 from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.config.loading import load_config
-from ser_daemon.pipeline.inference import Inference
-from ser_daemon.pipeline.speech_queue import Errand, SpeechQueue
+from ser_daemon.pipeline.inference import Inference, Recognition
+from ser_daemon.pipeline.sample_clock import SampleClock
+from ser_daemon.pipeline.speech_queue import SpeechQueue
 from ser_model import Model
 from ser_model.adaptation.adaptation import Adaptation, AdaptationError, Statistics, model_version
 from ser_model.errors import SerError
@@ -244,27 +245,28 @@ def test_a_name_that_is_no_file_is_refused(name: str, tmp_path: Path, metadata: 
         find_speaker(name, metadata, [tmp_path])
 
 
-def test_errands_run_between_utterances_and_the_end_is_told() -> None:
-    told: list[str] = []
+def test_calls_run_between_utterances_and_what_was_learned_is_stored_at_the_end() -> None:
+    order: list[str] = []
 
     class Silent:
         def push(self, event: object) -> list[Any]:
-            told.append("judged")
+            order.append("analyzed")
             return []
 
+    class Logged(AdaptationSession):
+        def utterance_ended(self) -> None:
+            order.append("ended")
+
+        def store(self) -> None:
+            order.append("stored")
+
     queue = SpeechQueue()
-    queue.put(SpeechEnded(1, 1, 0, "silence"), Errand(lambda: told.append("errand")), arrival=0.0)
+    queue.put(SpeechEnded(1, 1, 0, "silence"), arrival=0.0)
+    queue.submit(lambda: order.append("called"))
     queue.put(SpeechEnded(2, 2, 0, "silence"), arrival=0.0)
     queue.close()
-    Inference(
-        queue,
-        Silent(),
-        lambda outcome: None,
-        arrival_of=lambda position: None,
-        utterance_ended=lambda: told.append("ended"),
-        done=lambda: told.append("done"),
-    ).run()
-    assert told == ["judged", "ended", "errand", "judged", "ended", "done"]
+    Inference(queue, Recognition(Silent(), Logged(None, None)), SampleClock(), lambda event: None).run()
+    assert order == ["analyzed", "ended", "called", "analyzed", "ended", "stored"]
 
 
 def finals(messages: list[Message]) -> list[str]:

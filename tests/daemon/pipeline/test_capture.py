@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from ser_daemon.pipeline.speech_queue import AudioStatus
 from ser_daemon.sources.base import DeviceBusy, DeviceLost, NoSuchDevice
+from ser_daemon.wire.events import AudioState
 from ser_model.types import SpeechAudio, SpeechEnded, SpeechStarted
 from support.scripted import Scene, ScriptedGate, ScriptedSource, story
 
@@ -117,10 +117,10 @@ def test_a_lost_device_is_a_state_and_is_opened_again_when_it_comes_back() -> No
         "listening",
         "-2 closed",
     ]
-    states = [item for item in items if isinstance(item, AudioStatus) and item.state == "no-device"]
+    states = [item for item in items if isinstance(item, AudioState) and item.state == "no-device"]
     assert [state.retry_in_ms for state in states] == [500, 1000, 2000, 4000]
     assert {state.reason for state in states} == {str(gone)}
-    assert scene.capture.reopened == 1
+    assert scene.capture.snapshot.reopened == 1
     second = [item for item in items if isinstance(item, SpeechStarted)][1]
     assert second.onset == pytest.approx(scene.source.opened[-1] * SECOND, abs=0.2 * SECOND)
 
@@ -205,7 +205,7 @@ def test_an_overflow_becomes_a_gap_and_ends_the_open_utterance() -> None:
     first_end = next(item for item in items if isinstance(item, SpeechEnded))
     second = [item for item in items if isinstance(item, SpeechStarted)][1]
     assert second.onset - first_end.offset == pytest.approx(0.5 * SECOND, abs=10)
-    assert scene.capture.health.overflows == 1
+    assert scene.capture.snapshot.overflows == 1
 
 
 def test_overflows_that_do_not_stop_are_the_state_degraded_until_they_do() -> None:
@@ -255,7 +255,7 @@ def test_a_muted_file_is_read_on_unheard_so_that_positions_stay_true() -> None:
 def test_a_reloaded_gate_goes_on_counting_utterances() -> None:
     scene = Scene()
     scene.say(1.0, 3.0)
-    scene.at(2.0, lambda: scene.capture.exchange(scene.settings, gate=ScriptedGate()))
+    scene.at(2.0, lambda: scene.reconfigure(gate=ScriptedGate()))
     items = scene.run(5)
     assert story(items) == ["listening", "+1", "-1 closed", "+2", "-2 silence"]
     assert {item.utterance for item in items if isinstance(item, SpeechAudio)} == {1, 2}
@@ -264,9 +264,9 @@ def test_a_reloaded_gate_goes_on_counting_utterances() -> None:
 def test_a_reload_can_bring_another_device() -> None:
     scene = Scene()
     other = ScriptedSource(scene.world, name="other mic")
-    scene.at(2.0, lambda: scene.capture.exchange(scene.settings, source=other))
+    scene.at(2.0, lambda: scene.reconfigure(source=other))
     items = scene.run(5)
-    assert [item.device for item in items if isinstance(item, AudioStatus)] == ["mic", "other mic"]
+    assert [item.device for item in items if isinstance(item, AudioState)] == ["mic", "other mic"]
     assert not scene.source.is_open
     assert len(other.opened) == 1
 

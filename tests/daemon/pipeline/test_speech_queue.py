@@ -8,7 +8,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ser_daemon.pipeline.speech_queue import AudioStatus, Item, SpeechQueue
+from ser_daemon.pipeline.speech_queue import Item, SpeechQueue
+from ser_daemon.wire.events import AudioState
+from ser_daemon.wire.protocol import CaptureState
 from ser_model.types import SpeechAudio, SpeechEnded, SpeechStarted
 
 
@@ -29,7 +31,7 @@ def test_items_come_out_as_they_went_in_with_their_arrivals() -> None:
     events: list[Item] = [
         SpeechStarted(1, 5),
         audio(0),
-        AudioStatus("muted", "mic"),
+        AudioState(state=CaptureState.MUTED, device="mic"),
         SpeechEnded(1, 9, 4, "closed"),
     ]
     for i, event in enumerate(events):
@@ -69,7 +71,7 @@ def test_whatever_happens_only_audio_is_dropped_and_order_is_kept(script: list[s
             "start": SpeechStarted(i, i),
             "audio": audio(i),
             "end": SpeechEnded(i, i, 0, "silence"),
-            "state": AudioStatus("listening", f"mic {i}"),
+            "state": AudioState(state=CaptureState.LISTENING, device=f"mic {i}"),
         }
         put.append(items[step])
         queue.put(items[step], arrival=0.0)

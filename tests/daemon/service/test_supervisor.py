@@ -18,17 +18,17 @@ class Loop:
         self.allowance = allowance
 
 
-def looks(detector: StallDetector, begin: float, seconds: float) -> list[bool]:
-    """Look every tick; whether it was stalled at each look."""
+def checks(detector: StallDetector, begin: float, seconds: float) -> list[bool]:
+    """Check every tick; whether it was stalled at each check."""
     stalled = []
     for i in range(round(seconds / TICK)):
-        detector.look(begin + i * TICK)
+        detector.check(begin + i * TICK)
         stalled.append(detector.stalled)
     return stalled
 
 
 def test_a_loop_that_does_not_come_round_is_stalled_after_its_allowance() -> None:
-    stalled = looks(StallDetector(Loop(2.0)), 100.0, 4.0)
+    stalled = checks(StallDetector(Loop(2.0)), 100.0, 4.0)
     assert stalled == [False] * 5 + [True] * 3
 
 
@@ -37,60 +37,60 @@ def test_a_loop_that_comes_round_is_never_stalled() -> None:
     detector = StallDetector(loop)
     for i in range(100):
         loop.progress += 1
-        assert detector.look(i * TICK)
+        assert detector.check(i * TICK)
         assert not detector.stalled
 
 
 @pytest.mark.parametrize("jump", [10.0, 3600.0])
 def test_time_in_which_nobody_ran_counts_for_nobody(jump: float) -> None:
     detector = StallDetector(Loop(2.0))
-    detector.look(0.0)
-    detector.look(jump)  # the whole process was stopped, or the machine slept
+    detector.check(0.0)
+    detector.check(jump)  # the whole process was stopped, or the machine slept
     assert not detector.stalled
 
 
 def test_a_long_wait_that_was_allowed_does_not_count_against_the_next_round() -> None:
     loop = Loop(math.inf)
     detector = StallDetector(loop)
-    looks(detector, 0.0, 60.0)
+    checks(detector, 0.0, 60.0)
     loop.allowance = 2.0
-    detector.look(60.0)
+    detector.check(60.0)
     assert not detector.stalled
 
 
 def supervisor(*loops: Loop) -> tuple[Supervisor, list[str]]:
-    told: list[str] = []
+    reported: list[str] = []
     workers = [Worker(f"loop {i}", lambda: None, lambda worker: None) for i, _ in enumerate(loops)]
     pairs = list(zip(workers, loops, strict=True))
-    return Supervisor(pairs, alive=lambda: told.append("alive"), stuck=told.append), told
+    return Supervisor(pairs, alive=lambda: reported.append("alive"), stuck=reported.append), reported
 
 
 def test_the_watchdog_is_fed_only_when_the_capture_loop_came_round() -> None:
     capture, inference = Loop(60.0), Loop(math.inf)
-    watcher, told = supervisor(capture, inference)
-    watcher.look(0.0)
+    watcher, reported = supervisor(capture, inference)
+    watcher.check(0.0)
     capture.progress += 1
-    watcher.look(0.5)
-    watcher.look(1.0)
-    assert told == ["alive"]
+    watcher.check(0.5)
+    watcher.check(1.0)
+    assert reported == ["alive"]
 
 
 def test_a_source_that_may_be_silent_forever_feeds_the_watchdog() -> None:
-    watcher, told = supervisor(Loop(math.inf), Loop(math.inf))
-    watcher.look(0.0)
-    watcher.look(0.5)
-    assert told == ["alive", "alive"]
+    watcher, reported = supervisor(Loop(math.inf), Loop(math.inf))
+    watcher.check(0.0)
+    watcher.check(0.5)
+    assert reported == ["alive", "alive"]
 
 
-def test_a_hanging_loop_is_told_once_and_the_watchdog_starves() -> None:
+def test_a_hanging_loop_is_reported_once_and_the_watchdog_starves() -> None:
     capture, inference = Loop(2.0), Loop(2.0)
-    watcher, told = supervisor(capture, inference)
+    watcher, reported = supervisor(capture, inference)
     for i in range(20):
         capture.progress += 1
-        watcher.look(i * TICK)
-    assert told[:5] == ["alive"] * 5
-    assert [line for line in told if line != "alive"] == ["The loop 1 thread does not come round any more."]
-    assert told[-1] != "alive"
+        watcher.check(i * TICK)
+    assert reported[:5] == ["alive"] * 5
+    assert [line for line in reported if line != "alive"] == ["The loop 1 thread does not come round any more."]
+    assert reported[-1] != "alive"
 
 
 def test_a_worker_tells_that_it_ended_and_why() -> None:

@@ -20,7 +20,7 @@ from ser_model.training.folds.metrics import Metrics, format_metric, uar_metrics
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.fit import predict
 from ser_model.training.scores import MISSED, Classes, posterior
-from ser_model.types import Frames, to_samples
+from ser_model.types import Frames
 
 WINDOWS_MS: Final = (1_000, 2_000, 4_000)
 """Lengths that are measured, beside the live path's own."""
