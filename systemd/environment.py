@@ -1,4 +1,4 @@
-"""The environment that a service runs in: exact versions, checked by their hashes, and the program itself."""
+"""Build the virtual environment of a service: locked dependencies, checked by hash, and the program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from layout import Place, Refused
+from layout import InstallError, Target
 
 SOURCE = Path(__file__).resolve().parents[1]
 PACKAGES = ("model/ser_model", "daemon/ser_daemon", "calibration/ser_calibration")
@@ -18,27 +18,33 @@ LOCK = "systemd/requirements.txt"
 PROJECT = ("pyproject.toml", "README.md", "LICENSE")
 
 
-def require_python(python: Path, place: Place) -> None:
-    """Refuse an interpreter that is missing, too old or too new, or out of the service's sight."""
+def require_python(python: Path, target: Target) -> None:
+    """Check that the service can run an interpreter.
+
+    Raises:
+        InstallError: It is missing, of another version, or below a home folder, which the service cannot read.
+    """
     code = "import sys, os; print(*sys.version_info[:2], os.path.realpath(sys.executable)); import venv, ensurepip"
     try:
         done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=False)
     except OSError as error:
-        raise Refused(f"{python} cannot be run: {error.strerror}; name another with SERVICE_PYTHON=PATH.") from error
+        raise InstallError(
+            f"{python} cannot be run: {error.strerror}; name another with SERVICE_PYTHON=PATH."
+        ) from error
     if not done.stdout:
-        raise Refused(f"{python} does not work: {done.stderr.strip()}; name another with SERVICE_PYTHON=PATH.")
+        raise InstallError(f"{python} does not work: {done.stderr.strip()}; name another with SERVICE_PYTHON=PATH.")
     major, minor, real = done.stdout.split()
     if not (3, 11) <= (int(major), int(minor)) <= (3, 13):
-        raise Refused(f"{python} is Python {major}.{minor}; name a Python 3.11 to 3.13 with SERVICE_PYTHON=PATH.")
-    if place.user is None and Path(real).parts[1] in ("home", "root"):
-        raise Refused(f"{python} is {real}: a service cannot see home folders; take the system's own Python.")
+        raise InstallError(f"{python} is Python {major}.{minor}; name a Python 3.11 to 3.13 with SERVICE_PYTHON=PATH.")
+    if target.user is None and Path(real).parts[1] in ("home", "root"):
+        raise InstallError(f"{python} is {real}: a service cannot see home folders; take the system's own Python.")
     if done.returncode:
-        raise Refused(f"{python} cannot make environments: sudo apt-get install python3-venv")
+        raise InstallError(f"{python} cannot make environments: sudo apt-get install python3-venv")
 
 
-def build(place: Place, python: Path) -> Path:
-    """Return the environment for this source, made unless it is already there."""
-    environment = place.program / f"env-{fingerprint(python)}"
+def build(target: Target, python: Path) -> Path:
+    """Return the environment for this source; build it if it does not exist."""
+    environment = target.program / f"env-{fingerprint(python)}"
     complete = environment / "complete"
     if complete.exists():
         print(f"The program in {environment} is up to date.")
@@ -52,20 +58,20 @@ def build(place: Place, python: Path) -> Path:
         pip += ["--disable-pip-version-check", "--no-warn-script-location"]
         run("install what it needs", *pip, "--require-hashes", "-r", str(SOURCE / LOCK))
         with tempfile.TemporaryDirectory(prefix="ser-daemon-") as folder:
-            # A copy: setuptools leaves folders behind, which would belong to root.
+            # From a copy: setuptools leaves folders in the source tree, which root would own.
             copy_source(Path(folder))
             run("install the program", *pip, "--no-deps", "--no-build-isolation", folder)
     except BaseException:
         shutil.rmtree(environment, ignore_errors=True)
         with contextlib.suppress(OSError):
-            place.program.rmdir()
+            target.program.rmdir()
         raise
     complete.touch()
     return environment
 
 
 def source_files() -> list[Path]:
-    """Return what goes into the program, relative to the source tree."""
+    """Return the files of the program, relative to the source tree."""
     found = [Path(name) for name in PROJECT]
     for package in PACKAGES:
         for path in sorted((SOURCE / package).rglob("*")):
@@ -75,7 +81,7 @@ def source_files() -> list[Path]:
 
 
 def fingerprint(python: Path) -> str:
-    """Return a name for what these sources, this lock file and this interpreter make."""
+    """Return a hash of the sources, the lock file and the interpreter."""
     version = subprocess.run([python, "-VV"], capture_output=True, check=True).stdout
     digest = hashlib.sha256(version + str(python).encode())
     for path in (*source_files(), Path(LOCK)):
@@ -84,22 +90,22 @@ def fingerprint(python: Path) -> str:
 
 
 def copy_source(folder: Path) -> None:
-    """Copy what goes into the program."""
+    """Copy the files of the program."""
     for path in source_files():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(SOURCE / path, folder / path)
 
 
-def run(what: str, *command: str) -> None:
-    """Run a command quietly.
+def run(purpose: str, *command: str) -> None:
+    """Run a command without output.
 
     Raises:
-        Refused: it failed; with the end of what it said
+        InstallError: The command failed; the text has the end of its output.
     """
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise Refused(f"Could not {what}: there is no {command[0]} here.") from error
+        raise InstallError(f"Could not {purpose}: there is no {command[0]} here.") from error
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()[-3:]
-        raise Refused(f"Could not {what} ({command[0]}, exit status {done.returncode}): {' '.join(said)}")
+        output = (done.stderr or done.stdout).strip().splitlines()[-3:]
+        raise InstallError(f"Could not {purpose} ({command[0]}, exit status {done.returncode}): {' '.join(output)}")

@@ -1,4 +1,4 @@
-"""Where the installer puts things, and how it speaks to the service manager."""
+"""Where the installer puts files, and how it controls the service manager."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from pathlib import Path
 COMMANDS = ("ser-daemon", "ser-watch", "ser-ctl", "ser-calibrate")
 GROUPS = ("ser", "ser-control")
 SETTLE_SECONDS = 3.0
-"""Time in which a service that is ready finds out what the microphone does."""
+"""Time limit for a service that is ready to report the state of its microphone."""
 
 UNITS = ("ser-daemon.socket", "ser-daemon-control.socket", "ser-daemon.service")
 
 
-class Refused(Exception):  # noqa: N818 - reads as the state that it is
-    """The installation cannot go on; the text says why and what to do."""
+class InstallError(Exception):
+    """The installation cannot continue; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """Where an installation lives."""
+class Target:
+    """Folders and files of an installation."""
 
     program: Path
     units: Path
     config: Path
     commands: Path
     state: Path
-    """Folder that holds `ser-daemon` and `ser-daemon@NAME`, which survive a restart."""
+    """Folder of the state folders `ser-daemon` and `ser-daemon@NAME`."""
     sysusers: Path | None = None
-    """File that makes the groups."""
+    """File that declares the groups."""
     user: str | None = None
-    """Whose service it is; None: the machine's."""
+    """Owner of a user's service; `None` for the system's."""
 
     @property
     def systemctl(self) -> list[str]:
-        """The command for this manager."""
+        """The `systemctl` command for this service manager."""
         return ["systemctl"] if self.user is None else ["systemctl", "--user"]
 
     @property
     def managed(self) -> bool:
-        """Whether this manager runs (sd_booted(3); a user's listens in the runtime folder)."""
+        """Whether the service manager runs (sd_booted(3); a user's has a socket in the runtime folder)."""
         if shutil.which("systemctl") is None:
             return False
         if self.user is None:
@@ -54,15 +54,17 @@ class Place:
         return (Path(runtime) / "systemd/private").exists()
 
 
-def of_machine() -> Place:
-    """Return the machine's place.
+def system_target() -> Target:
+    """Return the target of the system service.
 
     Raises:
-        Refused: we are not root
+        InstallError: The caller is not root.
     """
     if os.geteuid() != 0:
-        raise Refused("This changes the whole machine and needs root: sudo make ..., or make install-user-service.")
-    return Place(
+        raise InstallError(
+            "This changes the whole machine and needs root: sudo make ..., or make install-user-service."
+        )
+    return Target(
         program=Path("/opt/ser-daemon"),
         units=Path("/etc/systemd/system"),
         config=Path("/etc/ser-daemon/config.yaml"),
@@ -72,17 +74,17 @@ def of_machine() -> Place:
     )
 
 
-def of_user() -> Place:
-    """Return the calling user's place.
+def user_target() -> Target:
+    """Return the target of the calling user's service.
 
     Raises:
-        Refused: we are root by way of sudo
+        InstallError: The caller is root through sudo.
     """
     if os.geteuid() == 0 and os.environ.get("SUDO_USER"):
-        raise Refused("This installs for one user: run it as that user, without sudo.")
+        raise InstallError("This installs for one user: run it as that user, without sudo.")
     entry = pwd.getpwuid(os.getuid())
     home = Path(entry.pw_dir)
-    return Place(
+    return Target(
         program=home / ".local/share/ser-daemon",
         units=home / ".config/systemd/user",
         config=home / ".config/ser-daemon/config.yaml",
@@ -92,102 +94,102 @@ def of_user() -> Place:
     )
 
 
-def systemctl(place: Place, *words: str) -> str:
-    """Ask the manager; return what it prints.
+def systemctl(target: Target, *words: str) -> str:
+    """Run `systemctl` and return its output.
 
     Raises:
-        Refused: it failed
+        InstallError: The command failed.
     """
-    done = subprocess.run([*place.systemctl, *words], capture_output=True, text=True, check=False)
+    done = subprocess.run([*target.systemctl, *words], capture_output=True, text=True, check=False)
     if done.returncode:
-        hint = f"; see: journalctl {'--user ' if place.user else ''}-u ser-daemon"
-        raise Refused(f"systemctl {' '.join(words)}: {done.stderr.strip()}{hint}")
+        hint = f"; see: journalctl {'--user ' if target.user else ''}-u ser-daemon"
+        raise InstallError(f"systemctl {' '.join(words)}: {done.stderr.strip()}{hint}")
     return done.stdout
 
 
-def start(place: Place, *, changed_units: bool, changed_program: bool) -> bool:
-    """Enable and (re)start what has changed; False where no manager runs."""
+def start(target: Target, *, changed_units: bool, changed_program: bool) -> bool:
+    """Enable the units and (re)start what has changed; return whether a service manager runs."""
     if shutil.which("systemctl") is None:
-        raise Refused("There is no systemd on this machine: start /opt/ser-daemon/bin/ser-daemon by other means.")
-    if not place.managed:
-        # As in the making of an image: links alone.
+        raise InstallError("There is no systemd on this machine: start /opt/ser-daemon/bin/ser-daemon by other means.")
+    if not target.managed:
+        # As when an image is built: only links are made.
         os.environ["SYSTEMD_OFFLINE"] = "1"
-        systemctl(place, "--quiet", "enable", *UNITS)
+        systemctl(target, "--quiet", "enable", *UNITS)
         return False
-    systemctl(place, "daemon-reload")
-    systemctl(place, "--quiet", "enable", *UNITS)
-    running = _units(place, "--state=active,activating,reloading")
+    systemctl(target, "daemon-reload")
+    systemctl(target, "--quiet", "enable", *UNITS)
+    running = _list_units(target, "--state=active,activating,reloading")
     services = [name for name in running if name.endswith(".service")]
     if changed_units and running:
-        # A socket takes new settings only while it is closed, and it can't be closed under its service.
-        systemctl(place, "stop", *running)
-        systemctl(place, "start", *UNITS, *running)
+        # A socket applies new settings only when it is opened again, and that needs its service to be stopped.
+        systemctl(target, "stop", *running)
+        systemctl(target, "start", *UNITS, *running)
     elif changed_program and services:
-        systemctl(place, "restart", *services)
-    systemctl(place, "start", *UNITS)
+        systemctl(target, "restart", *services)
+    systemctl(target, "start", *UNITS)
     return True
 
 
-def stop(place: Place) -> None:
-    """Stop, disable and remove the units, instances of the template included."""
-    instances = {link.name for link in place.units.glob("*.wants/ser-daemon*@*")}
-    names = sorted({*UNITS, *instances, *(_units(place, "--all") if place.managed else ())})
-    names = [name for name in names if (place.units / _file_of(name)).exists()]
-    if names and place.managed:
-        systemctl(place, "--quiet", "disable", "--now", *names)
+def stop(target: Target) -> None:
+    """Stop, disable and remove the units, with instances of the template."""
+    instances = {link.name for link in target.units.glob("*.wants/ser-daemon*@*")}
+    names = sorted({*UNITS, *instances, *(_list_units(target, "--all") if target.managed else ())})
+    names = [name for name in names if (target.units / _unit_file(name)).exists()]
+    if names and target.managed:
+        systemctl(target, "--quiet", "disable", "--now", *names)
     elif names and shutil.which("systemctl"):
         os.environ["SYSTEMD_OFFLINE"] = "1"
-        systemctl(place, "--quiet", "disable", *names)
-    for path in place.units.glob("ser-daemon*"):
+        systemctl(target, "--quiet", "disable", *names)
+    for path in target.units.glob("ser-daemon*"):
         if path.suffix in (".service", ".socket"):
             path.unlink()
-    if place.managed:
-        systemctl(place, "daemon-reload")
-        subprocess.run([*place.systemctl, "reset-failed", "ser-daemon*"], capture_output=True, check=False)
-    runtime = Path("/run") if place.user is None else Path(os.environ.get("XDG_RUNTIME_DIR", "/nonexistent"))
+    if target.managed:
+        systemctl(target, "daemon-reload")
+        subprocess.run([*target.systemctl, "reset-failed", "ser-daemon*"], capture_output=True, check=False)
+    runtime = Path("/run") if target.user is None else Path(os.environ.get("XDG_RUNTIME_DIR", "/nonexistent"))
     for path in runtime.glob("ser-daemon*"):
         # systemd leaves the link to a removed RuntimeDirectory= behind.
         path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
 
 
-def _file_of(unit: str) -> str:
+def _unit_file(unit: str) -> str:
     name, at, rest = unit.partition("@")
     return f"{name}@.{rest.rpartition('.')[2]}" if at else unit
 
 
-def _units(place: Place, *which: str) -> list[str]:
-    listing = systemctl(place, "list-units", "--plain", "--no-legend", *which, "ser-daemon*")
+def _list_units(target: Target, *which: str) -> list[str]:
+    listing = systemctl(target, "list-units", "--plain", "--no-legend", *which, "ser-daemon*")
     names = [line.split()[0] for line in listing.splitlines() if line.strip()]
     return [name for name in names if name.endswith((".service", ".socket"))]
 
 
-def state_folders(place: Place) -> list[Path]:
-    """Return what survives a restart; the machine's lies behind a link (DynamicUser= in systemd.exec(5))."""
-    roots = [place.state] if place.user else [place.state, place.state / "private"]
+def state_folders(target: Target) -> list[Path]:
+    """Return the state folders. Those of the system are links (DynamicUser= in systemd.exec(5))."""
+    roots = [target.state] if target.user else [target.state, target.state / "private"]
     found = [path for root in roots for path in sorted(root.glob("ser-daemon*"))]
     return [path for path in found if path.name.partition("@")[0] == "ser-daemon"]
 
 
-def drop_ins(place: Place) -> list[Path]:
-    """Return the folders with which somebody adjusted the units."""
-    return sorted(place.units.glob("ser-daemon*.d"))
+def drop_ins(target: Target) -> list[Path]:
+    """Return the folders of drop-ins for the units."""
+    return sorted(target.units.glob("ser-daemon*.d"))
 
 
-def show_state(place: Place) -> None:
-    """Print what the service does now."""
+def show_state(target: Target) -> None:
+    """Print the state of the service."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while True:
-        status = systemctl(place, "show", "--property=StatusText", "--value", "ser-daemon.service").strip()
+        status = systemctl(target, "show", "--property=StatusText", "--value", "ser-daemon.service").strip()
         if not status.startswith("Starting") or time.monotonic() > deadline:
             break
         time.sleep(0.1)
     print(f"It runs. {status}")
-    print(f"See also:            {' '.join(place.systemctl)} status ser-daemon; ser-watch; ser-daemon --check")
+    print(f"See also:            {' '.join(target.systemctl)} status ser-daemon; ser-watch; ser-daemon --check")
 
 
-def lingering(place: Place) -> str:
-    """Say whether the service lives on without a login."""
-    if Path(f"/var/lib/systemd/linger/{place.user}").exists():
+def lingering_advice(target: Target) -> str:
+    """Return whether the service runs without a login, and how to change that."""
+    if Path(f"/var/lib/systemd/linger/{target.user}").exists():
         return "It runs from boot on: lingering is on for you."
-    word = f"loginctl enable-linger {place.user}"
+    word = f"loginctl enable-linger {target.user}"
     return f"It runs while you are logged in; from boot on, for a machine without a screen: {word}"

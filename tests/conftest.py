@@ -1,4 +1,4 @@
-"""Where the tests find what not every machine has: recordings, a sound server, root."""
+"""Fixtures of recordings, which not every machine has."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DATA = Path(os.environ.get("SER_DATA", ROOT.parent / "shared" / "data"))
 
 @pytest.fixture(scope="session")
 def data() -> Path:
-    """Folder with `ravdess/`, `noise/` and `rir/`; the test is skipped where there is none."""
+    """Return the folder of `ravdess/`, `noise/` and `rir/`; skip the test if there is none."""
     if not (DATA / "ravdess").is_dir():
         pytest.skip(f"no recordings at {DATA} (set SER_DATA)")
     return DATA
@@ -21,5 +21,5 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def ravdess(data: Path) -> Path:
-    """Folder of `Actor_NN/*.flac`."""
+    """Return the folder of `Actor_NN/*.flac`."""
     return data / "ravdess"

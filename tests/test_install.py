@@ -1,4 +1,4 @@
-"""What `pip install` brings: three packages, their data, five commands, and nothing heavy at run time."""
+"""The wheel: three packages, their data, five commands, and no training library at run time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMANDS = ("ser-daemon", "ser-watch", "ser-ctl", "ser-calibrate", "ser-model")
 
 
 def isolated(code: str, *path: Path, timeout: float = 60) -> str:
-    """Run code in a fresh interpreter, away from the source tree, and return what it prints."""
+    """Run code in a new interpreter outside of the source tree; return its output."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -37,7 +37,7 @@ def isolated(code: str, *path: Path, timeout: float = 60) -> str:
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy: setuptools leaves a build folder behind and packs it again later."""
+    """Build the wheel from a copy, since setuptools would later pack the build folder that it leaves."""
     tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
     for folder in PACKAGES.values():
         ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
@@ -59,7 +59,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         major = int(importlib.metadata.version("setuptools").partition(".")[0])
     except importlib.metadata.PackageNotFoundError:
         major = 0
-    # As pyproject.toml requires; with an older one pip fetches its own.
+    # The version that pyproject.toml requires; pip downloads it if the installed one is older.
     if major >= 77:
         command.insert(4, "--no-build-isolation")
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
@@ -70,14 +70,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder into which the wheel alone is unpacked."""
+    """Return a folder with the unpacked wheel."""
     target = tmp_path_factory.mktemp("installed")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(target)
     return target
 
 
-def test_the_wheel_holds_our_packages_whole_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_exactly_the_files_of_the_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     tops = {PurePosixPath(name).parts[0] for name in names}
@@ -91,7 +91,7 @@ def test_the_wheel_holds_our_packages_whole_and_nothing_else(wheel: Path) -> Non
     assert {name for name in names if ".dist-info/" not in name} == expected
 
 
-def test_the_wheel_brings_weights_recording_and_licences(wheel: Path) -> None:
+def test_the_wheel_has_the_weights_the_recording_and_the_licences(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
     assert "ser_model/weights/silero_vad_16k.onnx" in names
@@ -104,7 +104,7 @@ def test_the_wheel_brings_weights_recording_and_licences(wheel: Path) -> None:
     assert "LICENSE-silero-vad.txt" in weights
 
 
-def test_the_commands_lead_to_functions(wheel: Path) -> None:
+def test_the_commands_refer_to_functions(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         [name] = [name for name in archive.namelist() if name.endswith("/entry_points.txt")]
         entries = configparser.ConfigParser()
@@ -116,7 +116,7 @@ def test_the_commands_lead_to_functions(wheel: Path) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command: str) -> None:
+def test_every_command_has_help(command: str) -> None:
     target = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"][command]
     module, _, function = target.partition(":")
     code = (
@@ -128,7 +128,7 @@ def test_every_command_explains_itself(command: str) -> None:
     assert isolated(code).startswith(f"usage: {command}")
 
 
-def test_nothing_of_training_is_loaded_at_run_time(installed: Path) -> None:
+def test_no_training_library_is_loaded_at_run_time(installed: Path) -> None:
     code = """
 import importlib, pkgutil, sys
 import ser_daemon

@@ -1,4 +1,4 @@
-"""systemd understands the units as they are meant."""
+"""The systemd units: accepted by systemd, sandboxed, and consistent with the program."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read(path: Path) -> configparser.RawConfigParser:
 
 
 def with_local_commands(unit: Path) -> str:
-    """A unit's text with commands that exist here: what it names is installed elsewhere."""
+    """Return a unit's text with commands of this machine in place of the installed ones."""
     text = re.sub(r"(/opt|%h/.local/share)/ser-daemon/bin/", f"{SCRIPTS}/", unit.read_text())
     return re.sub(r"(/opt|%h/.local/share)/ser-daemon/start-backoff", str(UNITS / "start-backoff"), text)
 
@@ -40,7 +40,7 @@ def test_systemd_accepts_the_units(tmp_path: Path, scope: str) -> None:
     folder = UNITS if scope == "system" else UNITS / "user"
     copies = []
     for unit in sorted(folder.glob("ser-daemon*.*")):
-        # verify looks at the commands, which are installed elsewhere here.
+        # `verify` requires that the commands exist.
         copy = tmp_path / unit.name.replace("@.", "@kitchen.")
         copy.write_text(with_local_commands(unit))
         copies.append(str(copy))
@@ -56,12 +56,12 @@ def test_systemd_accepts_the_units(tmp_path: Path, scope: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["ser-daemon.service", "ser-daemon@.service"])
-def test_the_sandbox_is_scored_safe(tmp_path: Path, name: str) -> None:
+def test_systemd_rates_the_sandbox_as_safe(tmp_path: Path, name: str) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze on this machine")
     unit = tmp_path / name
     unit.write_text(with_local_commands(UNITS / name))
-    # In hundredths of ten points: 6 is shown as 0.6.
+    # The threshold has no decimal point: 6 stands for 0.6 of 10.
     command = ["systemd-analyze", "security", "--offline=true", "--threshold=6", "--no-pager", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout[-1000:] + done.stderr
@@ -69,7 +69,7 @@ def test_the_sandbox_is_scored_safe(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("scope", ["system", "user"])
 @pytest.mark.parametrize("kind", [".service", ".socket", "-control.socket"])
-def test_an_instance_is_the_same_but_for_its_names(scope: str, kind: str) -> None:
+def test_a_template_differs_from_the_unit_in_names_only(scope: str, kind: str) -> None:
     folder = UNITS if scope == "system" else UNITS / "user"
     name, suffix = f"ser-daemon{kind}".split(".")
     single = read(folder / f"{name}.{suffix}")
@@ -86,8 +86,8 @@ def test_an_instance_is_the_same_but_for_its_names(scope: str, kind: str) -> Non
     assert differing <= own_names | files | {"Environment"}
 
 
-def test_the_start_backoff_is_off_at_first_and_then_holds_longer_and_longer(tmp_path: Path) -> None:
-    # Instead of waiting, say for how long.
+def test_the_start_backoff_waits_longer_after_each_of_many_starts(tmp_path: Path) -> None:
+    # A `sleep` that prints its argument and returns at once.
     (tmp_path / "sleep").write_text("#!/bin/sh\necho $1\n")
     (tmp_path / "sleep").chmod(0o755)
     environ = {"RUNTIME_DIRECTORY": str(tmp_path), "PATH": f"{tmp_path}:{os.environ['PATH']}"}
@@ -98,7 +98,7 @@ def test_the_start_backoff_is_off_at_first_and_then_holds_longer_and_longer(tmp_
         )
         waits.append(int(done.stdout.split()[-1]) if done.stdout else 0)
     assert waits == [0, 0, 0, 1, 2, 4, 8, 15, 15, 15]
-    # What is long ago counts no more, nor what a clock that was wrong has left.
+    # Starts of long ago do not count, nor those in the future, which a wrong clock has written.
     (tmp_path / "starts").write_text("1000\n" * 10 + "99999999999\n" * 10)
     done = subprocess.run(
         [UNITS / "start-backoff"], env=environ, capture_output=True, text=True, timeout=10, check=True
@@ -106,7 +106,7 @@ def test_the_start_backoff_is_off_at_first_and_then_holds_longer_and_longer(tmp_
     assert done.stdout == ""
 
 
-def test_the_lock_file_names_every_dependency_with_hashes_and_no_source() -> None:
+def test_the_lock_file_has_every_dependency_with_hashes_and_no_index() -> None:
     text = (UNITS / "requirements.txt").read_text()
     pins = dict(re.findall(r"^([a-z0-9-]+)==(\S+) \\$", text, re.MULTILINE))
     project = tomllib.loads((UNITS.parent / "pyproject.toml").read_text())
@@ -118,7 +118,7 @@ def test_the_lock_file_names_every_dependency_with_hashes_and_no_source() -> Non
     assert not re.search(r"://|index-url|find-links|trusted-host", text)
 
 
-def test_the_sockets_are_where_clients_look() -> None:
+def test_the_sockets_have_the_paths_that_clients_try() -> None:
     sockets = {name: read(UNITS / f"{name}.socket")["Socket"] for name in ("ser-daemon", "ser-daemon-control")}
     assert sockets["ser-daemon"]["ListenStream"] == str(SYSTEM_SOCKET)
     assert sockets["ser-daemon-control"]["ListenStream"] == str(control_socket(SYSTEM_SOCKET))
@@ -126,12 +126,12 @@ def test_the_sockets_are_where_clients_look() -> None:
     assert rights == [("events", "0660", "ser"), ("control", "0660", "ser-control")]
 
 
-def test_the_service_may_open_as_many_files_as_it_may_have_subscribers() -> None:
+def test_the_file_limit_allows_all_subscribers() -> None:
     for path in (UNITS / "ser-daemon.service", UNITS / "user" / "ser-daemon.service"):
         assert int(read(path)["Service"]["LimitNOFILE"]) > KEYS["socket.max_clients"].bounds.high
 
 
-def test_the_groups_are_made(tmp_path: Path) -> None:
+def test_the_groups_are_created(tmp_path: Path) -> None:
     if shutil.which("systemd-sysusers") is None:
         pytest.skip("no systemd-sysusers on this machine")
     (tmp_path / "etc").mkdir()
