@@ -1,4 +1,4 @@
-"""Files of numbers that adaptation begins with: what was learnt before, and speakers' profiles."""
+"""The files that adaptation starts from: learned statistics, and speakers' profiles."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ser_model.errors import SerError
 from ser_model.network.metadata import ModelMetadata
 
 MAX_BYTES = 65_536
-"""Longest file that is read: thirty times what one needs."""
+"""Longest file that is read: thirty times the usual size."""
 
 _NAME = re.compile(r"[\w-][\w. -]{0,63}")
 
@@ -39,7 +39,7 @@ def read_statistics(path: Path, metadata: ModelMetadata) -> Statistics:
             raise AdaptationError(f"is longer than {MAX_BYTES} bytes")
         return Statistics.from_data(json.loads(content), metadata)
     except (FileNotFoundError, NotADirectoryError):
-        # What can't be there has not been written either; that it can't be is said when it should be.
+        # A path that can't exist has not been written either; writing it reports the error.
         raise FileNotFoundError(path) from None
     except OSError as error:
         raise AdaptationError(f"{path}: can't be read ({error.strerror})") from None
@@ -50,7 +50,7 @@ def read_statistics(path: Path, metadata: ModelMetadata) -> Statistics:
 
 
 def write_data(path: Path, data: Mapping[str, object], mode: int = 0o600) -> None:
-    """Write plain data so that a reader finds the old file or the new one.
+    """Write data as JSON in one step: a reader finds the old file or the new one.
 
     Raises:
         OSError: there is no place or no permission for it; the old file is as it was.
@@ -78,7 +78,7 @@ def speaker_file(name: str) -> str:
 
 
 def find_speaker(name: str, metadata: ModelMetadata, folders: Sequence[Path]) -> tuple[Statistics, Path]:
-    """Read a speaker's profile from the first folder that has one; what is learnt from it on will bear its digest.
+    """Read a speaker's profile from the first folder that has one. The result carries the profile's digest.
 
     Raises:
         SerError: there is none, or it can't be used.
@@ -93,6 +93,6 @@ def find_speaker(name: str, metadata: ModelMetadata, folders: Sequence[Path]) ->
 
 
 def _digest(name: str, statistics: Statistics, metadata: ModelMetadata) -> str:
-    """Tell a speaker's profile from another's, and from one made anew."""
+    """Return a digest that differs between speakers, and between two profiles of one speaker."""
     numbers = json.dumps([name, statistics.to_data(model_version(metadata))])
     return hashlib.sha256(numbers.encode()).hexdigest()[:12]

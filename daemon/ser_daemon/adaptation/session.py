@@ -1,8 +1,8 @@
-"""What was learnt about microphone and voice: where it is kept, and when it is written.
+"""The adaptation to microphone and voice: which one is in use, where it is stored, and when.
 
-What is learnt lives in `adaptation.json` in the state directory, speakers' profiles in the folder `speakers/` beside
-the config file of the user or of the machine. Both hold numbers only, as `ser_model.adaptation` makes them. What was
-learnt from a profile on is used with this profile only: with another, or none, learning begins anew.
+The state directory holds the learned statistics in `adaptation.json`. Speakers' profiles are in the folder `speakers/`
+beside the config file of the user or of the machine. Both hold numbers only (`ser_model.adaptation`). Statistics that
+started from a profile are used with that profile only; with another one, or none, learning starts again.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ log = logging.getLogger(__name__)
 FILE_NAME = "adaptation.json"
 
 SAVE_SECONDS = 300.0
-"""Shortest time between two writes, but for the one at the end: memory cards wear out."""
+"""Shortest time between two writes, except for the last one: memory cards wear out."""
 
 
 class AdaptationMemory:
     """The file in the state directory.
 
-    One that can't be read or written is no reason to stop listening: the daemon runs on, and says so once.
+    A file that can't be read or written does not stop the daemon; it logs that once.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -40,7 +40,7 @@ class AdaptationMemory:
         self._warned = False
 
     def load(self, metadata: ModelMetadata, profile: Statistics | None = None) -> Statistics | None:
-        """What was stored last; None where nothing was that fits the model and began with the profile."""
+        """Return the stored statistics; None where there are none for this model and this profile."""
         try:
             statistics = read_statistics(self._path, metadata)
         except FileNotFoundError:
@@ -54,7 +54,7 @@ class AdaptationMemory:
         return statistics
 
     def store(self, statistics: Statistics, model: str) -> None:
-        """Remember; a failure is logged the first time."""
+        """Write the statistics; the first failure is logged."""
         try:
             write_data(self._path, statistics.to_data(model))
         except OSError as error:
@@ -82,7 +82,7 @@ class AdaptationMemory:
 
 
 class AdaptationSession:
-    """The adaptation in use and its memory; but for `name` and `seconds` it belongs to the inference thread."""
+    """The adaptation in use and its file. It belongs to the inference thread, except for `name` and `seconds`."""
 
     def __init__(
         self,
@@ -90,11 +90,11 @@ class AdaptationSession:
         memory: AdaptationMemory | None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin to keep.
+        """Start a session.
 
         Args:
             adaptation: None: there is none.
-            memory: where it is kept over a restart; None: it is not.
+            memory: stores it over a restart; None: nothing does.
             now: a clock in seconds.
         """
         self.adaptation = adaptation
@@ -105,22 +105,22 @@ class AdaptationSession:
 
     @property
     def name(self) -> str:
-        """What the next utterance will be judged by: `none`, `running` or `profile`."""
+        """The adaptation of the next utterance: `none`, `running` or `profile`."""
         return NONE if self.adaptation is None else self.adaptation.map.name
 
     @property
     def seconds(self) -> float:
-        """Speech behind it, the profile's included."""
+        """Seconds of speech that it was learned from, the profile's included."""
         statistics = None if self.adaptation is None else self.adaptation.statistics
         return 0.0 if statistics is None else statistics.seconds
 
     def utterance_ended(self) -> None:
-        """Store what was learnt where the last time is long ago."""
+        """Store what was learned, if the last time was more than `SAVE_SECONDS` ago."""
         if self._now() - self._last >= SAVE_SECONDS:
             self.store()
 
     def store(self) -> None:
-        """Store what was learnt, if anything was since the last time."""
+        """Store what was learned since the last time, if anything was."""
         statistics = None if self.adaptation is None else self.adaptation.statistics
         if self._memory is None or self.adaptation is None or statistics is None or statistics is self._stored:
             return
@@ -128,7 +128,7 @@ class AdaptationSession:
         self._memory.store(statistics, self.adaptation.model)
 
     def forget(self) -> None:
-        """Begin anew, also on disk: with the profile where there is one.
+        """Start learning again, also on disk; from the profile where there is one.
 
         Raises:
             SerError: the file can't be removed.
@@ -141,13 +141,13 @@ class AdaptationSession:
 
 
 def make_session(config: Config, metadata: ModelMetadata, environ: Mapping[str, str]) -> AdaptationSession:
-    """What the configuration asks for: a speaker's profile, what was learnt, the one and then the other, or nothing.
+    """Make the session that the configuration asks for: a profile, learned statistics, both, or neither.
 
-    What can't be used never stops the daemon: it is logged, and counts as not there.
+    A file that can't be used never stops the daemon: it is logged and ignored.
     """
     is_file = isinstance(config.audio.device_spec, AudioFile)
     memory = None if is_file else AdaptationMemory(config.service.state_directory or state_directory(environ))
-    # A file is judged as it was the last time, and says nothing about the microphone.
+    # A file gets the same answers every time, and tells nothing about the microphone.
     running = config.adaptation.running and not is_file
     try:
         if running or config.adaptation.speaker is not None:
@@ -158,8 +158,8 @@ def make_session(config: Config, metadata: ModelMetadata, environ: Mapping[str, 
     profile = _profile(config.adaptation.speaker, metadata, environ)
     if profile is None and not running:
         return AdaptationSession(None, memory)
-    learnt = memory.load(metadata, profile) if memory and running else None
-    return AdaptationSession(Adaptation(metadata, learnt, profile=profile, fixed=not running), memory)
+    learned = memory.load(metadata, profile) if memory and running else None
+    return AdaptationSession(Adaptation(metadata, learned, profile=profile, fixed=not running), memory)
 
 
 def _profile(speaker: str | None, metadata: ModelMetadata, environ: Mapping[str, str]) -> Statistics | None:

@@ -1,4 +1,4 @@
-"""Work that a sound library may never come back from, in a thread that can be left behind."""
+"""Runs a call that may hang in a thread that can be abandoned."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ T = TypeVar("T")
 
 
 def run_with_timeout(work: Callable[[], T], seconds: float, late: SerError) -> T:
-    """Do the work and return its result.
+    """Call `work` in a thread of its own, and return its result.
 
-    In a thread of its own, since a library that hangs in its C code keeps even Ctrl-C waiting.
+    A sound library that hangs in its C code would otherwise block even Ctrl-C.
 
     Args:
-        work: what to do.
+        work: the call.
         seconds: how long it may take.
-        late: raised where the work takes longer.
+        late: raised where it takes longer.
 
     Raises:
-        SerError: the work took too long, or raised it itself.
+        SerError: `late`, or an error of `work`.
     """
     results: list[T] = []
     errors: list[BaseException] = []
@@ -31,7 +31,7 @@ def run_with_timeout(work: Callable[[], T], seconds: float, late: SerError) -> T
         try:
             results.append(work())
         except BaseException as error:
-            # Raised again by whoever waits.
+            # Raised again in the waiting thread.
             errors.append(error)
 
     thread = threading.Thread(target=run, name="bounded", daemon=True)

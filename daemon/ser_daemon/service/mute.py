@@ -1,4 +1,4 @@
-"""Whether the microphone was muted, remembered across restarts."""
+"""Keeps the mute state of the microphone over a restart."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ FILE_NAME = "muted"
 class MuteMemory:
     """A file `muted` in the state directory that holds `1` or `0`.
 
-    A directory that cannot be written is no reason to stop listening, or to go on listening when asked not
-    to: the daemon runs on, and says once that the setting will not survive a restart.
+    A directory that cannot be written does not stop the daemon, and does not keep it from muting. The daemon logs once
+    that the mute state will not survive a restart.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -24,7 +24,7 @@ class MuteMemory:
         self._warned = False
 
     def load(self, *, default: bool) -> bool:
-        """What was stored last; `default` (the setting `start_muted`) where nothing legible was."""
+        """Return the stored state; `default` (the setting `start_muted`) where there is none that can be read."""
         try:
             text = self._path.read_text(encoding="ascii").strip()
         except FileNotFoundError:
@@ -39,7 +39,7 @@ class MuteMemory:
         return default or text == "1"
 
     def store(self, muted: bool) -> None:
-        """Remember; replaced in one step, so that a crash leaves the old or the new value."""
+        """Store the state in one step: after a crash the file holds the old or the new value. Syncs the disk."""
         try:
             replace_file(self._path, "1\n" if muted else "0\n", 0o600)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Tell systemd how the service is doing: the protocol of sd_notify(3), and nothing where there is none."""
+"""Notifies systemd of the service's state, with the protocol of sd_notify(3)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 
 class Notifier:
-    """Datagrams to `$NOTIFY_SOCKET`; every method does nothing when the variable is not set.
+    """Sends datagrams to `$NOTIFY_SOCKET`. Without that variable every method does nothing.
 
     A message that cannot be delivered is dropped: the service must not fail because its manager is busy.
     """
@@ -19,15 +19,15 @@ class Notifier:
         # A leading @ stands for the NUL of Linux's abstract namespace (sd_notify(3)).
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self.watchdog_seconds = _watchdog_seconds(environ)
-        """Longest time between two `watchdog()` calls; None: systemd does not watch this process."""
+        """Longest time in seconds between two calls of `watchdog`; None: systemd does not watch this process."""
 
     @property
     def enabled(self) -> bool:
-        """Whether somebody listens."""
+        """Whether a service manager receives the messages."""
         return bool(self._address)
 
     def ready(self, status: str = "") -> None:
-        """Say that start-up, or a reload, is complete."""
+        """Report that start-up, or a reload, is complete."""
         self._send("READY=1", *([f"STATUS={status}"] if status else []))
 
     def status(self, text: str) -> None:
@@ -35,15 +35,15 @@ class Notifier:
         self._send(f"STATUS={text}")
 
     def watchdog(self) -> None:
-        """Say that the service is alive."""
+        """Report that the service is alive."""
         self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
-        """Say that a reload has begun; `ready()` ends it."""
+        """Report that a reload has begun; `ready` ends it."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self, status: str = "") -> None:
-        """Say that shutdown has begun."""
+        """Report that shutdown has begun."""
         self._send("STOPPING=1", *([f"STATUS={status}"] if status else []))
 
     def _send(self, *lines: str) -> None:
@@ -60,7 +60,7 @@ class Notifier:
 
 
 def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:
-    """Read `WATCHDOG_USEC`, which counts for the process `WATCHDOG_PID` only (sd_watchdog_enabled(3))."""
+    """Read `WATCHDOG_USEC`, which is meant for the process `WATCHDOG_PID` only (sd_watchdog_enabled(3))."""
     usec, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
     if not (usec.isascii() and usec.isdigit()) or int(usec) == 0 or (pid and pid != str(os.getpid())):
         return None

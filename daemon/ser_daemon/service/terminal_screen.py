@@ -1,4 +1,4 @@
-"""What the daemon itself shows in the terminal that it was started from."""
+"""The view in the terminal that the daemon was started from."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ser_daemon.wire.status import Status
 log = logging.getLogger(__name__)
 
 LEVEL_PERIOD = 0.1
-"""Seconds between two levels for the live view."""
+"""Seconds between two level updates of the live view."""
 
 
 class Screen:
-    """A view that may be absent, and may lose its terminal."""
+    """An optional view, whose terminal may go away."""
 
     def __init__(self, gone: Callable[[], None]) -> None:
-        """Show nothing yet.
+        """Prepare; `open` shows the view.
 
         Args:
-            gone: called once when the terminal or pipe is no longer there.
+            gone: called once when the terminal or pipe has gone away.
         """
         self._gone = gone
         self._opened = False
@@ -33,7 +33,7 @@ class Screen:
         self._levels: asyncio.Task[None] | None = None
 
     def open(self, make_view: Callable[[], View] | None, status: Callable[[], Status], notice: str | None) -> None:
-        """Begin to show, if that has not begun; greets the view as a subscriber would be greeted."""
+        """Open the view, unless it is open; it gets the same greeting as a subscriber."""
         if self._opened or make_view is None:
             return
         self._opened = True
@@ -46,7 +46,7 @@ class Screen:
             self._levels = asyncio.get_running_loop().create_task(self._show_levels(status))
 
     def show(self, draw: Callable[[View], None]) -> None:
-        """Draw, where there is something to draw on."""
+        """Call `draw` with the view, if there is one."""
         if self._view is None:
             return
         try:
@@ -56,17 +56,17 @@ class Screen:
             if error.errno in (errno.EPIPE, errno.EIO):
                 self._gone()
             else:
-                # A full disk is no reason to stop listening: subscribers have other places.
+                # A full disk must not stop the daemon: subscribers are not affected.
                 log.warning("Nothing more is shown: %s.", error.strerror)
 
     async def _show_levels(self, status: Callable[[], Status]) -> None:
-        """Feed the live view, whose pulse this is, until it is closed."""
+        """Send the level to the live view until it is closed; the view redraws with it."""
         while True:
             await asyncio.sleep(LEVEL_PERIOD)
             self.show(partial(_draw_level, status=status()))
 
     def close(self) -> None:
-        """Give the terminal back."""
+        """Close the view and restore the terminal."""
         if self._levels is not None:
             self._levels.cancel()
         view, self._view = self._view, None
