@@ -18,13 +18,6 @@ class Notifier:
         address = environ.get("NOTIFY_SOCKET", "")
         # A leading @ stands for the NUL of Linux's abstract namespace (sd_notify(3)).
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self.watchdog_seconds = _watchdog_seconds(environ)
-        """Longest time in seconds between two calls of `watchdog`; None: systemd does not watch this process."""
-
-    @property
-    def enabled(self) -> bool:
-        """Whether a service manager receives the messages."""
-        return bool(self._address)
 
     def ready(self, status: str = "") -> None:
         """Report that start-up, or a reload, is complete."""
@@ -42,9 +35,9 @@ class Notifier:
         """Report that a reload has begun; `ready` ends it."""
         self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
-    def stopping(self, status: str = "") -> None:
+    def stopping(self) -> None:
         """Report that shutdown has begun."""
-        self._send("STOPPING=1", *([f"STATUS={status}"] if status else []))
+        self._send("STOPPING=1")
 
     def _send(self, *lines: str) -> None:
         if not self._address:
@@ -57,11 +50,3 @@ class Notifier:
                 out.sendto(message, self._address)
             except OSError:
                 return
-
-
-def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:
-    """Read `WATCHDOG_USEC`, which is meant for the process `WATCHDOG_PID` only (sd_watchdog_enabled(3))."""
-    usec, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
-    if not (usec.isascii() and usec.isdigit()) or int(usec) == 0 or (pid and pid != str(os.getpid())):
-        return None
-    return int(usec) / 1e6

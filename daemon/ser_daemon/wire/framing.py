@@ -83,11 +83,6 @@ class LineParser:
         """Add received bytes."""
         self._buffer += data
 
-    @property
-    def buffered(self) -> int:
-        """Bytes in the buffer; at most one line or data block once all complete messages are taken."""
-        return len(self._buffer)
-
     def __iter__(self) -> Iterator[Message | BadLine]:
         """Take all complete messages."""
         while (item := self.take()) is not None:

@@ -78,12 +78,6 @@ class Plot:
         left = x - length > _LEFT if left else x + length > self.width - _RIGHT
         self._text(x - 5 if left else x + 5, top + 14, label, "end" if left else "start")
 
-    def mark_y(self, value: float, label: str) -> None:
-        """Draw a dashed line across, with a label above its right end."""
-        y = self._y(value)
-        self._dashed(_LEFT, y, self.width - _RIGHT, y)
-        self._text(self.width - _RIGHT - 4, y - 5, label, "end")
-
     def svg(self) -> str:
         """Return the whole picture."""
         parts = [*self._grid(), *self._parts, *self._key()]

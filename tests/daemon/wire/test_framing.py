@@ -17,7 +17,7 @@ def parse(*pieces: bytes) -> list[Message | BadLine]:
         parser.feed(piece)
         while (item := parser.take()) is not None:
             found.append(item)
-        assert parser.buffered <= MAX_LINE
+        assert len(parser._buffer) <= MAX_LINE
     while (item := parser.finish()) is not None:
         found.append(item)
     return found
@@ -115,7 +115,7 @@ def test_a_payload_is_skipped_and_not_stored():
     for _ in range(MAX_PAYLOAD // 1024):
         parser.feed(b"\n" * 1024)
         assert parser.take() is None
-        assert parser.buffered == 0
+        assert len(parser._buffer) == 0
     parser.feed(b'{"type":"ping"}\n')
     assert parser.take() == Message("ping")
 
@@ -127,7 +127,7 @@ def test_an_endless_line_is_reported_once_and_not_stored():
         parser.feed(b"x" * 1024)
         while (item := parser.take()) is not None:
             found.append(item)
-        assert parser.buffered <= MAX_LINE
+        assert len(parser._buffer) <= MAX_LINE
     assert [item.code for item in found] == ["line-too-long"]
 
 
