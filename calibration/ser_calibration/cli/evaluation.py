@@ -1,112 +1,170 @@
-"""`ser-calibrate confidence`, `unknown` and `smoothing`: what a run's networks are worth as a daemon's model."""
+"""`ser-calibrate path`, `adaptation`, `confidence`, `unknown` and `smoothing`: evaluate the networks of a run."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING
 
+from ser_calibration.cli.arguments import Commands, add_run, count, share
 from ser_model.console import uninterrupted
 from ser_model.errors import SerError
 
+if TYPE_CHECKING:
+    from ser_calibration.evaluation.run_data import RunSource
 
-def add_model_parsers(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], number: Callable[[str], int]
-) -> None:
-    """Add the three commands to those of `ser-calibrate`; `number` reads an integer from 1."""
-    confidence = commands.add_parser(
+
+def add_commands(commands: Commands) -> None:
+    """Add the five commands to those of `ser-calibrate`."""
+    _add_path(commands)
+    _add_adaptation(commands)
+    _add_confidence(commands)
+    _add_unknown(commands)
+    _add_smoothing(commands)
+
+
+def _add_path(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "path",
+        help="measure what the way through sound server and daemon costs in accuracy",
+        description="Plays recordings in real time to daemons on virtual microphones (a PulseAudio of its own), and "
+        "compares their answers with those of the same networks on the files. Writes RUN/path.json too.",
+    )
+    add_run(parser)
+    parser.add_argument("--recordings", type=count, default=120, metavar="N", help="how many to play (default: 120)")
+    parser.set_defaults(run=_path)
+
+
+def _add_adaptation(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "adaptation",
+        help="fit what adapting to a speaker needs, and measure what it is worth",
+        description="Fits on validation actors which logits are typical of each answer, lets speakers whom a run's "
+        "networks have not heard speak 60 utterances in random orders, and compares the last 40 with and without "
+        "adaptation, and with a profile of the first 20. Writes RUN/adaptation.json, which `ser-model export` reads; "
+        "without it a model can't be adapted.",
+    )
+    add_run(parser)
+    _add_seeds(parser)
+    parser.add_argument(
+        "--orders", type=count, default=10, metavar="N", help="of every actor and scenario (default: 10)"
+    )
+    parser.add_argument(
+        "--validation", action="store_true", help="compare settings on the validation actors by the validation networks"
+    )
+    parser.set_defaults(run=_adaptation, workers=None)
+
+
+def _add_confidence(commands: Commands) -> None:
+    parser = commands.add_parser(
         "confidence",
         help="fit a run's temperatures and measure how honest its confidence is",
         description="Fits temperatures, by how much was heard, on validation actors, and measures on "
         "test actors expected calibration error, Brier score, negative log-likelihood and accuracy against coverage. "
         "Writes RUN/confidence.json, which `ser-model export` takes them from.",
     )
-    unknown = commands.add_parser(
+    _add_source(parser)
+    parser.set_defaults(run=_confidence)
+
+
+def _add_unknown(commands: Commands) -> None:
+    parser = commands.add_parser(
         "unknown",
         help="measure when a run's networks say unknown, on speech and on an hour of noise",
         description="Chooses the threshold of `unknown` for a precision on validation actors and what sounds unlike "
         "speech; measures on test actors what is still labelled, whether the gate finds speech in unseen noise, and "
         "what an hour without speech leads to. Writes RUN/unknown.json, which `ser-model export` reads.",
     )
-    smoothing = commands.add_parser(
+    _add_source(parser)
+    parser.add_argument(
+        "--noise", type=Path, required=True, metavar="DIR", help="recorded noises, as for ser-model train"
+    )
+    parser.add_argument("--rooms", type=Path, metavar="DIR", help="room responses (default: none)")
+    parser.add_argument(
+        "--precision", type=share, metavar="P", help="share of right labels to choose the threshold for"
+    )
+    parser.add_argument(
+        "--seconds", type=count, metavar="N", help="length of the noise without speech (default: an hour)"
+    )
+    parser.set_defaults(run=_unknown)
+
+
+def _add_smoothing(commands: Commands) -> None:
+    parser = commands.add_parser(
         "smoothing",
         help="compare ways to smooth partial answers",
         description="Label changes against delay to the right label, on single utterances and on speech whose emotion "
         "changes, of test actors. Writes RUN/smoothing.json.",
     )
-    for parser in (confidence, unknown, smoothing):
-        parser.add_argument("run", type=Path, metavar="RUN", help="the --output of ser-model train")
-        parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of Actor_NN/*.{wav,flac}")
-        parser.add_argument("--seeds", type=number, metavar="N", help="only the first N seeds (default: all)")
-        parser.add_argument("--workers", type=number, metavar="N", help="processes (default: one per core)")
-    unknown.add_argument(
-        "--noise", type=Path, required=True, metavar="DIR", help="recorded noises, as for ser-model train"
-    )
-    unknown.add_argument("--rooms", type=Path, metavar="DIR", help="room responses (default: none)")
-    unknown.add_argument(
-        "--precision", type=_share, metavar="P", help="share of right labels to choose the threshold for"
-    )
-    unknown.add_argument(
-        "--seconds", type=number, metavar="N", help="length of the noise without speech (default: an hour)"
-    )
+    _add_source(parser)
+    parser.set_defaults(run=_smoothing)
 
 
-def _share(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 < (value := float(text)) < 1:
-            return value
-    raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text!r}")
+def _add_seeds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seeds", type=count, metavar="N", help="only the first N seeds (default: all)")
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    add_run(parser)
+    _add_seeds(parser)
+    parser.add_argument("--workers", type=count, metavar="N", help="processes (default: one per core)")
+
+
+def _path(options: argparse.Namespace) -> None:
+    with _training_imports():
+        from ser_calibration.evaluation.path import measure_path
+
+    measure_path(options.folder, options.data, options.recordings)
+
+
+def _adaptation(options: argparse.Namespace) -> None:
+    with _training_imports():
+        from ser_calibration.evaluation.adaptation import measure_adaptation
+
+    measure_adaptation(_source(options), orders=options.orders, validation=options.validation)
 
 
 def _confidence(options: argparse.Namespace) -> None:
-    from ser_calibration.evaluation.confidence import confidence
+    with _training_imports():
+        from ser_calibration.evaluation.confidence import measure_confidence
 
-    confidence(options.run, options.data, seeds=options.seeds, workers=options.workers)
+    measure_confidence(_source(options))
 
 
 def _unknown(options: argparse.Namespace) -> None:
-    from ser_calibration.evaluation.unknown import unknown
+    with _training_imports():
+        from ser_calibration.evaluation.unknown import measure_unknown
 
-    chosen = {name: getattr(options, name) for name in ("precision", "seconds") if getattr(options, name) is not None}
-    unknown(
-        options.run, options.data, options.noise, options.rooms, seeds=options.seeds, workers=options.workers, **chosen
+    measure_unknown(
+        _source(options), options.noise, options.rooms, precision=options.precision, seconds=options.seconds
     )
 
 
 def _smoothing(options: argparse.Namespace) -> None:
-    from ser_calibration.evaluation.smoothing import smoothing
+    with _training_imports():
+        from ser_calibration.evaluation.smoothing import measure_smoothing
 
-    smoothing(options.run, options.data, seeds=options.seeds, workers=options.workers)
-
-
-ACTIONS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {
-    "confidence": _confidence,
-    "unknown": _unknown,
-    "smoothing": _smoothing,
-}
-"""What each command does, by its name."""
+    measure_smoothing(_source(options))
 
 
-def run_model(options: argparse.Namespace) -> int:
-    """Do what one of the commands asks for.
+def _source(options: argparse.Namespace) -> RunSource:
+    from ser_calibration.evaluation.run_data import RunSource
+
+    return RunSource(options.folder, options.data, seeds=options.seeds, workers=options.workers)
+
+
+@contextlib.contextmanager
+def _training_imports() -> Iterator[None]:
+    """Import what needs the train extra, without an interruption.
 
     Raises:
-        SerError: what training needs is not installed, or a folder isn't what is expected.
+        SerError: the train extra is not installed.
     """
     for module in ("torch", "scipy", "onnx"):
         if find_spec(module) is None:
             raise SerError(f"{module} is not installed: pip install 'ser-daemon[train]'")
-    # Imported here, where Ctrl-C can't hit a C library half set up.
     with uninterrupted():
-        import torch
-    torch.set_num_threads(1)
-    try:
-        ACTIONS[options.command](options)
-    except OSError as error:
-        if error.filename is None:
-            raise
-        raise SerError(f"{error.filename}: {error.strerror}") from error
-    return 0
+        yield

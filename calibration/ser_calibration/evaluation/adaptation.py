@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 import numpy as np
-import torch
 from rich.progress import track
 
 from ser_calibration.evaluation.ablations import AS_SHIPPED, BEGINNINGS
 from ser_calibration.evaluation.paired_gains import PairedPredictions, against, print_paired_gains, summarise
+from ser_calibration.evaluation.run_data import RunSource
 from ser_calibration.evaluation.scenarios import COUNTED, HEARD, Plan, draw
 from ser_model.adaptation.adaptation import Adaptation, AdaptationStrength
 from ser_model.errors import SerError
@@ -30,15 +29,13 @@ from ser_model.network.metadata import ModelMetadata
 from ser_model.scoring.logit_bias import ClassMeanLogits, fit_class_mean_logits
 from ser_model.training.calibration_files import AdaptationFile, write_adaptation
 from ser_model.training.data.corpus import TEST_ACTORS, VALIDATION_ACTORS
-from ser_model.training.data.dataset import Dataset, build
+from ser_model.training.data.dataset import Dataset
 from ser_model.training.folds.predictions import Predictions, out_of_fold
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.architecture import ResLstmSa
 from ser_model.training.networks.fit import predict
 
 FOLDS: Final = range(len(TEST_ACTORS))
-
-EIGHT: Final = range(len(LABELS))
 
 SEED: Final = 1
 """Of the orders."""
@@ -60,30 +57,26 @@ TRIED: Final[dict[str, AdaptationStrength]] = {
 """Strengths that were compared on validation actors."""
 
 
-def measure_adaptation(
-    folder: Path, data: Path, *, seeds: int | None, orders: int, validation: bool, workers: int | None = None
-) -> None:
+def measure_adaptation(source: RunSource, *, orders: int, validation: bool) -> None:
     """Print what adaptation does; write RUN/adaptation.json, which export reads (or adaptation-validation.json).
 
     Args:
-        folder: output of `ser-model train`.
-        data: the run's recordings.
-        seeds: use only the first so many; None: all.
+        source: the run and its recordings.
         orders: random orders of every actor and scenario.
         validation: compare settings on the validation actors, by the networks that have not heard them; export doesn't
             read this.
-        workers: processes that compute features; None: one per core.
 
     Raises:
         SerError: a folder isn't what is expected.
     """
-    run = RunFolder.open(folder, seeds)
-    dataset = build(run.corpus(data), cache=folder.parent / "cache", workers=workers)
-    torch.set_num_threads(1)
+    run, _, dataset = source.load()
     for actor in np.unique(run.actors):
-        # Neutral must have two: one to be heard first, one to be counted.
-        if min(np.sum((run.actors == actor) & (run.emotions == one) & (dataset.utterances == 1)) for one in EIGHT) < 2:
-            raise SerError(f"{data}: expected recordings of all eight emotions, two of each; actor {actor} has fewer")
+        usable = (run.actors == actor) & (dataset.utterances == 1)
+        # Neutral needs two: one to learn from, one to score.
+        if min(np.sum(usable & (run.emotions == emotion)) for emotion in range(len(LABELS))) < 2:
+            raise SerError(
+                f"{source.data}: expected recordings of all eight emotions, two of each; actor {actor} has fewer"
+            )
     known = Predictions.join([fold for seed in run.seeds for fold in out_of_fold(run, dataset, seed, "validation")])
     compare = _strengths if validation else _beginnings
     result: AdaptationFile = {
@@ -93,7 +86,7 @@ def measure_adaptation(
         "typical_logits": fit_class_mean_logits(known.logits).tolist(),
         "rows": [{"setting": name, **summarise(told)} for name, told in compare(run, dataset, known, orders)],
     }
-    write_adaptation(folder, result)
+    write_adaptation(source.folder, result)
     print_paired_gains(result)
 
 

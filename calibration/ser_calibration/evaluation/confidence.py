@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +13,7 @@ from rich.table import Table
 
 from ser_calibration.evaluation.calibration_methods import compare
 from ser_calibration.evaluation.metrics import summary
+from ser_calibration.evaluation.run_data import RunSource
 from ser_calibration.evaluation.temperatures import Folds, fit_folds
 from ser_model.config import DecisionConfig
 from ser_model.scoring.temperature import Temperature
@@ -27,7 +27,6 @@ from ser_model.training.calibration_files import (
     VoicedConfidence,
     write_confidence,
 )
-from ser_model.training.data.dataset import build
 from ser_model.training.folds.jobs import FOLDS
 from ser_model.training.folds.predictions import Predictions, out_of_fold
 from ser_model.training.folds.run_folder import RunFolder
@@ -45,20 +44,13 @@ VOICED_SECONDS: Final = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 Scores = npt.NDArray[np.float64]
 
 
-def confidence(folder: Path, data: Path, *, seeds: int | None = None, workers: int | None = None) -> None:
-    """Print how honest a run's confidence is before and after; write RUN/confidence.json, which export reads.
-
-    Args:
-        folder: output of `ser-model train`.
-        data: the run's recordings.
-        seeds: measure only the first so many; None: all.
-        workers: processes for the gate; None: one per core.
+def measure_confidence(source: RunSource) -> None:
+    """Print a run's calibration before and after; write RUN/confidence.json, which export reads.
 
     Raises:
         SerError: a folder isn't what is expected.
     """
-    run = RunFolder.open(folder, seeds)
-    dataset = build(run.corpus(data), cache=folder.parent / "cache", workers=workers)
+    run, _, dataset = source.load()
     window = WINDOW_MS
     lengths = {"utterance": None, "window": window, "full_window": window, "live_window": DecisionConfig().window_ms}
     validation, test = (
@@ -81,7 +73,7 @@ def confidence(folder: Path, data: Path, *, seeds: int | None = None, workers: i
         "measured": measured,
         "heard": by_voiced(run, made, [test[kind] for kind in FITTED_ON]),
     }
-    write_confidence(folder, result)
+    write_confidence(source.folder, result)
     show(result)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -13,11 +12,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from ser_calibration.evaluation.run_data import RunSource
 from ser_calibration.evaluation.temperatures import fit
 from ser_model.config import DecisionConfig
 from ser_model.scoring.smoothing import Smoother
 from ser_model.training.data.corpus import TEST_ACTORS, VALIDATION_ACTORS
-from ser_model.training.data.dataset import Dataset, build
+from ser_model.training.data.dataset import Dataset
 from ser_model.training.data.windowing import cut_windows, update_ends
 from ser_model.training.experiments.long_speech import Track, make_tracks, speeches
 from ser_model.training.files import write_json
@@ -57,24 +57,16 @@ class Answered:
     """Number of the utterance at each update, shape (updates,)."""
 
 
-def smoothing(folder: Path, data: Path, *, seeds: int | None = None, workers: int | None = None) -> None:
-    """Print label changes against delay for every way; write RUN/smoothing.json.
-
-    Args:
-        folder: output of `ser-model train`.
-        data: the run's recordings.
-        seeds: measure only the first so many; None: all.
-        workers: processes for the gate; None: one per core.
+def measure_smoothing(source: RunSource) -> None:
+    """Print label changes against delay for all settings; write RUN/smoothing.json.
 
     Raises:
         SerError: a folder isn't what is expected.
     """
-    run = RunFolder.open(folder, seeds)
-    corpus = run.corpus(data)
-    dataset = build(corpus, cache=folder.parent / "cache", workers=workers)
+    run, corpus, dataset = source.load()
     stretches = {
         "utterances": single(run, dataset),
-        "changing": [one for one in make_tracks(run, speeches(corpus, workers)) if one.changing],
+        "changing": [one for one in make_tracks(run, speeches(corpus, source.workers)) if one.changing],
     }
     figures: dict[str, dict[str, Any]] = {}
     for split in ("validation", "test"):
@@ -95,7 +87,7 @@ def smoothing(folder: Path, data: Path, *, seeds: int | None = None, workers: in
         "best": best,
         **figures,
     }
-    write_json(folder / "smoothing.json", result)
+    write_json(source.folder / "smoothing.json", result)
     _print(result)
 
 

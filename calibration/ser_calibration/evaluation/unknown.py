@@ -15,6 +15,7 @@ from ser_calibration.evaluation import ood
 from ser_calibration.evaluation.gate_evaluation import Intruder, find_intruders, find_speech
 from ser_calibration.evaluation.noise_stream import SECONDS, Piece, pieces
 from ser_calibration.evaluation.ood import FoldScores, final_parameters, score_fold
+from ser_calibration.evaluation.run_data import RunSource
 from ser_calibration.evaluation.selective_classification import REASONS, Rule, measure_seed, rejected, rules
 from ser_model.scoring.ood import METHODS, OodScorer
 from ser_model.training.calibration_files import (
@@ -28,7 +29,7 @@ from ser_model.training.calibration_files import (
 )
 from ser_model.training.data.acoustic_conditions import load_held_out
 from ser_model.training.data.augment import AcousticEnvironment
-from ser_model.training.data.dataset import Dataset, build
+from ser_model.training.data.dataset import Dataset
 from ser_model.training.data.segmentation import Segmentation
 from ser_model.training.folds.jobs import FINAL, FOLDS
 from ser_model.training.folds.predictions import infer, out_of_fold
@@ -41,38 +42,26 @@ MORE_HOURS: Final = (1, 2, 3)
 """Seeds of other hours, whose noise chooses the method; the hour of seed 0 is only measured on."""
 
 
-def unknown(
-    folder: Path,
-    data: Path,
-    noise: Path,
-    rooms: Path | None = None,
-    *,
-    seeds: int | None = None,
-    workers: int | None = None,
-    precision: float = PRECISION,
-    seconds: int = SECONDS,
+def measure_unknown(
+    source: RunSource, noise: Path, rooms: Path | None, *, precision: float | None, seconds: int | None
 ) -> None:
     """Print all figures about `unknown`; write RUN/unknown.json, which export reads.
 
     Args:
-        folder: output of `ser-model train`.
-        data: the run's recordings.
+        source: the run and its recordings.
         noise: folder of noises.
-        rooms: folder of room responses; None: none.
-        seeds: measure only the first so many; None: all.
-        workers: processes for the gate; None: one per core.
-        precision: share of right labels that the threshold is chosen for.
-        seconds: length of the noise without speech.
+        rooms: folder of room responses; `None` for none.
+        precision: share of right labels that the threshold is chosen for; `None` for `PRECISION`.
+        seconds: length of the noise without speech; `None` for an hour.
 
     Raises:
         SerError: a folder isn't what is expected.
     """
-    run = RunFolder.open(folder, seeds)
-    corpus = run.corpus(data)
+    precision, seconds = precision or PRECISION, seconds or SECONDS
     held_out = load_held_out(noise, None)
-    dataset = build(corpus, variants=1, noise=noise, rooms=rooms, cache=folder.parent / "cache", workers=workers)
-    clean = find_speech(corpus, AcousticEnvironment(), None, workers)
-    noisy = find_speech(corpus, held_out, SNR_DB, workers)
+    run, corpus, dataset = source.load(variants=1, noise=noise, rooms=rooms)
+    clean = find_speech(corpus, AcousticEnvironment(), None, source.workers)
+    noisy = find_speech(corpus, held_out, SNR_DB, source.workers)
     hour, samples = find_intruders(track_pieces(noise, seconds))
     result: UnknownFile = {
         "seeds": list(run.seeds),
@@ -85,7 +74,7 @@ def unknown(
             "utterances": [[one.name, round(1000 * one.voiced / SAMPLE_RATE)] for one in hour],
         },
     }
-    write_unknown(folder, result)
+    write_unknown(source.folder, result)
     show(result)
 
 

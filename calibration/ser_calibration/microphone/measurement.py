@@ -8,78 +8,84 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ser_calibration.microphone.defects import Holes, clipped_share, find_holes, full_scale_share, longest_flat
-from ser_calibration.microphone.segmentation import Heard, choose_margin, hear, pairs
+from ser_calibration.microphone.defects import (
+    Dropouts,
+    clipped_share,
+    find_dropouts,
+    full_scale_share,
+    longest_flat_top,
+)
+from ser_calibration.microphone.segmentation import Segmentation, choose_noise_margin, pair_means, segment
 from ser_calibration.microphone.spectrum import band_level, low_share
 from ser_model.audio.levels import SILENCE_DBFS, DetectorGain, dbfs
 from ser_model.errors import SerError
 from ser_model.types import SAMPLE_RATE, Samples
 
 FRAME = 512
-"""Samples behind one level, 32 ms: the gate's own frame with its default detector."""
+"""Samples per level, 32 ms: the frame of the gate's default detector."""
 
 MIN_SILENCE_SECONDS = 2.0
-"""Shorter than this, a passing noise can't be told from the room."""
+"""In a shorter recording, a passing noise can't be distinguished from the room."""
 
 MIN_VOICED_SECONDS = 1.0
-"""Less speech than this says little about its level."""
+"""Less speech gives no reliable level."""
 
 _SLOT_FRAMES = 16
 _CLIPPED_SHARE = 0.002
 _SPEECH_IN_SILENCE_SECONDS = 0.3
-_MARGIN_DB = 6.0
+_ACTIVE_MARGIN_DB = 6.0
 _STANDS_OUT_DB = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What two recordings say about a microphone in its room."""
+    """A microphone in its room, as measured from two recordings."""
 
     noise_floor_dbfs: float
-    """Level of the room: median of the lowest levels of half seconds."""
+    """Level of the room: the median over half seconds of their lowest level."""
     speech_level_dbfs: float
-    """Mean power of speech without its pauses (as ITU-T P.56, with the gate deciding what is speech)."""
+    """Mean power of speech without its pauses (active speech level as in ITU-T P.56, with the gate's decisions)."""
     snr_db: float
     """Speech level above the noise floor."""
     gain_db: float
-    """Gain that the gate's detector needs for this voice in this room."""
+    """Gain of the gate's detector for this voice in this room."""
     noise_margin_db: float
-    """How far above the noise floor a sound must be for the gate to take it for speech."""
+    """How far above the noise floor a sound must be for the gate to open."""
     peak_dbfs: float
     """Highest sample of the speech."""
     clipped_share: float
-    """Share of the speech's samples that lie on a flat top, 0 to 1."""
-    longest_flat: int
-    """Samples of the longest flat top."""
+    """Share of the speech's samples on flat tops, 0 to 1."""
+    longest_flat_top: int
+    """Length of the longest flat top in samples."""
     full_scale_share: float
-    """Share of the speech's samples that have the highest or lowest value there is, 0 to 1."""
+    """Share of the speech's samples at full scale, 0 to 1."""
     dc_offset: float
     """Mean of the silence as a share of full scale, -1 to 1."""
     pause_dbfs: float
     """Lowest level between the words."""
-    holes: Holes
-    """Zeros within sound, in both recordings."""
+    dropouts: Dropouts
+    """Of both recordings."""
     low_share: float
     """Share of the room's power below 150 Hz, 0 to 1."""
     treble_db: float
-    """Level of the speech from 4.5 to 7 kHz, against that from 300 Hz to 3.4 kHz."""
+    """Level of the speech from 4.5 to 7 kHz relative to that from 300 Hz to 3.4 kHz."""
 
 
 def measure(silence: Samples, speech: Samples) -> Measurement:
     """Measure a microphone.
 
     Args:
-        silence: The room while nobody speaks, int16, shape (n,), 16 kHz, at least 2 s.
-        speech: Somebody speaking at the usual place, at least 1 s of it voiced.
+        silence: the room while nobody speaks, int16, shape (n,), 16 kHz, at least 2 s.
+        speech: somebody speaking at the usual place, at least 1 s of it voiced.
 
     Raises:
-        SerError: A recording can't be used; the text says why and what to record instead.
+        SerError: a recording can't be used; the text says why and what to record instead.
     """
-    _refuse_swapped(silence, speech)
+    _reject_swapped(silence, speech)
     floor = noise_floor(silence)
-    heard = hear(speech, noise_floor_dbfs=floor)
-    _check_speech(speech, heard, floor)
-    spoken = np.concatenate([speech[start:end] for start, end in heard.spans])
+    found = segment(speech, noise_floor_dbfs=floor)
+    _check_speech(speech, found, floor)
+    spoken = np.concatenate([speech[start:end] for start, end in found.utterances])
     clipped = clipped_share(spoken)
     if clipped > _CLIPPED_SHARE:
         raise SerError(
@@ -88,20 +94,20 @@ def measure(silence: Samples, speech: Samples) -> Measurement:
         )
     level = _active_level(spoken, floor)
     gain = _detector_gain(level, floor)
-    in_silence, in_speech = find_holes(silence), find_holes(speech)
+    in_silence, in_speech = find_dropouts(silence), find_dropouts(speech)
     return Measurement(
         noise_floor_dbfs=floor,
         speech_level_dbfs=level,
         snr_db=max(level - floor, 0.0),
         gain_db=gain,
-        noise_margin_db=choose_margin(frame_levels(silence), speech, floor, gain),
+        noise_margin_db=choose_noise_margin(frame_levels(silence), speech, floor, gain),
         peak_dbfs=_peak_dbfs(spoken),
         clipped_share=clipped,
-        longest_flat=longest_flat(spoken),
+        longest_flat_top=longest_flat_top(spoken),
         full_scale_share=full_scale_share(spoken),
         dc_offset=float(np.mean(silence)) / 32768.0,
-        pause_dbfs=float(np.min(pairs(frame_levels(speech)))),
-        holes=Holes(in_silence.count + in_speech.count, max(in_silence.longest_ms, in_speech.longest_ms)),
+        pause_dbfs=float(np.min(pair_means(frame_levels(speech)))),
+        dropouts=Dropouts(in_silence.count + in_speech.count, max(in_silence.longest_ms, in_speech.longest_ms)),
         low_share=low_share(silence),
         treble_db=band_level(spoken, 4500, 7000) - band_level(spoken, 300, 3400),
     )
@@ -116,11 +122,11 @@ def frame_levels(samples: Samples) -> npt.NDArray[np.float64]:
 def noise_floor(silence: Samples) -> float:
     """Check the silence and return its level in dBFS.
 
-    The lowest level of each half second (minimum statistics, as the gate tracks it), and of those the median:
-    a chair or a cough lifts some of them, a device that starts with zeros lowers some.
+    It is the median over half seconds of their lowest level (minimum statistics, as in the gate). The median ignores
+    the half seconds that a cough raises, or that a device that starts with zeros lowers.
 
     Raises:
-        SerError: It is too short, holds nothing but zeros, is clipped, or somebody speaks in it.
+        SerError: it is too short, holds nothing but zeros, is clipped, or holds speech.
     """
     seconds = len(silence) / SAMPLE_RATE
     if seconds < MIN_SILENCE_SECONDS:
@@ -138,57 +144,58 @@ def noise_floor(silence: Samples) -> float:
             f"The silence recording is clipped ({clipped:.1%} of its samples are cut off): "
             "lower the microphone's gain in the mixer, or check its cable, and record again."
         )
-    heard = hear(silence)
-    if heard.voiced_seconds > _SPEECH_IN_SILENCE_SECONDS:
+    found = segment(silence)
+    if found.voiced_seconds > _SPEECH_IN_SILENCE_SECONDS:
         raise SerError(
-            f"Somebody speaks in the silence recording (at {heard.spans[0][0] / SAMPLE_RATE:.1f} s): "
+            f"Somebody speaks in the silence recording (at {found.utterances[0][0] / SAMPLE_RATE:.1f} s): "
             "record the room while nobody speaks, without radio or television."
         )
-    means = pairs(frame_levels(silence))
+    means = pair_means(frame_levels(silence))
     slots = means[: len(means) - len(means) % _SLOT_FRAMES].reshape(-1, _SLOT_FRAMES).min(axis=1)
     return max(float(np.median(slots)), SILENCE_DBFS)
 
 
-def _refuse_swapped(silence: Samples, speech: Samples) -> None:
-    if hear(silence).voiced_seconds >= MIN_VOICED_SECONDS and hear(speech).voiced_seconds < _SPEECH_IN_SILENCE_SECONDS:
+def _reject_swapped(silence: Samples, speech: Samples) -> None:
+    in_silence, in_speech = segment(silence).voiced_seconds, segment(speech).voiced_seconds
+    if in_silence >= MIN_VOICED_SECONDS and in_speech < _SPEECH_IN_SILENCE_SECONDS:
         raise SerError(
             "The two recordings are swapped: somebody speaks in the first, which is to be the silence, and nobody in "
             "the second; give the silence first."
         )
 
 
-def _check_speech(speech: Samples, heard: Heard, floor: float) -> None:
-    """Refuse what holds too little speech, with the likeliest reason."""
-    if heard.voiced_seconds >= MIN_VOICED_SECONDS:
+def _check_speech(speech: Samples, found: Segmentation, floor: float) -> None:
+    """Reject a recording with too little speech; the error names the likeliest reason."""
+    if found.voiced_seconds >= MIN_VOICED_SECONDS:
         return
-    said = (
-        f"The speech recording holds {heard.voiced_seconds:.1f} s of speech, expected at least {MIN_VOICED_SECONDS:g} s"
+    problem = (
+        f"The speech recording holds {found.voiced_seconds:.1f} s of speech, expected at least {MIN_VOICED_SECONDS:g} s"
     )
     if not speech.any():
-        raise SerError(f"{said}; it is nothing but zeros: unmute the microphone in the mixer or at its switch.")
-    if float(np.quantile(pairs(frame_levels(speech)), 0.99)) < floor + _STANDS_OUT_DB:
+        raise SerError(f"{problem}; it is nothing but zeros: unmute the microphone in the mixer or at its switch.")
+    if float(np.quantile(pair_means(frame_levels(speech)), 0.99)) < floor + _STANDS_OUT_DB:
         raise SerError(
-            f"{said}; nothing in it stands out from the room ({floor:.0f} dBFS): say a sentence or two, and if you "
+            f"{problem}; nothing in it stands out from the room ({floor:.0f} dBFS): say a sentence or two, and if you "
             "did, choose another microphone (ser-daemon --list-devices) or raise its gain in the mixer."
         )
-    raise SerError(f"{said}: say a sentence or two at the place where you usually speak.")
+    raise SerError(f"{problem}: say a sentence or two at the place where you usually speak.")
 
 
 def _active_level(spoken: Samples, floor: float) -> float:
-    """Return the mean power of the frames that stand above the noise floor."""
+    """Return the mean power in dBFS of the frames that stand above the noise floor."""
     levels = frame_levels(spoken)
-    active = levels[levels > floor + _MARGIN_DB]
+    active = levels[levels > floor + _ACTIVE_MARGIN_DB]
     if not len(active):
         raise SerError(
-            f"The speech is not {_MARGIN_DB:g} dB louder than the silence ({floor:.0f} dBFS): "
+            f"The speech is not {_ACTIVE_MARGIN_DB:g} dB louder than the silence ({floor:.0f} dBFS): "
             "were the two recordings swapped, or made with different gain?"
         )
     return 10.0 * math.log10(float(np.mean(10.0 ** (active / 10.0))))
 
 
 def _detector_gain(level_dbfs: float, floor_dbfs: float) -> float:
-    """Return the gain to which the gate itself comes when it hears speech of this level."""
-    # One frame of a minute: as long as it takes to settle, wherever it starts and however slowly it moves.
+    """Return the gain at which the gate settles for speech of this level."""
+    # One frame of a minute is long enough to settle from any start.
     gain = DetectorGain(60.0)
     gain.push(level_dbfs, floor_dbfs)
     return gain.db

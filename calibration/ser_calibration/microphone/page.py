@@ -1,4 +1,4 @@
-"""The page about a microphone: its figures, and pictures of levels, spectra and the gate's decisions."""
+"""Make the page about a microphone: its figures, and plots of levels, spectra and the gate's decisions."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ser_calibration.microphone.assessment import figures, remarks, verdict
+from ser_calibration.microphone.assessment import Grade, figures, grade, recommendations
 from ser_calibration.microphone.measurement import Measurement, frame_levels
-from ser_calibration.microphone.segmentation import Heard, hear
+from ser_calibration.microphone.recording import Recordings
+from ser_calibration.microphone.segmentation import Segmentation, segment
 from ser_calibration.microphone.spectrum import CENTRES, band_levels
-from ser_calibration.microphone.timing import Timing
 from ser_daemon.config.profiles import MicrophoneProfile
 from ser_model.atomic_file import replace_file
 from ser_model.errors import SerError
@@ -19,26 +19,24 @@ from ser_model.html.page import bullets, figure, paragraph, render_page, table
 from ser_model.html.svg import Axis, Plot
 from ser_model.types import SAMPLE_RATE, Samples
 
-# Colours that are told apart without seeing red or green (Okabe and Ito, "Color Universal Design").
+# Colours for colour-blind readers, too (Okabe and Ito, "Color Universal Design").
 _SILENCE, _SPEECH, _OPEN, _WAVE = "#0072b2", "#d55e00", "#009e73", "#444"
 
 _COLUMNS = 800
 
 
-def microphone_page(
-    profile: MicrophoneProfile, measured: Measurement, silence: Samples, speech: Samples, timing: Timing | None = None
-) -> str:
-    """Return the page; no sample can be won back from it.
+def microphone_page(profile: MicrophoneProfile, measured: Measurement, recordings: Recordings) -> str:
+    """Return the page; audio can't be recovered from it.
 
     Args:
-        profile: as it is written.
-        measured: what `measure` found.
-        silence: what it was found in, int16, 16 kHz, as `speech`.
-        timing: how the samples arrived; None: they are recordings.
+        profile: the written profile.
+        measured: what `measure` found in the recordings.
+        recordings: the recordings.
     """
-    found = remarks(measured, timing)
-    heard = [
-        hear(
+    silence, speech, timing = recordings.silence, recordings.speech, recordings.timing
+    found = recommendations(measured, timing)
+    segmented = [
+        segment(
             samples,
             noise_floor_dbfs=measured.noise_floor_dbfs,
             gain_db=measured.gain_db,
@@ -46,15 +44,15 @@ def microphone_page(
         )
         for samples in (silence, speech)
     ]
-    good = not any(remark.serious for remark in found)
+    result = grade(found)
     parts = [
-        paragraph(verdict(found), "verdict" if good else "verdict bad"),
-        bullets([remark.text for remark in found]),
+        paragraph(result, "verdict bad" if result is Grade.INSUFFICIENT else "verdict"),
+        bullets([item.text for item in found]),
         table(figures(measured, timing)),
         _levels(measured, silence, speech),
-        _spectra(silence, speech, heard[1]),
-        _gate("The gate during silence", silence, heard[0], measured),
-        _gate("The gate during speech", speech, heard[1], measured),
+        _spectra(silence, speech, segmented[1]),
+        _gate("The gate during silence", silence, segmented[0], measured),
+        _gate("The gate during speech", speech, segmented[1], measured),
         paragraph(
             f"Measured {profile.measured} by ser-calibrate mic. The page holds pictures of the sound, and no sound.",
             "small",
@@ -67,7 +65,7 @@ def write_page(path: Path, text: str) -> None:
     """Write a page in one step.
 
     Raises:
-        SerError: It can't be written.
+        SerError: it can't be written.
     """
     try:
         replace_file(path, text)
@@ -79,8 +77,8 @@ def write_page(path: Path, text: str) -> None:
 
 def _levels(measured: Measurement, silence: Samples, speech: Samples) -> str:
     edges = np.arange(-96.0, 1.0, 2.0)
-    shares = [np.histogram(_shown(samples), edges)[0] for samples in (silence, speech)]
-    percent = [100.0 * counts / max(int(counts.sum()), 1) for counts in shares]
+    counts = [np.histogram(_plotted_levels(samples), edges)[0] for samples in (silence, speech)]
+    percent = [100.0 * one / max(int(one.sum()), 1) for one in counts]
     top = 20.0 * np.ceil(max(float(values.max()) for values in percent) / 20.0)
     plot = Plot(
         "Histogram of levels in silence and in speech",
@@ -99,8 +97,8 @@ def _levels(measured: Measurement, silence: Samples, speech: Samples) -> str:
     )
 
 
-def _spectra(silence: Samples, speech: Samples, heard: Heard) -> str:
-    spoken = np.concatenate([speech[start:end] for start, end in heard.spans]) if heard.spans else speech
+def _spectra(silence: Samples, speech: Samples, found: Segmentation) -> str:
+    spoken = np.concatenate([speech[start:end] for start, end in found.utterances]) if found.utterances else speech
     room, voice = band_levels(silence), band_levels(spoken)
     low = 10.0 * np.floor(max(min(room.min(), voice.min()), -115.0) / 10.0)
     high = 10.0 * np.ceil((max(room.max(), voice.max()) + 1.0) / 10.0)
@@ -120,8 +118,8 @@ def _spectra(silence: Samples, speech: Samples, heard: Heard) -> str:
     )
 
 
-def _gate(title: str, samples: Samples, heard: Heard, measured: Measurement) -> str:
-    """The level over time, with what the gate lets through; below 0 dBFS the waveform would hide soft sounds."""
+def _gate(title: str, samples: Samples, found: Segmentation, measured: Measurement) -> str:
+    """Return the plot of a waveform and its utterances; its scale follows the peak, so that soft sounds are visible."""
     seconds = len(samples) / SAMPLE_RATE
     step = next(step for step in (1, 2, 5, 10, 30, 60, 600, 1e9) if seconds / step <= 16)
     peak = _round_up(float(np.abs(samples.astype(np.int32)).max(initial=0)) / 32768.0)
@@ -131,22 +129,22 @@ def _gate(title: str, samples: Samples, heard: Heard, measured: Measurement) -> 
         Axis(low=-peak, high=peak, ticks=(-peak, 0, peak), label="of full scale"),
         height=210,
     )
-    for start, end in heard.spans:
+    for start, end in found.utterances:
         plot.band(start / SAMPLE_RATE, end / SAMPLE_RATE, _OPEN, "the gate takes this for speech")
     xs, lows, highs = _envelope(samples)
     plot.envelope(xs, lows, highs, _WAVE)
-    count = len(heard.spans)
-    said = f"{count} utterance{'s' * (count != 1)}, {heard.voiced_seconds:.1f} s of speech" if count else "no speech"
+    count = len(found.utterances)
+    result = f"{count} utterance{'s' * (count != 1)}, {found.voiced_seconds:.1f} s of speech" if count else "no speech"
     return figure(
         title,
         image=plot.svg(),
-        caption=f"The sound over time, with the values of this profile: {said}. "
+        caption=f"The sound over time, with the values of this profile: {result}. "
         f"The gate listens to what is above {measured.noise_floor_dbfs + measured.noise_margin_db:.0f} dBFS.",
     )
 
 
 def _envelope(samples: Samples) -> tuple[list[float], list[float], list[float]]:
-    """Return the time in seconds, and the lowest and the highest sample as shares of full scale, of each column."""
+    """Return for each column its time in seconds, and its lowest and highest sample as shares of full scale."""
     edges = np.linspace(0, len(samples), min(_COLUMNS, len(samples)) + 1).astype(int)
     lows = np.minimum.reduceat(samples, edges[:-1]) / 32768.0
     highs = np.maximum.reduceat(samples, edges[:-1]) / 32768.0
@@ -154,10 +152,10 @@ def _envelope(samples: Samples) -> tuple[list[float], list[float], list[float]]:
 
 
 def _round_up(peak: float) -> float:
-    """Return the next of 1, 2 and 5 with its power of ten, at least 0.0001 and at most 1."""
+    """Return the next higher 1, 2 or 5 times a power of ten, 0.0001 to 1."""
     steps = [factor * 10.0**power for power in range(-4, 1) for factor in (1, 2, 5)]
     return next((step for step in steps if peak <= step <= 1.0), 1.0)
 
 
-def _shown(samples: Samples) -> npt.NDArray[np.float64]:
+def _plotted_levels(samples: Samples) -> npt.NDArray[np.float64]:
     return np.clip(frame_levels(samples), -96.0, 0.0)

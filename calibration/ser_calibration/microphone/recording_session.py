@@ -1,4 +1,4 @@
-"""Read a microphone in a thread that can be left behind: a sound library may hang in its C code for good."""
+"""Read a microphone in a daemon thread, because a sound library may hang in its C code forever."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import threading
 import time
 from dataclasses import replace
 
-from ser_calibration.microphone.timing import Stopwatch, Timing
+from ser_calibration.microphone.timing import Timing, TimingMonitor
 from ser_daemon.sources import RESPONSE_SECONDS, AudioSource, NoResponse, boot_time
 from ser_daemon.sources.base import Chunk
 from ser_daemon.sources.microphone import Microphone
 from ser_model.errors import SerError
 
 STALL_SECONDS = 5.0
-"""A device that gives nothing for so long will not go on; sound servers do stop for a moment."""
+"""A device without audio for so long has failed; sound servers do pause for a moment."""
 
 _CLOSE_SECONDS = 3.0
-_WAITING = 256
-_THREAD = "microphone"
+_QUEUE_SIZE = 256
+_THREAD_NAME = "microphone"
 
 
 class RecordingSession:
-    """An open device, as a context manager; only its thread touches it.
+    """An open device, as a context manager; only its thread uses the device.
 
     Args:
         source: a live source, not yet opened.
@@ -31,11 +31,11 @@ class RecordingSession:
 
     def __init__(self, source: AudioSource) -> None:
         self.source = source
-        self._watch = Stopwatch(boot_time())
-        # Bounded: should nobody take them, the device is to overflow, and say so.
-        self._chunks: queue.Queue[Chunk | BaseException | None] = queue.Queue(_WAITING)
+        self._timing = TimingMonitor(boot_time())
+        # Bounded: if nobody reads, the device overflows and reports it.
+        self._chunks: queue.Queue[Chunk | BaseException | None] = queue.Queue(_QUEUE_SIZE)
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=_THREAD, daemon=True)
+        self._thread = threading.Thread(target=self._run, name=_THREAD_NAME, daemon=True)
 
     def __enter__(self) -> RecordingSession:
         """Open the device.
@@ -59,36 +59,37 @@ class RecordingSession:
         """Wait for the next chunk that holds samples.
 
         Raises:
-            SerError: the device gives nothing any more.
+            SerError: the device delivers no more audio.
         """
-        silent = SerError(
+        stalled = SerError(
             f"{self.source.name} gives no audio for {STALL_SECONDS:g} s: is it still connected, and does the sound "
             "server answer?"
         )
         until = time.monotonic() + STALL_SECONDS
         while (left := until - time.monotonic()) > 0:
-            chunk = self._take(left, silent)
+            chunk = self._take(left, stalled)
             if chunk is None:
                 break
             if len(chunk.samples):
-                self._watch.push(chunk)
+                self._timing.push(chunk)
                 return chunk
-        raise silent
+        raise stalled
 
     def timing(self) -> Timing:
-        """Return how samples arrived so far."""
+        """Return the timing so far."""
         source = self.source
         seconds = source.reported_latency if isinstance(source, Microphone) else None
-        return replace(self._watch.timing(), reported_ms=None if seconds is None else 1000.0 * seconds)
+        return replace(self._timing.timing(), reported_ms=None if seconds is None else 1000.0 * seconds)
 
-    def _take(self, seconds: float, late: SerError) -> Chunk | None:
+    def _take(self, seconds: float, timeout_error: SerError) -> Chunk | None:
+        """Return the next item of the queue; raise it if it is an error."""
         try:
-            taken = self._chunks.get(timeout=seconds)
+            item = self._chunks.get(timeout=seconds)
         except queue.Empty:
-            raise late from None
-        if isinstance(taken, BaseException):
-            raise taken
-        return taken
+            raise timeout_error from None
+        if isinstance(item, BaseException):
+            raise item
+        return item
 
     def _run(self) -> None:
         try:
@@ -100,7 +101,7 @@ class RecordingSession:
             finally:
                 self.source.close()
         except BaseException as error:
-            # Raised again by whoever waits.
+            # Raised again in `_take`.
             self._put(error)
 
     def _put(self, item: Chunk | BaseException | None) -> None:
@@ -110,6 +111,6 @@ class RecordingSession:
                 return
 
 
-def left_behind() -> bool:
-    """Whether a device is still open in a thread that hangs: then the interpreter could not end either."""
-    return any(thread.name == _THREAD for thread in threading.enumerate())
+def is_device_hung() -> bool:
+    """Return whether a device's thread hangs; the interpreter could then hang at exit, too."""
+    return any(thread.name == _THREAD_NAME for thread in threading.enumerate())

@@ -1,4 +1,4 @@
-"""What the gate makes of a recording, and how firm it should be in this room."""
+"""Segment a recording with the daemon's gate, and choose the gate's noise margin for a room."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ser_model.config import GateConfig
 from ser_model.types import SAMPLE_RATE, Block, Samples, SpeechEnded, SpeechStarted
 
 MARGINS_DB = (GateConfig().noise_margin_db, 15.0)
-"""Least and greatest margin that is chosen. The least is the gate's default; beyond the greatest, soft word ends
-disappear even from close by."""
+"""Lowest and highest margin to choose. The lowest is the gate's default; above the highest, soft word ends are lost
+even close to the microphone."""
 
 _ROOM_QUANTILE = 0.95
 _KEPT_SHARE = 0.97
@@ -21,68 +21,69 @@ _STEP_DB = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """The utterances that the gate cuts out of a recording."""
+class Segmentation:
+    """The utterances that the gate finds in a recording."""
 
-    spans: tuple[tuple[int, int], ...]
-    """(first sample, sample after the last) of each."""
+    utterances: tuple[tuple[int, int], ...]
+    """First sample of each, and the sample after its last."""
     voiced_seconds: float
-    """Speech in them."""
+    """Voiced speech in all of them."""
 
 
-def hear(
+def segment(
     samples: Samples,
     *,
     noise_floor_dbfs: float | None = None,
     gain_db: float | None = None,
     noise_margin_db: float = MARGINS_DB[0],
-) -> Heard:
-    """Return what the gate hears when it starts with these values, None: with what it learns.
+) -> Segmentation:
+    """Return the utterances that a gate with these settings finds.
 
     Args:
         samples: int16, shape (n,), 16 kHz.
-        noise_floor_dbfs: see `GateConfig`, as the others.
+        noise_floor_dbfs: see `GateConfig`, also for the others; `None` lets the gate learn it.
     """
-    config = GateConfig(noise_floor_dbfs=noise_floor_dbfs, gain_db=gain_db, noise_margin_db=noise_margin_db)
-    gate = Gate(config)
-    spans: list[tuple[int, int]] = []
+    gate = Gate(GateConfig(noise_floor_dbfs=noise_floor_dbfs, gain_db=gain_db, noise_margin_db=noise_margin_db))
+    utterances: list[tuple[int, int]] = []
     onset, voiced = 0, 0
     for event in gate.push(Block(samples, 0)) + gate.finish():
         if isinstance(event, SpeechStarted):
             onset = event.onset
         elif isinstance(event, SpeechEnded):
-            spans.append((onset, event.offset))
+            utterances.append((onset, event.offset))
             voiced += event.voiced
-    return Heard(tuple(spans), voiced / SAMPLE_RATE)
+    return Segmentation(tuple(utterances), voiced / SAMPLE_RATE)
 
 
-def pairs(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the means of neighbours: one frame that happens to be quiet, or loud, is not the room."""
+def pair_means(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the mean of every two neighbouring levels: a single quiet or loud frame says little about the room."""
     return (levels[1:] + levels[:-1]) / 2
 
 
-def choose_margin(room_dbfs: npt.NDArray[np.float64], speech: Samples, floor_dbfs: float, gain_db: float) -> float:
-    """Return the margin in dB that keeps an unsteady room from passing for speech, as far as no speech is lost.
+def choose_noise_margin(
+    room_dbfs: npt.NDArray[np.float64], speech: Samples, floor_dbfs: float, gain_db: float
+) -> float:
+    """Return the margin in dB at which the gate ignores an unsteady room and still finds the speech.
 
-    In a steady room that is the gate's default. Where the room itself often rises further above its floor (a fan
-    that comes and goes, rain, traffic), it is what 95 % of the room's levels stay below, in whole dB; but never more
-    than leaves in 97 % of the speech that the default would hear.
+    In a steady room it is the gate's default. If the room often rises further above its floor (a fan that comes and
+    goes, rain, traffic), it is what 95 % of the room's levels stay below, in whole dB. It is lowered until the gate
+    finds 97 % of the speech that it finds with the default.
 
     Args:
         room_dbfs: levels of the silence's frames.
-        speech: as for `hear`.
+        speech: as for `segment`.
         floor_dbfs: the noise floor.
-        gain_db: what the gate's detector starts from.
+        gain_db: start value of the detector's gain.
     """
-    least, greatest = MARGINS_DB
-    wanted = float(np.ceil(np.quantile(pairs(room_dbfs), _ROOM_QUANTILE) - floor_dbfs))
-    margin = min(max(wanted, least), greatest)
-    if margin == least:
-        return least
-    whole = hear(speech, noise_floor_dbfs=floor_dbfs, gain_db=gain_db).voiced_seconds
-    while margin > least:
-        heard = hear(speech, noise_floor_dbfs=floor_dbfs, gain_db=gain_db, noise_margin_db=margin)
-        if heard.voiced_seconds >= _KEPT_SHARE * whole:
+    lowest, highest = MARGINS_DB
+    wanted = float(np.ceil(np.quantile(pair_means(room_dbfs), _ROOM_QUANTILE) - floor_dbfs))
+    margin = min(max(wanted, lowest), highest)
+    if margin == lowest:
+        return lowest
+    whole = segment(speech, noise_floor_dbfs=floor_dbfs, gain_db=gain_db).voiced_seconds
+    while margin > lowest:
+        kept = segment(speech, noise_floor_dbfs=floor_dbfs, gain_db=gain_db, noise_margin_db=margin)
+        if kept.voiced_seconds >= _KEPT_SHARE * whole:
             return margin
         margin -= _STEP_DB
-    return least
+    return lowest

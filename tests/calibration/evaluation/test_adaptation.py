@@ -24,7 +24,7 @@ from support.run_folder import make_corpus, make_run
 
 pytest.importorskip("torch", reason="the train extra is not installed")
 
-from ser_calibration.evaluation import adaptation
+from ser_calibration.evaluation import adaptation, run_data
 from ser_calibration.evaluation.ablations import BEGINNINGS
 from ser_calibration.evaluation.adaptation import typical_without
 from ser_calibration.evaluation.paired_gains import PairedPredictions, against, interval, summarise
@@ -155,7 +155,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     frames = [[rng.normal(size=(3, 46)).astype(np.float32)] for _ in rows]
     monkeypatch.setattr(RunFolder, "corpus", lambda *_: None)
     dataset = Dataset((), frames, np.ones(len(rows), np.int64), [np.arange(3)] * len(rows))
-    monkeypatch.setattr(adaptation, "build", lambda *_, **__: dataset)
+    monkeypatch.setattr(run_data, "build", lambda *_, **__: dataset)
     return folder
 
 

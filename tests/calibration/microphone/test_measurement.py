@@ -1,4 +1,4 @@
-"""`ser-calibrate mic --from`: what is measured, what is said, and what is refused."""
+"""`ser-calibrate mic --from`: what is measured, recommended and rejected."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 import soundfile
 
 from ser_calibration.cli.main import main
-from ser_calibration.microphone.assessment import remarks, summary
-from ser_calibration.microphone.defects import Holes, clipped_share
+from ser_calibration.microphone.assessment import Grade, format_report, grade, recommendations
+from ser_calibration.microphone.defects import Dropouts, clipped_share
 from ser_calibration.microphone.measurement import Measurement, frame_levels, measure
 from ser_daemon.config.loading import load_config
 from ser_daemon.config.profiles import gate_with_profile, read_profile
@@ -50,11 +50,11 @@ def good() -> Measurement:
         peak_dbfs=-10,
         noise_margin_db=6,
         clipped_share=0,
-        longest_flat=0,
+        longest_flat_top=0,
         full_scale_share=0,
         dc_offset=0,
         pause_dbfs=-60,
-        holes=Holes(0, 0.0),
+        dropouts=Dropouts(0, 0.0),
         low_share=0.2,
         treble_db=-20,
     )
@@ -62,7 +62,7 @@ def good() -> Measurement:
 
 @pytest.mark.parametrize("level", [-75.0, -60.0, -45.0])
 def test_the_noise_floor_is_the_level_of_the_room(spoken: Samples, level: float) -> None:
-    # The median of minima lies a little below the mean level; the gate's own floor lies there as well.
+    # The median of minima is a little below the mean level; so is the gate's own floor.
     assert measure(noise(level), spoken).noise_floor_dbfs == pytest.approx(level - 0.5, abs=1.0)
 
 
@@ -91,23 +91,23 @@ def test_the_speech_level_leaves_pauses_out(spoken: Samples) -> None:
     assert paused.speech_level_dbfs == pytest.approx(once.speech_level_dbfs, abs=0.5)
 
 
-def test_a_shifted_signal_is_measured(spoken: Samples) -> None:
+def test_a_dc_offset_is_measured(spoken: Samples) -> None:
     shifted = noise(-60) + np.int16(655)
     assert measure(shifted, spoken).dc_offset == pytest.approx(0.02, abs=0.001)
 
 
 @pytest.mark.parametrize("db", [6, 12, 20])
-def test_flat_tops_are_told_from_loud_speech(spoken: Samples, db: int) -> None:
+def test_flat_tops_are_distinguished_from_loud_speech(spoken: Samples, db: int) -> None:
     peak = int(np.abs(spoken.astype(np.int32)).max())
     full = spoken * (32767 / peak)
     assert clipped_share(full.astype(np.int16)) < 0.0002
     clipped = np.clip(full * 10 ** (db / 20), -32768, 32767)
     assert clipped_share(clipped.astype(np.int16)) > 0.001
-    # A volume control behind the converter makes clipped speech soft again.
+    # A volume control behind the converter lowers the level of clipped speech.
     assert clipped_share((clipped / 4).astype(np.int16)) > 0.001
 
 
-def test_frames_that_are_not_whole_are_left_out() -> None:
+def test_incomplete_frames_are_left_out() -> None:
     assert frame_levels(np.zeros(1023, np.int16)).shape == (1,)
     assert frame_levels(np.full(512, 16384, np.int16)) == pytest.approx([-6.02], abs=0.01)
 
@@ -126,7 +126,7 @@ def test_frames_that_are_not_whole_are_left_out() -> None:
         ("spoken", "room", "The two recordings are swapped"),
     ],
 )
-def test_recordings_that_say_nothing_are_refused(spoken: Samples, silence: str, speech: str, message: str) -> None:
+def test_unusable_recordings_are_rejected(spoken: Samples, silence: str, speech: str, message: str) -> None:
     recordings = {
         "room": noise(-60),
         "spoken": spoken,
@@ -156,23 +156,24 @@ def test_recordings_that_say_nothing_are_refused(spoken: Samples, silence: str, 
 )
 def test_each_weakness_has_its_remedy(changes: dict[str, float], phrase: str, serious: bool) -> None:
     values = {name: getattr(good(), name) for name in Measurement.__slots__} | changes
-    found = remarks(Measurement(**values))
-    assert [phrase in remark.text for remark in found] == [True]
+    found = recommendations(Measurement(**values))
+    assert [phrase in item.text for item in found] == [True]
     assert found[0].serious is serious
-    first = "Not good enough yet" if serious else "Usable"
-    assert first in summary(Measurement(**values))
+    assert grade(found) is (Grade.INSUFFICIENT if serious else Grade.USABLE)
+    assert grade(found) in format_report(Measurement(**values))
 
 
 def test_a_good_microphone_is_called_good() -> None:
-    assert remarks(good()) == []
-    assert summary(good()).splitlines()[-1] == "Good."
+    assert recommendations(good()) == []
+    assert grade([]) is Grade.GOOD
+    assert format_report(good()).splitlines()[-1] == "Good."
 
 
 def test_the_command_writes_a_profile_that_the_daemon_uses(
     tmp_path: Path, spoken: Samples, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    # Another rate, sample format and number of channels: what recorders give.
+    # Other rates, sample formats and channel counts, as recorders write them.
     stereo = np.repeat(spoken[:, None], 2, axis=1)
     silence = wav(tmp_path / "silence.wav", np.repeat(noise(-60), 3), 48_000, "PCM_24")
     speech = wav(tmp_path / "speech.wav", stereo)
@@ -202,7 +203,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence_and_exit_code_2(
     assert not output.exists()
 
 
-def test_a_refused_recording_leaves_the_profile_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_rejected_recording_leaves_the_profile_as_it_was(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     room = wav(tmp_path / "room.wav", noise(-60))
     output = tmp_path / "p.yaml"
     output.write_text("as it was")

@@ -1,4 +1,4 @@
-"""The page about a microphone: whole, readable by anybody, and loading nothing; and where it cannot be written."""
+"""The page about a microphone: its content, that it loads nothing, and where it can't be written."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ import soundfile
 
 from ser_calibration.cli.main import main
 from ser_calibration.microphone import calibration
-from ser_calibration.microphone.assessment import remarks, summary
-from ser_calibration.microphone.defects import Holes
+from ser_calibration.microphone.assessment import Grade, format_report, grade, recommendations
+from ser_calibration.microphone.defects import Dropouts
 from ser_calibration.microphone.measurement import Measurement, measure
 from ser_calibration.microphone.page import microphone_page, write_page
+from ser_calibration.microphone.recording import Recordings
 from ser_calibration.microphone.timing import Timing
 from ser_daemon.config.loading import load_config
 from ser_daemon.config.profiles import MicrophoneProfile, gate_with_profile, read_profile, write_profile
 from ser_model.audio.files import read_audio
 from ser_model.errors import SerError
-from ser_model.types import SAMPLE_RATE, Samples
+from ser_model.types import SAMPLE_RATE
 
 DEMO = Path(str(files("ser_daemon") / "data" / "demo.flac"))
 TIMING = Timing(
@@ -33,14 +34,14 @@ TIMING = Timing(
 
 
 @pytest.fixture(scope="module")
-def recordings() -> tuple[Samples, Samples]:
+def recordings() -> Recordings:
     room = np.random.default_rng(1).standard_normal(10 * SAMPLE_RATE) * 32
-    return np.round(room).astype(np.int16), read_audio(DEMO) // 2
+    return Recordings("USB Mic", np.round(room).astype(np.int16), read_audio(DEMO) // 2, TIMING)
 
 
 @pytest.fixture(scope="module")
-def measured(recordings: tuple[Samples, Samples]) -> Measurement:
-    return measure(*recordings)
+def measured(recordings: Recordings) -> Measurement:
+    return measure(recordings.silence, recordings.speech)
 
 
 def profile(device: str = "USB Mic", margin: float | None = 9.0) -> MicrophoneProfile:
@@ -55,10 +56,8 @@ def profile(device: str = "USB Mic", margin: float | None = 9.0) -> MicrophonePr
     )
 
 
-def test_the_page_shows_every_picture_and_loads_nothing(
-    recordings: tuple[Samples, Samples], measured: Measurement
-) -> None:
-    page = microphone_page(profile('<b>"Mic" & Co'), measured, *recordings, TIMING)
+def test_the_page_shows_every_picture_and_loads_nothing(recordings: Recordings, measured: Measurement) -> None:
+    page = microphone_page(profile('<b>"Mic" & Co'), measured, recordings)
     assert "&lt;b&gt;&quot;Mic&quot; &amp; Co" in page
     assert "<b>" not in page
     pictures = re.findall(r"<svg.*?</svg>", page, re.DOTALL)
@@ -72,10 +71,8 @@ def test_the_page_shows_every_picture_and_loads_nothing(
     assert len(page) < 200_000
 
 
-def test_the_gates_decisions_stand_where_somebody_speaks(
-    recordings: tuple[Samples, Samples], measured: Measurement
-) -> None:
-    silent, speaking = re.findall(r"<svg.*?</svg>", microphone_page(profile(), measured, *recordings), re.DOTALL)[2:]
+def test_the_gates_decisions_stand_where_somebody_speaks(recordings: Recordings, measured: Measurement) -> None:
+    silent, speaking = re.findall(r"<svg.*?</svg>", microphone_page(profile(), measured, recordings), re.DOTALL)[2:]
     assert "the gate takes this for speech" not in silent
     assert "the gate takes this for speech" in speaking
 
@@ -83,20 +80,21 @@ def test_the_gates_decisions_stand_where_somebody_speaks(
 @pytest.mark.parametrize(
     ("changes", "phrase", "serious"),
     [
-        ({"holes": Holes(3, 20.0)}, "3 holes of up to 20 ms", True),
+        ({"dropouts": Dropouts(3, 20.0)}, "3 holes of up to 20 ms", True),
         ({"low_share": 0.9, "noise_floor_dbfs": -45.0, "pause_dbfs": -46.0, "snr_db": 25.0}, "below 150 Hz", False),
         ({"treble_db": -60.0}, "Nothing is heard above 4 kHz", False),
-        ({"clipped_share": 0.001, "longest_flat": 7}, "for up to 7 samples", False),
+        ({"clipped_share": 0.001, "longest_flat_top": 7}, "for up to 7 samples", False),
         ({"speech_level_dbfs": -50.0, "peak_dbfs": -35.0}, "in the mixer by 20 dB", False),
     ],
 )
-def test_faults_of_the_signal_have_their_remedies(
+def test_each_defect_of_the_signal_has_its_remedy(
     measured: Measurement, changes: dict[str, object], phrase: str, serious: bool
 ) -> None:
     sound = replace(measured, noise_floor_dbfs=-60.0, snr_db=30.0, peak_dbfs=-10.0, pause_dbfs=-60.0)
-    found = remarks(replace(sound, **changes))  # type: ignore[arg-type]
-    assert [phrase in remark.text for remark in found] == [True]
+    found = recommendations(replace(sound, **changes))  # type: ignore[arg-type]
+    assert [phrase in item.text for item in found] == [True]
     assert found[0].serious is serious
+    assert grade(found) is (Grade.INSUFFICIENT if serious else Grade.USABLE)
 
 
 @pytest.mark.parametrize(
@@ -108,21 +106,21 @@ def test_faults_of_the_signal_have_their_remedies(
         ({"rate_ppm": 20_000.0}, "2.00 % too fast", True),
     ],
 )
-def test_a_device_that_keeps_no_time_is_told(
+def test_a_device_with_bad_timing_is_reported(
     measured: Measurement, changes: dict[str, float], phrase: str, serious: bool
 ) -> None:
     sound = replace(measured, noise_floor_dbfs=-60.0, snr_db=30.0, peak_dbfs=-10.0, pause_dbfs=-60.0)
-    assert remarks(sound, TIMING) == []
-    found = remarks(sound, replace(TIMING, **changes))
-    assert [phrase in remark.text for remark in found] == [True]
+    assert recommendations(sound, TIMING) == []
+    found = recommendations(sound, replace(TIMING, **changes))
+    assert [phrase in item.text for item in found] == [True]
     assert found[0].serious is serious
-    assert phrase in summary(sound, replace(TIMING, **changes))
+    assert phrase in format_report(sound, replace(TIMING, **changes))
 
 
-def test_the_delay_that_is_only_reported_is_told_apart_from_the_measured_one(measured: Measurement) -> None:
+def test_the_reported_delay_is_distinguished_from_the_measured_one(measured: Measurement) -> None:
     both = "blocks up to 8 ms late; first audio 300 ms after opening"
-    assert f"{both}; the sound system itself reports 43 ms\n" in summary(measured, TIMING)
-    assert f"{both}\n" in summary(measured, replace(TIMING, reported_ms=None))
+    assert f"{both}; the sound system itself reports 43 ms\n" in format_report(measured, TIMING)
+    assert f"{both}\n" in format_report(measured, replace(TIMING, reported_ms=None))
 
 
 def test_the_margin_of_the_profile_is_the_gates_unless_it_was_configured(tmp_path: Path) -> None:
@@ -159,7 +157,7 @@ def test_a_page_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["taken.html"]
 
 
-def test_a_place_that_takes_no_file_is_told_before_anybody_speaks(
+def test_a_place_that_takes_no_file_is_reported_before_anybody_speaks(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocked = tmp_path / "file"
@@ -172,11 +170,11 @@ def test_a_place_that_takes_no_file_is_told_before_anybody_speaks(
     assert err.count("\n") == 1
 
 
-def test_profile_and_page_stand_side_by_side(
-    tmp_path: Path, recordings: tuple[Samples, Samples], capsys: pytest.CaptureFixture[str]
+def test_profile_and_page_are_written_side_by_side(
+    tmp_path: Path, recordings: Recordings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name, samples in zip(("silence.wav", "speech.wav"), recordings, strict=True):
-        soundfile.write(tmp_path / name, samples, SAMPLE_RATE)
+    soundfile.write(tmp_path / "silence.wav", recordings.silence, SAMPLE_RATE)
+    soundfile.write(tmp_path / "speech.wav", recordings.speech, SAMPLE_RATE)
     command = ["mic", "--from", str(tmp_path / "silence.wav"), str(tmp_path / "speech.wav")]
     assert main([*command, "--output", str(tmp_path / "out" / "p.yaml")]) == 0
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["p.html", "p.yaml"]

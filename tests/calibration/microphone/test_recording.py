@@ -1,4 +1,4 @@
-"""A microphone is read so that one which hangs, ends or is muted is a sentence in bounded time."""
+"""A microphone that hangs, ends or is muted leads to one sentence in bounded time."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from ser_calibration.microphone import calibration, recording
-from ser_calibration.microphone import recording_session as capture_module
-from ser_calibration.microphone.recording_session import RecordingSession, left_behind
+from ser_calibration.cli import main as command
+from ser_calibration.microphone import recording, recording_session
+from ser_calibration.microphone.level_meter import format_level
+from ser_calibration.microphone.recording_session import RecordingSession, is_device_hung
 from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources import Chunk, DeviceError, DeviceLost, boot_time
 from ser_model.errors import SerError
@@ -20,7 +21,7 @@ from ser_model.types import SAMPLE_RATE, Samples
 
 
 class Scripted:
-    """A device that gives what it is told to, faster than real time by default, and then hangs like a C library."""
+    """A device with scripted audio, faster than real time; by default it then hangs like a C library."""
 
     live = True
 
@@ -57,21 +58,21 @@ class Scripted:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("STALL_SECONDS", "RESPONSE_SECONDS", "_CLOSE_SECONDS"):
-        monkeypatch.setattr(capture_module, name, 0.3)
+        monkeypatch.setattr(recording_session, name, 0.3)
 
 
 @pytest.fixture
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Scripted]]:
-    """Put a source into the list, and `record` opens it."""
+    """A list whose first source `record` opens."""
     sources: list[Scripted] = []
     monkeypatch.setattr(recording, "make_source", lambda config: sources[0])
     yield sources
     for source in sources:
         source.release.set()
     deadline = time.monotonic() + 5
-    while left_behind() and time.monotonic() < deadline:
+    while is_device_hung() and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
@@ -79,7 +80,7 @@ def noise(seconds: float) -> Samples:
     return np.round(np.random.default_rng(1).standard_normal(round(seconds * SAMPLE_RATE)) * 30).astype(np.int16)
 
 
-def recorded(lines: list[str] | None = None) -> recording.Recorded:
+def record_unattended(lines: list[str] | None = None) -> recording.Recordings:
     shown = [] if lines is None else lines
     return recording.record(AudioConfig(), lambda line, replaceable: shown.append(line), unattended=True)
 
@@ -89,16 +90,16 @@ def test_a_device_that_hangs_while_it_is_read_ends_the_measurement(scripted: lis
     scripted.append(Scripted(noise(after) if after else np.zeros(0, np.int16)))
     begin = time.monotonic()
     with pytest.raises(SerError, match=r"^Scripted gives no audio for 0.3 s: .*\?$"):
-        recorded()
+        record_unattended()
     assert time.monotonic() - begin < 5
-    assert left_behind()
+    assert is_device_hung()
 
 
 def test_a_sound_system_that_hangs_while_it_is_opened_ends_the_measurement(scripted: list[Scripted]) -> None:
     scripted.append(Scripted(noise(1), "hang in open"))
     with pytest.raises(SerError, match="The sound system has not answered"):
-        recorded()
-    assert left_behind()
+        record_unattended()
+    assert is_device_hung()
 
 
 @pytest.mark.parametrize(
@@ -113,26 +114,27 @@ def test_a_sound_system_that_hangs_while_it_is_opened_ends_the_measurement(scrip
 def test_a_device_that_fails_is_closed_and_named(scripted: list[Scripted], then: str, message: str) -> None:
     scripted.append(Scripted(noise(5), then))
     with pytest.raises(SerError, match=message):
-        recorded()
-    assert not left_behind()
+        record_unattended()
+    assert not is_device_hung()
     assert scripted[0].closed or then == "busy"
 
 
-def test_a_muted_microphone_is_told_before_anybody_reads_aloud(scripted: list[Scripted]) -> None:
+def test_a_muted_microphone_is_reported_before_anybody_reads_aloud(scripted: list[Scripted]) -> None:
     scripted.append(Scripted(np.zeros(40 * SAMPLE_RATE, np.int16)))
     lines: list[str] = []
     with pytest.raises(SerError, match="Scripted gives nothing but zeros; "):
-        recorded(lines)
+        record_unattended(lines)
     assert not any(recording.SENTENCES[0] in line for line in lines)
     assert any("nothing but zeros: muted?" in line for line in lines)
 
 
 def test_unattended_records_fixed_lengths_whoever_speaks(scripted: list[Scripted]) -> None:
     scripted.append(Scripted(noise(90)))
-    found = recorded()
+    found = record_unattended()
     assert len(found.silence) == pytest.approx(recording.SILENCE_SECONDS * SAMPLE_RATE, abs=2600)
-    assert len(found.speech) == pytest.approx(recording.UNATTENDED_SECONDS * SAMPLE_RATE, abs=2600)
+    assert len(found.speech) == pytest.approx(recording.UNATTENDED_SPEECH_SECONDS * SAMPLE_RATE, abs=2600)
     assert found.device == "Scripted"
+    assert found.timing is not None
     assert found.timing.lost_ms == 0
     assert scripted[0].closed
 
@@ -144,26 +146,26 @@ def test_without_a_keyboard_no_key_is_waited_for(scripted: list[Scripted], monke
         monkeypatch.setattr("sys.stdin", stdin)
         found = recording.record(AudioConfig(), lambda line, replaceable: None)
     os.close(writer)
-    assert len(found.speech) == pytest.approx(recording.SPEECH_SECONDS * SAMPLE_RATE, abs=2600)
+    assert len(found.speech) == pytest.approx(recording.MAX_SPEECH_SECONDS * SAMPLE_RATE, abs=2600)
 
 
 def test_a_process_with_a_hanging_device_ends_with_its_code(
     scripted: list[Scripted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes: list[int] = []
-    monkeypatch.setattr(calibration.os, "_exit", codes.append)
-    assert calibration.end(2) == 2
+    monkeypatch.setattr(command.os, "_exit", codes.append)
+    assert command.exit_process(2) == 2
     assert codes == []
     source = Scripted(np.zeros(0, np.int16))
     scripted.append(source)
     with pytest.raises(SerError), RecordingSession(source) as device:
         device.read()
-    calibration.end(2)
+    command.exit_process(2)
     assert codes == [2]
 
 
 @pytest.mark.parametrize(("level", "bar"), [(-200.0, 0), (-72.0, 0), (-36.0, 10), (0.0, 20), (5.0, 20)])
 def test_the_meter_has_one_width(level: float, bar: int) -> None:
-    shown = recording.meter(level)
+    shown = format_level(level)
     assert shown.count("#") == bar
     assert shown.index("]") == 21

@@ -1,4 +1,4 @@
-"""Holes, spectra, time and the gate's margin: measured on signals whose answer is known."""
+"""Dropouts, spectra, timing and the noise margin, measured on signals with known results."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ser_calibration.microphone.defects import Holes, find_holes, full_scale_share, longest_flat
+from ser_calibration.microphone.defects import Dropouts, find_dropouts, full_scale_share, longest_flat_top
 from ser_calibration.microphone.measurement import frame_levels, measure, noise_floor
-from ser_calibration.microphone.segmentation import choose_margin, hear
+from ser_calibration.microphone.segmentation import choose_noise_margin, segment
 from ser_calibration.microphone.spectrum import CENTRES, band_level, band_levels, low_share, power_density
-from ser_calibration.microphone.timing import Stopwatch, Timing
+from ser_calibration.microphone.timing import Timing, TimingMonitor
 from ser_daemon.sources import Chunk
 from ser_model.audio.files import read_audio
 from ser_model.types import SAMPLE_RATE, Samples
@@ -33,17 +33,17 @@ def spoken() -> Samples:
 
 
 @pytest.mark.parametrize("ms", [2, 20, 200])
-def test_a_lost_fragment_is_a_hole(ms: int) -> None:
+def test_a_lost_fragment_is_a_dropout(ms: int) -> None:
     samples = noise(-40)
     samples[20_000 : 20_000 + 16 * ms] = 0
     samples[60_000:60_080] = 0
-    found = find_holes(samples)
+    found = find_dropouts(samples)
     assert found.count == 2
     assert found.longest_ms == pytest.approx(max(ms, 5), abs=0.2)
 
 
 @pytest.mark.parametrize("kind", ["whole", "quiet room", "start", "end", "long mute", "fade", "short"])
-def test_what_is_no_hole(kind: str) -> None:
+def test_other_zeros_are_no_dropout(kind: str) -> None:
     samples = noise(-40)
     if kind == "quiet room":
         samples = noise(-93)
@@ -55,16 +55,16 @@ def test_what_is_no_hole(kind: str) -> None:
     elif kind == "long mute":
         samples[20_000:30_000] = 0
     elif kind == "fade":
-        # What noise suppression does in a pause: it goes to zero over some 10 ms.
+        # Noise suppression fades out within some 10 ms in a pause.
         samples[20_000:20_400] = samples[20_000:20_400] * np.linspace(1, 0, 400) ** 2
         samples[20_400:22_000] = 0
     elif kind == "short":
         samples[20_000:20_025] = 0
-    assert find_holes(samples) == Holes(0, 0.0)
+    assert find_dropouts(samples) == Dropouts(0, 0.0)
 
 
-def test_synthetic_speech_with_digital_pauses_has_no_holes() -> None:
-    assert find_holes(spoken()).count == 0
+def test_synthetic_speech_with_digital_pauses_has_no_dropouts() -> None:
+    assert find_dropouts(spoken()).count == 0
 
 
 def test_full_scale_and_flat_tops_are_counted() -> None:
@@ -72,8 +72,8 @@ def test_full_scale_and_flat_tops_are_counted() -> None:
     samples[10:15] = 32767
     samples[50] = -32768
     assert full_scale_share(samples) == pytest.approx(0.006)
-    assert longest_flat(samples) == 5
-    assert (longest_flat(samples[500:]), full_scale_share(samples[:0])) == (0, 0.0)
+    assert longest_flat_top(samples) == 5
+    assert (longest_flat_top(samples[500:]), full_scale_share(samples[:0])) == (0, 0.0)
 
 
 @pytest.mark.parametrize("hertz", [63.1, 1000.0, 5012.0])
@@ -94,7 +94,7 @@ def test_the_spectrum_adds_up_to_the_level_without_the_shift() -> None:
     assert np.isfinite(band_levels(np.zeros(100, np.int16))).all()
 
 
-def test_hum_is_told_from_hiss() -> None:
+def test_hum_is_distinguished_from_hiss() -> None:
     assert low_share(noise(-50)) < 0.05
     assert low_share(noise(-60) + tone(50, -40, 6)) > 0.9
     assert low_share(np.zeros(5000, np.int16)) == 0.0
@@ -117,7 +117,7 @@ def test_a_steady_room_keeps_the_margin_and_an_unsteady_one_raises_it_without_lo
     measured = measure(gusty, speech)
     assert 8 <= measured.noise_margin_db <= 12
     kept, all_of_it = (
-        hear(speech, noise_floor_dbfs=measured.noise_floor_dbfs, gain_db=measured.gain_db, noise_margin_db=margin)
+        segment(speech, noise_floor_dbfs=measured.noise_floor_dbfs, gain_db=measured.gain_db, noise_margin_db=margin)
         for margin in (measured.noise_margin_db, 6.0)
     )
     assert kept.voiced_seconds >= 0.97 * all_of_it.voiced_seconds
@@ -127,23 +127,23 @@ def test_soft_speech_is_not_given_up_for_a_firmer_gate() -> None:
     speech, room = (spoken() * 0.02).astype(np.int16) + noise(-60, len(spoken()) / SAMPLE_RATE), noise(-60, 10)
     levels = frame_levels(room) + np.linspace(0, 14, len(frame_levels(room)))
     floor = noise_floor(room)
-    soft = choose_margin(levels, speech, floor, 10.0)
-    loud = choose_margin(levels, spoken(), floor, 10.0)
+    soft = choose_noise_margin(levels, speech, floor, 10.0)
+    loud = choose_noise_margin(levels, spoken(), floor, 10.0)
     assert soft < loud
 
 
 def timed(ppm: float, *, seconds: float = 25.0, jitter_ms: float = 5.0, lose_at: float | None = None) -> Timing:
     """Chunks of 160 ms of a device whose clock runs `ppm` too fast."""
     rng = np.random.default_rng(2)
-    watch = Stopwatch(99.9)
+    monitor = TimingMonitor(99.9)
     size, lost = 2560, 0.0
     for number in range(1, round(seconds / 0.16)):
         spoken_at = number * size / SAMPLE_RATE / (1 + 1e-6 * ppm)
         overflowed = lose_at is not None and not lost and spoken_at > lose_at
         lost = 0.5 if overflowed else lost
         arrival = 100.0 + spoken_at + lost + float(rng.uniform(0, jitter_ms)) / 1000
-        watch.push(Chunk(np.zeros(size, np.int16), arrival, overflowed))
-    return watch.timing()
+        monitor.push(Chunk(np.zeros(size, np.int16), arrival, overflowed))
+    return monitor.timing()
 
 
 @pytest.mark.parametrize("ppm", [-20_000.0, -300.0, 0.0, 80.0, 2000.0])
@@ -162,6 +162,6 @@ def test_lost_samples_are_counted_and_leave_the_rate_open() -> None:
     assert timing.rate_ppm is None
 
 
-def test_a_short_recording_tells_no_rate() -> None:
+def test_a_short_recording_has_no_rate() -> None:
     assert timed(0.0, seconds=4.0).rate_ppm is None
     assert timed(0.0, seconds=0.5).late_ms == 0.0

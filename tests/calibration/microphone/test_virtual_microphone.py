@@ -1,4 +1,4 @@
-"""`ser-calibrate mic` listens to a real capture device and keeps no audio."""
+"""`ser-calibrate mic` records from a real capture device and keeps no audio."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_microphone_is_measured_as_its_recordings_are(tmp_path: Path) -> None:
         speaking = None
         try:
             assert calibrate.stderr is not None
-            # Ends at the end of the program's output at the latest; its own waits are bounded.
+            # Ends with the program's output at the latest; the program's own waits are bounded.
             for line in calibrate.stderr:
                 if line.startswith("Now read"):
                     speaking = pulse.play(DEMO)

@@ -1,4 +1,4 @@
-"""`ser-calibrate speaker`: a profile from ordinary speech, which the daemon then uses; or one sentence why not."""
+"""`ser-calibrate speaker`: a profile from ordinary speech that the daemon uses, or one sentence with the reason."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_daemon_uses_what_was_written(
+def test_the_daemon_uses_the_profile(
     home: Path, minute: list[str], metadata: ModelMetadata, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["speaker", "anna", "--from", *minute]) == 0
     path = home / "ser-daemon" / "speakers" / "anna.json"
-    said = capsys.readouterr().out
-    assert str(path) in said
-    assert "adaptation.speaker: anna" in said
+    out = capsys.readouterr().out
+    assert str(path) in out
+    assert "adaptation.speaker: anna" in out
     environ = {"XDG_CONFIG_HOME": str(home), "XDG_STATE_HOME": str(home / "state"), "SER_ADAPTATION_SPEAKER": "anna"}
     session = make_session(load_config(environ=environ, default_files=[]), metadata, environ)
     assert session.name == "profile"

@@ -1,4 +1,4 @@
-"""`ser-calibrate speaker` hears somebody talk into a real capture device, and says how it goes."""
+"""`ser-calibrate speaker` records from a capture device and shows the progress."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from ser_calibration.cli.main import main
-from ser_calibration.microphone.terminal import probe
-from ser_calibration.speaker.recording import QUIET_SECONDS, ZEROS_SECONDS, Progress, listen
+from ser_calibration.microphone.output import check_writable
+from ser_calibration.speaker.recording import MAX_PAUSE_SECONDS, MUTED_SECONDS, SpeechProgress, record
 from ser_daemon.adaptation.files import read_statistics
 from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.config.audio import AudioConfig
@@ -29,15 +29,15 @@ from support.pulse import virtual_microphone
 
 WAIT = 60.0
 
-SHORTLY = (
+SHORT_ENROLMENT = (
     "import sys; from ser_calibration.cli.main import main; from ser_calibration.speaker import enrolment; "
-    "enrolment.LEAST_SECONDS, enrolment.ENOUGH_SECONDS = 3.0, 5.0; sys.exit(main(sys.argv[1:]))"
+    "enrolment.MIN_SECONDS, enrolment.ENOUGH_SECONDS = 3.0, 5.0; sys.exit(main(sys.argv[1:]))"
 )
-"""The command, content with five seconds of speech."""
+"""The command, with five seconds of speech as enough."""
 
 
 def read_terminal(descriptor: int, process: subprocess.Popen[bytes]) -> str:
-    """What a process shows on its terminal until it ends."""
+    """Return what a process writes to its terminal until it ends."""
     shown = b""
     deadline = time.monotonic() + WAIT
     while time.monotonic() < deadline:
@@ -52,11 +52,11 @@ def read_terminal(descriptor: int, process: subprocess.Popen[bytes]) -> str:
 
 
 @pytest.mark.slow
-def test_who_talks_into_a_microphone_gets_a_profile(tmp_path: Path) -> None:
+def test_speech_into_a_microphone_makes_a_profile(tmp_path: Path) -> None:
     output = tmp_path / "new" / "anna.json"
     ours, theirs = pty.openpty()
     with virtual_microphone() as pulse:
-        command = [sys.executable, "-c", SHORTLY, "speaker", "anna", "--output", str(output)]
+        command = [sys.executable, "-c", SHORT_ENROLMENT, "speaker", "anna", "--output", str(output)]
         calibrate = subprocess.Popen(command, env=pulse.environment, stdin=theirs, stdout=theirs, stderr=theirs)
         processes = [calibrate]
         os.close(theirs)
@@ -74,7 +74,8 @@ def test_who_talks_into_a_microphone_gets_a_profile(tmp_path: Path) -> None:
     assert written == set()
     assert [path.name for path in output.parent.iterdir()] == ["anna.json"]
     assert read_statistics(output, Model.load().metadata).seconds > 3
-    lines = re.split(r"\r\x1b\[K|\r\n", shown)
+    # Rich clears the line before each update.
+    lines = re.split(r"\r\x1b\[2K|\r\n", shown)
     assert "Microphone: default" in lines
     meters = [line for line in lines if line.startswith("[")]
     counts = [int(found[1]) for line in meters if (found := re.search(r"dBFS +(\d+) of 5 s spoken", line))]
@@ -84,7 +85,7 @@ def test_who_talks_into_a_microphone_gets_a_profile(tmp_path: Path) -> None:
 
 
 class Scripted:
-    """A device that gives one level for ever, faster than real time."""
+    """A device with a constant level, faster than real time."""
 
     live = True
     name = "Scripted"
@@ -102,11 +103,11 @@ class Scripted:
         pass
 
 
-def test_a_muted_microphone_is_told_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_muted_microphone_is_reported_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ser_calibration.speaker.recording.make_source", lambda config: Scripted(0))
-    pieces = listen(AudioConfig(), lambda line, replaceable: None)
-    heard = [len(next(pieces)) for _ in range(round(ZEROS_SECONDS) - 1)]
-    assert set(heard) == {SAMPLE_RATE}
+    pieces = record(AudioConfig(), lambda line, replaceable: None)
+    lengths = [len(next(pieces)) for _ in range(round(MUTED_SECONDS) - 1)]
+    assert set(lengths) == {SAMPLE_RATE}
     with pytest.raises(SerError, match=r"^Scripted gives nothing but zeros; .*\.$"):
         next(pieces)
 
@@ -114,45 +115,45 @@ def test_a_muted_microphone_is_told_soon(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_zeros_after_sound_are_no_fault_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     device = Scripted(10)
     monkeypatch.setattr("ser_calibration.speaker.recording.make_source", lambda config: device)
-    with contextlib.closing(listen(AudioConfig(), lambda line, replaceable: None)) as pieces:
+    with contextlib.closing(record(AudioConfig(), lambda line, replaceable: None)) as pieces:
         next(pieces)
         device.samples = np.zeros(SAMPLE_RATE, np.int16)
-        # What had been read before comes first.
+        # Blocks that were read before come first.
         next(piece for piece in pieces if not piece.any())
-        silent = [next(pieces) for _ in range(round(2 * ZEROS_SECONDS))]
+        silent = [next(pieces) for _ in range(round(2 * MUTED_SECONDS))]
     assert not np.concatenate(silent).any()
 
 
-def test_sound_that_is_no_speech_gets_a_hint_and_comes_to_an_end() -> None:
+def test_sound_without_speech_gets_a_hint_and_ends() -> None:
     lines: list[str] = []
-    progress = Progress(lambda line, replaceable: lines.append(line), 45.0)
+    progress = SpeechProgress(lambda line, replaceable: lines.append(line), 45.0)
     samples = np.full(SAMPLE_RATE, 10, np.int16)
     seconds = 1
     while not progress.push(samples, 0):
         seconds += 1
-    assert seconds == QUIET_SECONDS
+    assert seconds == MAX_PAUSE_SECONDS
     assert "speak up" not in lines[0]
     assert lines[-1].endswith("0 of 45 s spoken  speak up, or come nearer")
 
 
 def test_zeros_in_a_pause_are_no_mute() -> None:
     lines: list[str] = []
-    progress = Progress(lambda line, replaceable: lines.append(line), 45.0)
+    progress = SpeechProgress(lambda line, replaceable: lines.append(line), 45.0)
     for level in (10, 0, 0, 0, 10, 32767):
         progress.push(np.full(SAMPLE_RATE, level, np.int16), 0)
     assert ["muted?" in line for line in lines] == [False, False, True, True, False, False]
     assert lines[-1].endswith("TOO LOUD")
 
 
-def test_speech_goes_on_until_it_is_enough() -> None:
-    progress = Progress(lambda line, replaceable: None, 45.0)
+def test_the_recording_ends_with_enough_speech() -> None:
+    progress = SpeechProgress(lambda line, replaceable: None, 45.0)
     samples = np.full(SAMPLE_RATE, 10, np.int16)
     ends = [progress.push(samples, second * SAMPLE_RATE // 2) for second in range(91)]
     assert ends == [False] * 90 + [True]
 
 
 @pytest.mark.parametrize("name", ["file/x.json", "file/new/x.json", "folder"])
-def test_a_place_that_takes_no_profile_is_told_before_anybody_speaks(
+def test_a_place_that_takes_no_profile_is_reported_before_anybody_speaks(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -165,6 +166,6 @@ def test_a_place_that_takes_no_profile_is_told_before_anybody_speaks(
     assert error.count("\n") == 1
 
 
-def test_trying_a_place_leaves_nothing_there(tmp_path: Path) -> None:
-    probe(tmp_path / "new" / "folder" / "anna.json")
+def test_the_check_of_a_place_leaves_nothing_there(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new" / "folder" / "anna.json")
     assert list(tmp_path.iterdir()) == []
