@@ -1,39 +1,39 @@
-"""Adaptation that takes part of what it hears: with the first utterances as a speaker's profile, or without them."""
+"""Ablations of the adaptation: learning from the first utterances only, or not from them."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from ser_calibration.evaluation.scenarios import HEARD
+from ser_calibration.evaluation.scenarios import WARM_UP
 from ser_model.adaptation.adaptation import Adaptation
 from ser_model.adaptation.speaker_offset import Logits
 from ser_model.scoring.logit_bias import Numbers
 
 AS_SHIPPED: Final = "as shipped"
-"""Learns from the first utterances and goes on: also what a speaker's profile made from them does while learning."""
+"""Learns from all utterances. A profile of the first ones and further learning give the same result."""
 
 
-class _Frozen(Adaptation):
+class _FrozenProfile(Adaptation):
     """Learns from the first utterances only."""
 
-    _told = 0
+    _utterances = 0
 
     def learn(self, total: Numbers, frames: int, logits: Logits) -> None:
-        self._told += 1
-        if self._told <= HEARD:
+        self._utterances += 1
+        if self._utterances <= WARM_UP:
             super().learn(total, frames, logits)
 
 
-class _Anew(Adaptation):
-    """Learns from what comes after the first utterances only."""
+class _NoProfile(Adaptation):
+    """Learns from the utterances after the first ones only."""
 
-    _told = 0
+    _utterances = 0
 
     def learn(self, total: Numbers, frames: int, logits: Logits) -> None:
-        self._told += 1
-        if self._told > HEARD:
+        self._utterances += 1
+        if self._utterances > WARM_UP:
             super().learn(total, frames, logits)
 
 
-BEGINNINGS: Final[dict[str, type[Adaptation]]] = {"a frozen profile": _Frozen, "no profile": _Anew}
+ABLATIONS: Final[dict[str, type[Adaptation]]] = {"a frozen profile": _FrozenProfile, "no profile": _NoProfile}
 """What the adaptation as shipped is compared with."""

@@ -1,11 +1,11 @@
-"""`ser-calibrate adaptation`: what adapting to a speaker is worth, what it costs where it is misled, and what it needs.
+"""`ser-calibrate adaptation`: fit the class-mean logits that adaptation needs, and measure the gain of adaptation.
 
-What it needs is the table of logits that are typical of each answer, from validation actors; export writes it into the
-model. Whoever is measured had no part in the table that he is measured with.
+The class-mean logits come from validation actors; export writes them into the model. An actor's own logits are left
+out of the table that the actor is measured with.
 
-Speakers whom the networks have not heard say 60 utterances in random orders; the daemon's own adaptation hears 20, and
-goes on learning while the other 40 are counted: the same utterances with and without it. What it knows after 20 is just
-what a profile would hold; so it is compared as well with a profile that stays what it is, and with none.
+Unseen speakers say 60 utterances in random orders. The daemon's adaptation learns from all of them; the last 40 are
+scored with and without it. Its state after the first 20 equals a profile of them, so it is also compared with a profile
+that does not change, and with no profile.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import Final
 import numpy as np
 from rich.progress import track
 
-from ser_calibration.evaluation.ablations import AS_SHIPPED, BEGINNINGS
-from ser_calibration.evaluation.paired_gains import PairedPredictions, against, print_paired_gains, summarise
+from ser_calibration.evaluation.ablations import ABLATIONS, AS_SHIPPED
+from ser_calibration.evaluation.paired_gains import PairedPredictions, print_paired_gains, summarise, with_baseline
 from ser_calibration.evaluation.run_data import RunSource
-from ser_calibration.evaluation.scenarios import COUNTED, HEARD, Plan, draw
+from ser_calibration.evaluation.scenarios import SCORED, WARM_UP, UtteranceOrder, draw_orders
 from ser_model.adaptation.adaptation import Adaptation, AdaptationStrength
 from ser_model.errors import SerError
 from ser_model.features.features import RECIPE, SIZE
@@ -38,9 +38,9 @@ from ser_model.training.networks.fit import predict
 FOLDS: Final = range(len(TEST_ACTORS))
 
 SEED: Final = 1
-"""Of the orders."""
+"""Seed of the orders."""
 
-TRIED: Final[dict[str, AdaptationStrength]] = {
+STRENGTHS: Final[dict[str, AdaptationStrength]] = {
     AS_SHIPPED: AdaptationStrength(),
     "logits: half the prior": AdaptationStrength(logit_prior_seconds=15.0),
     "logits: twice the prior": AdaptationStrength(logit_prior_seconds=60.0),
@@ -54,17 +54,17 @@ TRIED: Final[dict[str, AdaptationStrength]] = {
     ),
     "both: features' prior 240 s": AdaptationStrength(prior_seconds=240.0),
 }
-"""Strengths that were compared on validation actors."""
+"""Strengths that `--validation` compares."""
 
 
 def measure_adaptation(source: RunSource, *, orders: int, validation: bool) -> None:
-    """Print what adaptation does; write RUN/adaptation.json, which export reads (or adaptation-validation.json).
+    """Print the gain of adaptation; write RUN/adaptation.json, which export reads (or adaptation-validation.json).
 
     Args:
         source: the run and its recordings.
         orders: random orders of every actor and scenario.
-        validation: compare settings on the validation actors, by the networks that have not heard them; export doesn't
-            read this.
+        validation: compare strengths on the validation actors, by networks that have not seen them; export does not
+            read the result.
 
     Raises:
         SerError: a folder isn't what is expected.
@@ -78,37 +78,40 @@ def measure_adaptation(source: RunSource, *, orders: int, validation: bool) -> N
                 f"{source.data}: expected recordings of all eight emotions, two of each; actor {actor} has fewer"
             )
     known = Predictions.join([fold for seed in run.seeds for fold in out_of_fold(run, dataset, seed, "validation")])
-    compare = _strengths if validation else _beginnings
+    compare = _compare_strengths if validation else _compare_ablations
     result: AdaptationFile = {
         "actors": "validation" if validation else "test",
         "seeds": list(run.seeds),
         "orders": orders,
         "typical_logits": fit_class_mean_logits(known.logits).tolist(),
-        "rows": [{"setting": name, **summarise(told)} for name, told in compare(run, dataset, known, orders)],
+        "rows": [
+            {"setting": name, **summarise(predictions)} for name, predictions in compare(run, dataset, known, orders)
+        ],
     }
     write_adaptation(source.folder, result)
     print_paired_gains(result)
 
 
-def _strengths(
+def _compare_strengths(
     run: RunFolder, dataset: Dataset, known: Predictions, orders: int
 ) -> Iterator[tuple[str, list[PairedPredictions]]]:
-    for name, strength in TRIED.items():
-        yield name, hear(run, dataset, known, strength, orders, validation=True)
+    for name, strength in STRENGTHS.items():
+        yield name, predict_scenarios(run, dataset, known, strength, orders, validation=True)
 
 
-def _beginnings(
+def _compare_ablations(
     run: RunFolder, dataset: Dataset, known: Predictions, orders: int
 ) -> Iterator[tuple[str, list[PairedPredictions]]]:
-    shipped = hear(run, dataset, known, AdaptationStrength(), orders, validation=False)
+    strength = AdaptationStrength()
+    shipped = predict_scenarios(run, dataset, known, strength, orders, validation=False)
     yield AS_SHIPPED, shipped
-    for name, kind in BEGINNINGS.items():
-        other = hear(run, dataset, known, AdaptationStrength(), orders, validation=False, kind=kind)
+    for name, kind in ABLATIONS.items():
+        other = predict_scenarios(run, dataset, known, strength, orders, validation=False, kind=kind)
         yield name, other
-        yield f"{AS_SHIPPED} against {name}", against(shipped, other)
+        yield f"{AS_SHIPPED} against {name}", with_baseline(shipped, other)
 
 
-def hear(
+def predict_scenarios(
     run: RunFolder,
     dataset: Dataset,
     known: Predictions,
@@ -118,61 +121,75 @@ def hear(
     validation: bool,
     kind: type[Adaptation] = Adaptation,
 ) -> list[PairedPredictions]:
-    """Play all scenarios to all networks, every actor to those that have not heard him.
+    """Return the predictions of all networks for all scenarios of the actors that they have not seen.
 
-    `known` are all answers for validation actors: those of the fold's own actors are left out of its table. `kind` is
-    the daemon's adaptation or one that takes part of what it hears.
+    Args:
+        run: whose networks predict.
+        dataset: the frames.
+        known: all predictions for validation actors.
+        strength: of the adaptation.
+        orders: random orders of every actor and scenario.
+        validation: use validation actors and their networks instead of test actors.
+        kind: the daemon's adaptation, or an ablation.
     """
-    heard = dataset.utterances == 1
+    usable = dataset.utterances == 1
     jobs = [(seed, fold) for seed in run.seeds for fold in FOLDS]
-    told = []
+    predictions: list[PairedPredictions] = []
     for seed, fold in track(jobs, "utterance by utterance"):
         actors = (VALIDATION_ACTORS if validation else TEST_ACTORS)[fold]
         rng = np.random.default_rng([SEED, fold])
-        plans = [plan for actor in actors for plan in draw(actor, actors, run.actors, run.emotions, heard, orders, rng)]
+        drawn = [
+            order
+            for actor in actors
+            for order in draw_orders(actor, actors, run.actors, run.emotions, usable, orders, rng)
+        ]
         network = run.network(seed, fold, "validation" if validation else "test")
-        metadata = _metadata(network, run.variant, typical_without(run, known, actors))
-        minds = [kind(metadata, strength=strength) for _ in plans]
-        told += list(_play(network, run, dataset, plans, minds))
-    return told
+        metadata = _metadata(network, run.variant, class_mean_logits_without(run, known, actors))
+        adaptations = [kind(metadata, strength=strength) for _ in drawn]
+        predictions += _predict_orders(network, run, dataset, drawn, adaptations)
+    return predictions
 
 
-def typical_without(run: RunFolder, known: Predictions, actors: Sequence[int]) -> ClassMeanLogits:
-    """What is typical of each answer by all answers but those for some actors."""
+def class_mean_logits_without(run: RunFolder, known: Predictions, actors: Sequence[int]) -> ClassMeanLogits:
+    """Return the class-mean logits of all predictions except those for some actors."""
     others = known.where(~np.isin(run.actors[known.owner], actors))
     return tuple(map(tuple, fit_class_mean_logits(others.logits).tolist()))
 
 
-def _play(
-    network: ResLstmSa, run: RunFolder, dataset: Dataset, plans: Sequence[Plan], minds: Sequence[Adaptation]
+def _predict_orders(
+    network: ResLstmSa,
+    run: RunFolder,
+    dataset: Dataset,
+    orders: Sequence[UtteranceOrder],
+    adaptations: Sequence[Adaptation],
 ) -> Iterator[PairedPredictions]:
-    """All orders side by side: utterance after utterance, since each changes how the next is judged."""
+    """Predict all orders side by side, step by step, since each utterance changes how the next one is scored."""
     frames = [
         versions[0].astype(np.float32) if versions else np.zeros((0, SIZE), np.float32) for versions in dataset.frames
     ]
     totals = [one.sum(axis=0, dtype=np.float64) for one in frames]
-    known = np.unique([plan.utterances for plan in plans])
-    unmoved = np.zeros((len(frames), len(LABELS)), dtype=np.float32)
-    unmoved[known] = predict(network, [frames[at] for at in known])
-    classes = np.zeros((len(plans), HEARD + COUNTED), dtype=np.int64)
-    for step in range(HEARD + COUNTED):
-        now = np.array([plan.utterances[step] for plan in plans])
-        logits = unmoved[now]
-        moved = [row for row, mind in enumerate(minds) if mind.map.features.any()]
-        # Batches of like lengths: padding is computed too.
-        moved.sort(key=lambda row: len(frames[now[row]]))
+    used = np.unique([order.utterances for order in orders])
+    unadapted = np.zeros((len(frames), len(LABELS)), dtype=np.float32)
+    unadapted[used] = predict(network, [frames[index] for index in used])
+    classes = np.zeros((len(orders), WARM_UP + SCORED), dtype=np.int64)
+    for step in range(WARM_UP + SCORED):
+        current = np.array([order.utterances[step] for order in orders])
+        logits = unadapted[current]
+        moved = [row for row, adaptation in enumerate(adaptations) if adaptation.map.features.any()]
+        # Batches of similar lengths, because padding costs time.
+        moved.sort(key=lambda row: len(frames[current[row]]))
         if moved:
-            logits[moved] = predict(network, [minds[row].map.frames(frames[now[row]]) for row in moved])
-        for row, (mind, at) in enumerate(zip(minds, now, strict=True)):
-            classes[row, step] = mind.map.judged(logits[row]).argmax()
-            mind.learn(totals[at], len(frames[at]), logits[row])
-    for plan, said in zip(plans, classes, strict=True):
-        counted = plan.utterances[-COUNTED:]
-        yield PairedPredictions(plan, run.emotions[counted], unmoved[counted].argmax(axis=1), said[-COUNTED:])
+            logits[moved] = predict(network, [adaptations[row].map.frames(frames[current[row]]) for row in moved])
+        for row, (adaptation, index) in enumerate(zip(adaptations, current, strict=True)):
+            classes[row, step] = adaptation.map.judged(logits[row]).argmax()
+            adaptation.learn(totals[index], len(frames[index]), logits[row])
+    for order, predicted in zip(orders, classes, strict=True):
+        scored = order.utterances[-SCORED:]
+        yield PairedPredictions(order, run.emotions[scored], unadapted[scored].argmax(axis=1), predicted[-SCORED:])
 
 
-def _metadata(network: ResLstmSa, variant: str, typical: ClassMeanLogits) -> ModelMetadata:
-    """As the network would be exported."""
+def _metadata(network: ResLstmSa, variant: str, class_means: ClassMeanLogits) -> ModelMetadata:
+    """Return the metadata that the network would be exported with."""
     return ModelMetadata(
         mode="window",
         variant=variant,
@@ -181,7 +198,7 @@ def _metadata(network: ResLstmSa, variant: str, typical: ClassMeanLogits) -> Mod
         std=tuple(network.std.tolist()),
         temperature=1.0,
         unknown_below=0.0,
-        typical_logits=typical,
+        typical_logits=class_means,
         training_data="",
         licence="",
         features=RECIPE,

@@ -1,4 +1,4 @@
-"""What adaptation gained: figures of every scenario, paired, with intervals over actors."""
+"""Paired gains of adaptation in every scenario, with confidence intervals over actors."""
 
 from __future__ import annotations
 
@@ -11,51 +11,55 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from ser_calibration.evaluation.scenarios import SCENARIOS, Plan
+from ser_calibration.evaluation.scenarios import SCENARIOS, UtteranceOrder
 from ser_model.training.scores import Classes, uar
 
 SEED: Final = 1
-"""Of the bootstrap."""
+"""Seed of the bootstrap."""
 
 _RESAMPLES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class PairedPredictions:
-    """What was said of the counted utterances of one order."""
+    """Predictions for the scored utterances of one order, with and without adaptation."""
 
-    plan: Plan
+    order: UtteranceOrder
     truth: Classes
-    """Shape (40,), as both others."""
-    without: Classes
+    """Shape (40,), like the predictions."""
+    baseline: Classes
+    """Without adaptation, or with the one to compare with."""
     adapted: Classes
 
 
-def against(told: Sequence[PairedPredictions], others: Sequence[PairedPredictions]) -> list[PairedPredictions]:
-    """What was said of the same orders, with other adaptation in place of none to be compared with."""
-    return [replace(one, without=other.adapted) for one, other in zip(told, others, strict=True)]
+def with_baseline(
+    predictions: Sequence[PairedPredictions], baselines: Sequence[PairedPredictions]
+) -> list[PairedPredictions]:
+    """Replace the baseline by the adapted predictions of other adaptations for the same orders."""
+    pairs = zip(predictions, baselines, strict=True)
+    return [replace(one, baseline=baseline.adapted) for one, baseline in pairs]
 
 
-def summarise(told: Sequence[PairedPredictions]) -> dict[str, Any]:
-    """Figures of every scenario: mean over actors, and the interval of a bootstrap over them.
+def summarise(predictions: Sequence[PairedPredictions]) -> dict[str, Any]:
+    """Return the figures of every scenario: means over actors, and a bootstrap interval over actors.
 
     Returns:
         by scenario `uar_without`, `gain` (points of UAR), `low` and `high` (paired, 95 %), `accuracy_gain` (points)
     """
-    return {name: _figures([one for one in told if one.plan.scenario == name]) for name in SCENARIOS}
+    return {name: _figures([one for one in predictions if one.order.scenario == name]) for name in SCENARIOS}
 
 
-def _figures(told: Sequence[PairedPredictions]) -> dict[str, float]:
+def _figures(predictions: Sequence[PairedPredictions]) -> dict[str, float]:
     rows = []
-    for actor in sorted({one.plan.actor for one in told}):
-        mine = [one for one in told if one.plan.actor == actor]
-        truth, without, adapted = (
-            np.concatenate([getattr(one, name) for one in mine]) for name in ("truth", "without", "adapted")
-        )
-        rows.append((uar(truth, without), uar(truth, adapted), np.mean(truth == without), np.mean(truth == adapted)))
+    for actor in sorted({one.order.actor for one in predictions}):
+        own = [one for one in predictions if one.order.actor == actor]
+        truth = np.concatenate([one.truth for one in own])
+        baseline = np.concatenate([one.baseline for one in own])
+        adapted = np.concatenate([one.adapted for one in own])
+        rows.append((uar(truth, baseline), uar(truth, adapted), np.mean(truth == baseline), np.mean(truth == adapted)))
     table = 100 * np.array(rows)
     gains = table[:, 1] - table[:, 0]
-    low, high = interval(gains)
+    low, high = bootstrap_interval(gains)
     return {
         "uar_without": float(table[:, 0].mean()) / 100,
         "gain": float(gains.mean()),
@@ -65,8 +69,12 @@ def _figures(told: Sequence[PairedPredictions]) -> dict[str, float]:
     }
 
 
-def interval(gains: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """95 % interval of the mean by resampling (Efron 1979, doi 10.1214/aos/1176344552), shape (actors,)."""
+def bootstrap_interval(gains: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval of the mean (Efron 1979, doi 10.1214/aos/1176344552).
+
+    Args:
+        gains: by actor, shape (actors,).
+    """
     rng = np.random.default_rng(SEED)
     means = gains[rng.integers(len(gains), size=(_RESAMPLES, len(gains)))].mean(axis=1)
     low, high = np.quantile(means, (0.025, 0.975))
@@ -74,7 +82,7 @@ def interval(gains: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 
 def print_paired_gains(result: Mapping[str, Any]) -> None:
-    """Show the rows of what `ser-calibrate adaptation` writes."""
+    """Print the result of `ser-calibrate adaptation`."""
     title = f"UAR, points gained by adaptation; {result['actors']} actors, {len(result['seeds'])} seed(s)"
     for row in result["rows"]:
         table = Table(title=f"{title}; {row['setting']}", title_justify="left")

@@ -1,4 +1,4 @@
-"""`ser-calibrate adaptation`: fair orders, paired figures, and intervals that cover the truth."""
+"""`ser-calibrate adaptation`: orders of utterances, paired gains, intervals, and the command."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 from ser_calibration.cli.main import main
 from ser_calibration.evaluation.scenarios import (
-    COUNTED,
-    HEARD,
     MIXED,
     MOSTLY_NEUTRAL,
+    OTHER_SPEAKER,
     SCENARIOS,
-    SOMEBODY_ELSE,
-    Plan,
-    draw,
+    SCORED,
+    WARM_UP,
+    UtteranceOrder,
+    draw_orders,
 )
 from ser_model.labels import LABELS
 from support.run_folder import make_corpus, make_run
@@ -25,9 +25,9 @@ from support.run_folder import make_corpus, make_run
 pytest.importorskip("torch", reason="the train extra is not installed")
 
 from ser_calibration.evaluation import adaptation, run_data
-from ser_calibration.evaluation.ablations import BEGINNINGS
-from ser_calibration.evaluation.adaptation import typical_without
-from ser_calibration.evaluation.paired_gains import PairedPredictions, against, interval, summarise
+from ser_calibration.evaluation.ablations import ABLATIONS
+from ser_calibration.evaluation.adaptation import class_mean_logits_without
+from ser_calibration.evaluation.paired_gains import PairedPredictions, bootstrap_interval, summarise, with_baseline
 from ser_model import Model
 from ser_model.adaptation.adaptation import Adaptation, AdaptationStrength
 from ser_model.errors import SerError
@@ -44,98 +44,101 @@ EMOTIONS = np.tile(np.repeat(np.arange(8), [4, 8, 8, 8, 8, 8, 8, 8]), 3)
 USABLE = np.ones(180, dtype=bool)
 
 
-def plans(orders: int = 20, seed: int = 1) -> list[Plan]:
-    return list(draw(1, (1, 2, 3), ACTORS, EMOTIONS, USABLE, orders, np.random.default_rng(seed)))
+def orders(count: int = 20, seed: int = 1) -> list[UtteranceOrder]:
+    return list(draw_orders(1, (1, 2, 3), ACTORS, EMOTIONS, USABLE, count, np.random.default_rng(seed)))
 
 
-def test_every_order_has_twenty_and_forty_utterances_and_chance_is_seeded() -> None:
-    drawn = plans()
-    assert {plan.scenario for plan in drawn} == set(SCENARIOS)
-    assert {plan.utterances.shape for plan in drawn} == {(HEARD + COUNTED,)}
-    again = plans()
+def test_every_order_has_twenty_and_forty_utterances_and_is_reproducible() -> None:
+    drawn = orders()
+    assert {order.scenario for order in drawn} == set(SCENARIOS)
+    assert {order.utterances.shape for order in drawn} == {(WARM_UP + SCORED,)}
+    again = orders()
     assert all(np.array_equal(one.utterances, other.utterances) for one, other in zip(drawn, again, strict=True))
 
 
-def test_what_is_counted_was_not_heard_before_and_is_the_actors_own() -> None:
-    for plan in plans():
-        first, counted = plan.utterances[:HEARD], plan.utterances[HEARD:]
-        assert not set(first) & set(counted)
-        assert set(ACTORS[counted]) == {1}
-        if plan.scenario != MOSTLY_NEUTRAL:
-            assert len(set(counted)) == COUNTED
+def test_scored_utterances_are_the_actors_own_and_no_warm_up() -> None:
+    for order in orders():
+        first, scored = order.utterances[:WARM_UP], order.utterances[WARM_UP:]
+        assert not set(first) & set(scored)
+        assert set(ACTORS[scored]) == {1}
+        if order.scenario != MOSTLY_NEUTRAL:
+            assert len(set(scored)) == SCORED
 
 
-def test_scenarios_are_what_they_are_called() -> None:
-    for plan in plans():
-        first = plan.utterances[:HEARD]
-        if plan.scenario == SOMEBODY_ELSE:
+def test_scenarios_match_their_names() -> None:
+    for order in orders():
+        first = order.utterances[:WARM_UP]
+        if order.scenario == OTHER_SPEAKER:
             assert 1 not in ACTORS[first]
-        elif plan.scenario == MOSTLY_NEUTRAL:
+        elif order.scenario == MOSTLY_NEUTRAL:
             assert np.mean(EMOTIONS[first] == 0) == pytest.approx(0.7)
-            assert np.mean(EMOTIONS[plan.utterances[HEARD:]] == 0) == pytest.approx(0.7)
-        elif plan.scenario == MIXED:
-            assert len(set(plan.utterances)) == 60
+            assert np.mean(EMOTIONS[order.utterances[WARM_UP:]] == 0) == pytest.approx(0.7)
+        elif order.scenario == MIXED:
+            assert len(set(order.utterances)) == 60
         else:
-            assert {f"{LABELS[emotion]} first" for emotion in EMOTIONS[first]} == {plan.scenario}
+            assert {f"{LABELS[emotion]} first" for emotion in EMOTIONS[first]} == {order.scenario}
 
 
 def test_recordings_that_the_gate_missed_are_left_out() -> None:
     usable = np.arange(180) % 7 != 0
-    drawn = draw(1, (1, 2), ACTORS, EMOTIONS, usable, 5, np.random.default_rng(1))
-    assert all(usable[plan.utterances].all() for plan in drawn)
+    drawn = draw_orders(1, (1, 2), ACTORS, EMOTIONS, usable, 5, np.random.default_rng(1))
+    assert all(usable[order.utterances].all() for order in drawn)
 
 
 def test_a_gain_is_the_mean_over_actors_of_the_same_utterances() -> None:
-    told = []
+    predictions = []
     for scenario in SCENARIOS:
         for actor, right in ((1, 40), (2, 20)):
             truth = np.tile(np.arange(8), 5)
             wrong = (truth + 1) % 8
             adapted = np.where(np.arange(40) < right, truth, wrong)
-            told.append(PairedPredictions(Plan(scenario, actor, np.arange(60)), truth, wrong, adapted))
-    figures = summarise(told)[MIXED]
+            predictions.append(PairedPredictions(UtteranceOrder(scenario, actor, np.arange(60)), truth, wrong, adapted))
+    figures = summarise(predictions)[MIXED]
     assert figures["uar_without"] == 0
     assert figures["gain"] == pytest.approx(75, abs=2.5)
     assert figures["low"] < 60
     assert figures["high"] == pytest.approx(100)
 
 
-def test_the_interval_covers_the_mean_about_as_often_as_it_says() -> None:
+def test_the_interval_has_about_its_nominal_coverage() -> None:
     rng = np.random.default_rng(3)
-    covered = [low <= 1 <= high for low, high in (interval(rng.normal(1, 2, 24)) for _ in range(200))]
+    covered = [low <= 1 <= high for low, high in (bootstrap_interval(rng.normal(1, 2, 24)) for _ in range(200))]
     assert 0.88 <= np.mean(covered) <= 0.99
 
 
-def test_two_kinds_are_compared_on_the_same_utterances() -> None:
+def test_two_adaptations_are_compared_on_the_same_utterances() -> None:
     truth = np.tile(np.arange(8), 5)
     wrong = (truth + 1) % 8
     one, other = (
-        [PairedPredictions(Plan(scenario, 1, np.arange(60)), truth, wrong, said) for scenario in SCENARIOS]
-        for said in (truth, wrong)
+        [
+            PairedPredictions(UtteranceOrder(scenario, 1, np.arange(60)), truth, wrong, predicted)
+            for scenario in SCENARIOS
+        ]
+        for predicted in (truth, wrong)
     )
-    assert summarise(against(one, other))[MIXED]["gain"] == 100
-    assert summarise(against(one, one))[MIXED]["gain"] == 0
+    assert summarise(with_baseline(one, other))[MIXED]["gain"] == 100
+    assert summarise(with_baseline(one, one))[MIXED]["gain"] == 0
 
 
-def test_a_profile_is_of_the_first_utterances_and_without_one_they_teach_nothing() -> None:
+def test_a_frozen_profile_learns_from_the_first_utterances_and_no_profile_from_the_others() -> None:
     metadata = Model.load().metadata
-    logits = np.random.default_rng(4).normal(size=(HEARD + COUNTED, 8)).astype(np.float32)
+    logits = np.random.default_rng(4).normal(size=(WARM_UP + SCORED, 8)).astype(np.float32)
 
-    def taught(mind: Adaptation, rows: np.ndarray) -> np.ndarray:
+    def learn(adaptation: Adaptation, rows: np.ndarray) -> np.ndarray:
         for row in rows:
-            mind.learn(np.zeros(46), 300, row)
-        return mind.map.logits
+            adaptation.learn(np.zeros(46), 300, row)
+        return adaptation.map.logits
 
-    frozen, anew = (kind(metadata) for kind in BEGINNINGS.values())
-    first = taught(Adaptation(metadata), logits[:HEARD])
-    np.testing.assert_array_equal(taught(frozen, logits[:HEARD]), first)
-    np.testing.assert_array_equal(taught(frozen, logits[HEARD:]), first)
-    assert not taught(anew, logits[:HEARD]).any()
-    np.testing.assert_array_equal(taught(anew, logits[HEARD:]), taught(Adaptation(metadata), logits[HEARD:]))
+    frozen, no_profile = (kind(metadata) for kind in ABLATIONS.values())
+    first = learn(Adaptation(metadata), logits[:WARM_UP])
+    np.testing.assert_array_equal(learn(frozen, logits[:WARM_UP]), first)
+    np.testing.assert_array_equal(learn(frozen, logits[WARM_UP:]), first)
+    assert not learn(no_profile, logits[:WARM_UP]).any()
+    np.testing.assert_array_equal(learn(no_profile, logits[WARM_UP:]), learn(Adaptation(metadata), logits[WARM_UP:]))
 
 
 @pytest.mark.slow
-def test_networks_that_always_say_the_same_gain_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_corpus_without_all_emotions_is_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = make_corpus(tmp_path / "corpus")
     run = make_run(corpus, tmp_path / "run")
     assert main(["adaptation", str(run), "--data", str(corpus), "--orders", "1"]) == 2
@@ -147,7 +150,7 @@ def test_networks_that_always_say_the_same_gain_nothing(tmp_path: Path, capsys: 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run whose 24 actors said each emotion twice, in frames of noise."""
+    """A run with each emotion of 24 actors twice, as frames of noise."""
     folder = make_run(make_corpus(tmp_path / "corpus"), tmp_path / "runs" / "one")
     rows = [[f"{actor}-{at}", at % 8, actor] for actor in EVERYBODY for at in range(16)]
     (folder / "recordings.json").write_text(json.dumps(rows))
@@ -162,7 +165,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_command_writes_what_export_reads(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(adaptation, "TRIED", {"as shipped": AdaptationStrength()})
+    monkeypatch.setattr(adaptation, "STRENGTHS", {"as shipped": AdaptationStrength()})
     (run / CONFIDENCE_FILE).write_text(
         json.dumps({"fitted": {"temperature": 1.5, "short_temperature": 2.0, "unknown_below": 0.4}})
     )
@@ -176,11 +179,11 @@ def test_the_command_writes_what_export_reads(
     fitted = read_calibration(run, final_digest(run))
     assert fitted is not None
     assert fitted.class_mean_logits is not None
-    # Fold after fold says the number of the fold: the five are as typical as can be, and three are never said.
+    # The network of each fold always predicts the fold's number: five classes are predicted, three never.
     table = np.array(fitted.class_mean_logits)
     assert np.diag(table)[:5].min() > 4
     np.testing.assert_allclose(table.sum(axis=1), 0, atol=1e-3)
-    # Figures alone, as earlier versions wrote them, are no damage.
+    # Files of earlier versions hold figures alone; they are not damaged.
     figures = json.loads((run / ADAPTATION_FILE).read_text())
     assert [row["setting"] for row in figures["rows"]] == [
         "as shipped",
@@ -201,7 +204,7 @@ def test_a_damaged_table_is_one_sentence(tmp_path: Path, content: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_nobody_has_a_part_in_the_table_that_he_is_measured_with(run: Path) -> None:
+def test_an_actors_own_logits_are_left_out_of_the_table_that_measures_him(run: Path) -> None:
     opened = RunFolder.open(run)
     owner = np.flatnonzero(np.isin(opened.actors, VALIDATION_ACTORS))
     logits = np.random.default_rng(2).normal(size=(len(owner), 8))
@@ -210,7 +213,7 @@ def test_nobody_has_a_part_in_the_table_that_he_is_measured_with(run: Path) -> N
         assert 0 < theirs.sum() < len(owner)
         louder = np.where(theirs[:, None], 20 * logits, logits)
         tables = [
-            typical_without(
+            class_mean_logits_without(
                 opened, Predictions(owner, one, np.zeros((len(owner), 4), np.float32), np.zeros_like(owner)), actors
             )
             for one in (logits, louder)
