@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ser_daemon.wire.protocol import ErrorCode
+
 MAX_LINE = 32 * 1024
 """Longest line in bytes, newline included, written or read; also the longest Wyoming data block."""
 
@@ -36,8 +38,7 @@ class Message:
 class BadLine:
     """A line that could not be parsed; reading goes on after it."""
 
-    code: str
-    """`bad-line`, `line-too-long` or `bad-framing`."""
+    code: ErrorCode
     text: str
 
 

@@ -1,8 +1,9 @@
-"""Constants of the protocol: its number, the requests and the states. Needs only the standard library."""
+"""Constants of the protocol: its number, requests, error codes and states. Needs only the standard library."""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 PROTOCOL = 1
 """Number of the protocol: within it, fields are only ever added."""
@@ -12,6 +13,20 @@ QUERIES = ("status", "metrics", "describe", "ping", "subscribe")
 
 CONTROL_VERBS = ("mute", "unmute", "hold", "release", "reload", "reset-adaptation")
 """Requests that only the control socket serves."""
+
+ErrorCode = Literal[
+    "bad-line",
+    "line-too-long",
+    "bad-framing",
+    "bad-id",
+    "bad-request",
+    "unknown-type",
+    "not-permitted",
+    "failed",
+    "slow-consumer",
+    "too-many-clients",
+]
+"""Code of an `error` that the daemon sends; `docs/protocol.md` explains each."""
 
 
 class CaptureState(StrEnum):

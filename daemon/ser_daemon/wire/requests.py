@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ser_daemon.wire.events import PUBLISHED
 from ser_daemon.wire.framing import Message, encode
-from ser_daemon.wire.protocol import CONTROL_VERBS, PROTOCOL, QUERIES
+from ser_daemon.wire.protocol import CONTROL_VERBS, PROTOCOL, QUERIES, ErrorCode
 from ser_daemon.wire.publisher import Filter, Publisher
 from ser_daemon.wire.status import Status
 from ser_model.errors import SerError
@@ -53,7 +53,7 @@ class ControlHandler(Protocol):
 class RequestError(SerError):
     """A valid line whose request can't be served."""
 
-    def __init__(self, code: str, text: str) -> None:
+    def __init__(self, code: ErrorCode, text: str) -> None:
         super().__init__(text)
         self.code = code
 
@@ -103,8 +103,10 @@ class RequestHandler:
         """Carry out a control verb, then answer; failures become `error` lines."""
         try:
             return encode_reply(message, "done", {"request": message.type, **await self._execute(message)})
+        except RequestError as error:
+            return encode_error(error.code, str(error), message)
         except SerError as error:
-            return encode_error(getattr(error, "code", "failed"), str(error), message)
+            return encode_error("failed", str(error), message)
         except Exception:
             log.exception("%s failed", message.type)
             return encode_error("failed", f"{message.type} failed; the daemon's log says why.", message)
@@ -189,7 +191,7 @@ def encode_reply(message: Message, name: str, data: Mapping[str, object]) -> byt
     return encode(name, {**inside, **data}, **beside)
 
 
-def encode_error(code: str, text: str, message: Message | None = None) -> bytes:
+def encode_error(code: ErrorCode, text: str, message: Message | None = None) -> bytes:
     """Encode an `error` line, in the form that Wyoming defines."""
     data = {"code": code, "text": text[:MAX_TEXT]}
     return encode("error", data) if message is None else encode_reply(message, "error", data)
