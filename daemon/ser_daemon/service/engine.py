@@ -74,19 +74,7 @@ class Engine:
         self._environ = environ
         self._folders = profile_folders(environ)
         self._patient = patient
-        source = make_source(config.audio)
-        self._gates = GateSelector(config, source.name, self._folders)
-        """Belongs to the capture thread."""
-        stage = GateStage(self._gates.first_gate(), self.queue)
-        self.capture = Capture(
-            source,
-            stage,
-            self.queue,
-            self._settings(config),
-            muted=muted,
-            gate_for=lambda device: self._gates.device_opened(device),
-            arrived=DeviceMonitor().poll,
-        )
+        stage, self.capture = self._make_capture(muted)
         session = make_session(config, self.model.metadata, environ)
         analyzer = Analyzer(self.model, config.decision, session.adaptation)
         self.inference = Inference(self.queue, Recognition(analyzer, session), stage.clock, emit)
@@ -132,6 +120,22 @@ class Engine:
         """Continue with what was prepared; the open utterance ends with the audio it has."""
         self.config, self.model = change.config, change.model
         return self.capture.submit(lambda: self._switch(change))
+
+    def _make_capture(self, muted: bool) -> tuple[GateStage, Capture]:
+        source = make_source(self.config.audio)
+        self._gates = GateSelector(self.config, source.name, self._folders)
+        """Belongs to the capture thread."""
+        stage = GateStage(self._gates.first_gate(), self.queue)
+        capture = Capture(
+            source,
+            stage,
+            self.queue,
+            self._settings(self.config),
+            muted=muted,
+            gate_for=lambda device: self._gates.device_opened(device),
+            arrived=DeviceMonitor().poll,
+        )
+        return stage, capture
 
     def _switch(self, change: Change) -> None:
         """Apply a change on the capture thread, and in queue order on the inference thread."""
