@@ -1,4 +1,4 @@
-"""From logits to an answer: temperature, smoothing, and `unknown`."""
+"""From logits to an answer: temperature, smoothing and `unknown`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ser_model.scoring.ood import OodScorer
 from ser_model.scoring.smoothing import Smoother
 from ser_model.scoring.softmax import softmax
 from ser_model.scoring.temperature import Temperature
-from ser_model.types import to_samples
+from ser_model.types import UnknownReason, to_samples
 
 Scores = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,20 @@ class Answer:
     """A label with its confidence, or `unknown` with a reason."""
 
     label: str
-    reason: str | None
-    """`too-short`, `unlike-speech` or `low-confidence`, the first that holds; None where there is a label."""
+    reason: UnknownReason | None
+    """Why the label is `unknown`; `None` for any other label."""
     top: str
+    """The label with the highest score."""
     confidence: float
+    """Score of `top`."""
     scores: dict[str, float]
+    """Posterior by label."""
     calibrated: bool
-    """Whether the scores went through temperatures fitted for the model."""
+    """Whether the scores use temperatures fitted on held-out speakers."""
 
 
 class Decision:
-    """Judges one utterance after the other; remembers the smoothed scores of the open one."""
+    """Decides one utterance after the other; keeps the smoothed scores of the open one."""
 
     def __init__(self, config: DecisionConfig, metadata: ModelMetadata) -> None:
         own = config.temperature
@@ -43,50 +46,50 @@ class Decision:
         self._calibrated = metadata.calibrated and config.temperature is None
         self._threshold = metadata.unknown_below if config.unknown_below is None else config.unknown_below
         self._min_voiced = to_samples(config.min_voiced_ms)
-        known = metadata.unlike_speech if config.unlike_speech else None
-        self._unlike = None if known is None else OodScorer(known)
+        ood = metadata.unlike_speech if config.unlike_speech else None
+        self._ood = None if ood is None else OodScorer(ood)
         self._smoother = Smoother(config.smoothing, config.margin)
 
     def reset(self) -> None:
-        """Begin another utterance."""
+        """Start another utterance."""
         self._smoother.reset()
 
-    def partial(self, logits: Numbers, voiced: int, embedding: Numbers | None = None) -> Answer:
-        """Answer for a window, smoothed with the windows before it.
+    def partial(self, logits: Array, voiced: int, embedding: Array | None = None) -> Answer:
+        """Return the answer for a window, smoothed with the windows before it.
 
         Args:
             logits: shape (8,).
-            voiced: samples of the utterance so far that were voiced.
-            embedding: shape (hidden,); without it nothing is found unlike speech.
+            voiced: samples of the utterance so far in voiced frames.
+            embedding: shape (hidden,). `None` skips the out-of-distribution check.
         """
         scores, shown = self._smoother.push(self._posterior(logits, voiced))
         return self._answer(scores, shown, voiced, self._is_out_of_distribution(logits, embedding, window=True))
 
-    def final(self, logits: Numbers | None, voiced: int, embedding: Numbers | None = None) -> Answer:
-        """Answer for the utterance, from its own logits alone; None: nothing was computed."""
+    def final(self, logits: Array | None, voiced: int, embedding: Array | None = None) -> Answer:
+        """Return the answer for the utterance, without smoothing. Logits are `None` if there was no frame."""
         if logits is None:
             scores = np.full(len(LABELS), 1 / len(LABELS))
-            return self._answer(scores, 0, voiced, unlike=False)
+            return self._answer(scores, 0, voiced, ood=False)
         scores = self._posterior(logits, voiced)
         return self._answer(
             scores, int(scores.argmax()), voiced, self._is_out_of_distribution(logits, embedding, window=False)
         )
 
-    def _is_out_of_distribution(self, logits: Numbers, embedding: Numbers | None, *, window: bool) -> bool:
-        if self._unlike is None or embedding is None:
+    def _is_out_of_distribution(self, logits: Array, embedding: Array | None, *, window: bool) -> bool:
+        if self._ood is None or embedding is None:
             return False
-        return self._unlike.is_out_of_distribution(logits, embedding, window=window)
+        return self._ood.is_out_of_distribution(logits, embedding, window=window)
 
-    def _posterior(self, logits: Numbers, voiced: int) -> Scores:
+    def _posterior(self, logits: Array, voiced: int) -> Scores:
         """Softmax of the logits divided by the temperature."""
         return softmax(logits.astype(np.float64) / self._temperature.after(voiced))
 
-    def _answer(self, scores: Scores, best: int, voiced: int, unlike: bool) -> Answer:
+    def _answer(self, scores: Scores, best: int, voiced: int, ood: bool) -> Answer:
         confidence = float(scores[best])
-        reason = None
+        reason: UnknownReason | None = None
         if voiced < self._min_voiced:
             reason = "too-short"
-        elif unlike:
+        elif ood:
             reason = "unlike-speech"
         elif confidence < self._threshold:
             reason = "low-confidence"

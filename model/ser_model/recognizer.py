@@ -1,16 +1,16 @@
-"""The whole way from samples to results, in one object without threads, clocks or files."""
+"""The complete way from samples to results, without threads, clocks or files."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ser_model.adaptation.adaptation import Adaptation
-from ser_model.adaptation.speaker_offset import IDENTITY
+from ser_model.adaptation.speaker_offset import NO_OFFSET, SpeakerOffset
 from ser_model.audio.gate import Gate
 from ser_model.config import DecisionConfig, GateConfig
 from ser_model.decision import Answer, Decision
 from ser_model.features.features import FRAME, HOP, SIZE, Features
-from ser_model.network.estimator import Estimate, Model
+from ser_model.network.estimator import Estimate, Model, Stream
 from ser_model.types import (
     Block,
     EmotionResult,
@@ -27,15 +27,15 @@ from ser_model.types import (
 )
 
 _NOT_LEARNT = ("too-short", "unlike-speech")
-"""Reasons for `unknown` that say as well that this was no speech to adapt to."""
+"""Reasons for `unknown` after which adaptation skips the utterance: it was probably not speech."""
 
 
 class Analyzer:
-    """Turns the gate's events into results: a partial answer every `update_ms` of speech, a final one at the end.
+    """Turns the gate's events into results: a partial answer every `update_ms` of speech, and a final one.
 
-    Updates fall on fixed counts of samples since the beginning of the utterance, so that the size of the pieces
-    has no influence. Partial answers judge the last `window_ms`, the final one the whole utterance. What adapts to the
-    speaker moves between utterances only: each is judged by one map from its first frame to its last.
+    Updates fall on fixed sample counts from the start of the utterance, so the size of the pieces has no influence.
+    Partial answers cover the last `window_ms`, the final one the whole utterance. The speaker offset changes between
+    utterances only.
     """
 
     def __init__(
@@ -48,88 +48,127 @@ class Analyzer:
         self._features = Features()
         self._update = to_samples(config.update_ms)
         self._window = max(1, (to_samples(config.window_ms) - FRAME) // HOP + 1)
-        self._begin(SpeechStarted(0, 0))
+        self._utterance = self._new_utterance(0)
 
     def push(self, event: GateEvent) -> list[Result]:
-        """Take the gate's next event; return the results that follow from it."""
+        """Process the gate's next event; return the results that follow from it."""
         match event:
             case SpeechStarted():
-                self._begin(event)
+                self._features.reset()
+                self._decision.reset()
+                self._utterance = self._new_utterance(event.onset)
                 return [VoiceStarted(event.utterance, event.onset)]
             case SpeechAudio():
-                return self._hear(event)
+                return self._process(event)
             case SpeechEnded():
                 return self._end(event)
 
-    def _begin(self, event: SpeechStarted) -> None:
-        self._onset = event.onset
-        self._stream = self._model.stream()
-        self._estimate: Estimate | None = None
-        self._recent = np.zeros((0, SIZE), dtype=np.float32)
-        self._map = IDENTITY if self._adaptation is None else self._adaptation.map
-        self._total = np.zeros(SIZE)
-        self._frames = 0
-        self._waiting: list[Samples] = []
-        self._features.reset()
-        self._decision.reset()
-        self._first: int | None = None
-        self._heard = 0
+    def _new_utterance(self, onset: int) -> _Utterance:
+        offset = NO_OFFSET if self._adaptation is None else self._adaptation.offset
+        return _Utterance(onset, self._model.stream(), offset, self._window)
 
-    def _hear(self, event: SpeechAudio) -> list[Result]:
-        """Feed the audio, stopping at every update that falls within it."""
-        if self._first is None:
-            self._first = event.start
+    def _process(self, event: SpeechAudio) -> list[Result]:
+        """Process the audio up to each update that falls into it, and keep the rest."""
+        utterance = self._utterance
+        if utterance.first is None:
+            utterance.first = event.start
         results: list[Result] = []
         rest = event.samples
         while len(rest):
-            piece = rest[: self._update - self._heard % self._update]
+            piece = rest[: self._update - utterance.samples % self._update]
             rest = rest[len(piece) :]
-            self._heard += len(piece)
-            self._waiting.append(piece)
-            if self._heard % self._update == 0:
-                self._take(self._features.push(self._gather()))
-                if len(self._recent):
+            utterance.add_samples(piece)
+            if utterance.samples % self._update == 0:
+                utterance.add_frames(self._features.push(utterance.take_pending()))
+                if len(utterance.recent):
                     results.append(self._partial(event))
         return results
 
-    def _gather(self) -> Samples:
-        """What came since the last update: computing in larger pieces costs far less."""
-        samples = np.concatenate(self._waiting) if self._waiting else np.zeros(0, dtype=np.int16)
-        self._waiting.clear()
-        return samples
-
-    def _take(self, frames: Frames) -> None:
-        if len(frames):
-            self._total += frames.sum(axis=0, dtype=np.float64)
-            self._frames += len(frames)
-            frames = self._map.frames(frames)
-            self._estimate = self._stream.push(frames)
-            self._recent = np.concatenate((self._recent, frames))[-self._window :]
-
     def _partial(self, event: SpeechAudio) -> EmotionResult:
-        estimate = self._model.window(self._recent)
-        answer = self._decision.partial(self._map.judged(estimate.logits), event.voiced, estimate.embedding)
-        end = (self._first or 0) + self._heard
-        start = max(self._onset, end - (FRAME + (len(self._recent) - 1) * HOP))
-        return _emotion(event, answer, self._map.name, final=False, start=start, end=end, now=end)
+        utterance = self._utterance
+        logits, embedding = self._model.window(utterance.recent)
+        answer = self._decision.partial(utterance.offset.apply_to_logits(logits), event.voiced, embedding)
+        end = utterance.end
+        start = max(utterance.onset, end - (FRAME + (len(utterance.recent) - 1) * HOP))
+        return _emotion(event, answer, utterance, final=False, start=start, end=end, now=end)
 
     def _end(self, event: SpeechEnded) -> list[Result]:
-        self._take(np.concatenate((self._features.push(self._gather()), self._features.flush())))
-        logits, embedding = (None, None) if self._estimate is None else self._estimate
-        judged = None if logits is None else self._map.judged(logits)
-        answer = self._decision.final(judged, event.voiced, embedding)
+        utterance = self._utterance
+        utterance.add_frames(np.concatenate((self._features.push(utterance.take_pending()), self._features.flush())))
+        logits, embedding = (None, None) if utterance.estimate is None else utterance.estimate
+        adapted = None if logits is None else utterance.offset.apply_to_logits(logits)
+        answer = self._decision.final(adapted, event.voiced, embedding)
         if self._adaptation is not None and logits is not None and answer.reason not in _NOT_LEARNT:
-            self._adaptation.learn(self._total, self._frames, logits)
-        now = max((self._first or 0) + self._heard, event.offset)
-        start, end = self._onset, event.offset
+            self._adaptation.learn(utterance.frame_sum, utterance.frames, logits)
+        now = max(utterance.end, event.offset)
         return [
-            _emotion(event, answer, self._map.name, final=True, start=start, end=end, now=now),
+            _emotion(event, answer, utterance, final=True, start=utterance.onset, end=event.offset, now=now),
             VoiceStopped(event.utterance, event.offset),
         ]
 
 
+class _Utterance:
+    """State of one utterance.
+
+    Args:
+        onset: position of the onset.
+        stream: the network's state.
+        offset: the speaker offset, from the first frame to the last.
+        window: frames in a partial answer's window.
+    """
+
+    def __init__(self, onset: int, stream: Stream, offset: SpeakerOffset, window: int) -> None:
+        self.onset = onset
+        self.offset = offset
+        self.first: int | None = None
+        """Position of the first sample."""
+        self.samples = 0
+        self.frames = 0
+        self.frame_sum = np.zeros(SIZE)
+        """Sum of the raw frames."""
+        self.recent: Frames = np.zeros((0, SIZE), dtype=np.float32)
+        """The last frames, less the speaker offset."""
+        self.estimate: Estimate | None = None
+        """The network's estimate for all frames so far."""
+        self._stream = stream
+        self._window = window
+        self._pending: list[Samples] = []
+
+    @property
+    def end(self) -> int:
+        """Position after the last sample."""
+        return (self.first or 0) + self.samples
+
+    def add_samples(self, samples: Samples) -> None:
+        """Keep samples until the next update: features of larger pieces cost far less."""
+        self.samples += len(samples)
+        self._pending.append(samples)
+
+    def take_pending(self) -> Samples:
+        """Return the samples since the last update."""
+        samples = np.concatenate(self._pending) if self._pending else np.zeros(0, dtype=np.int16)
+        self._pending.clear()
+        return samples
+
+    def add_frames(self, frames: Frames) -> None:
+        """Run the network on the next raw frames."""
+        if len(frames):
+            self.frame_sum += frames.sum(axis=0, dtype=np.float64)
+            self.frames += len(frames)
+            frames = self.offset.apply_to_frames(frames)
+            self.estimate = self._stream.push(frames)
+            self.recent = np.concatenate((self.recent, frames))[-self._window :]
+
+
 def _emotion(
-    event: SpeechAudio | SpeechEnded, answer: Answer, adaptation: str, *, final: bool, start: int, end: int, now: int
+    event: SpeechAudio | SpeechEnded,
+    answer: Answer,
+    utterance: _Utterance,
+    *,
+    final: bool,
+    start: int,
+    end: int,
+    now: int,
 ) -> EmotionResult:
     return EmotionResult(
         utterance=event.utterance,
@@ -146,17 +185,28 @@ def _emotion(
         calibrated=answer.calibrated,
         snr_db=event.snr_db,
         clipping=event.clipping,
-        adaptation=adaptation,
+        adaptation=utterance.offset.name,
     )
 
 
 class Recognizer:
     """Gate and analyzer in one: samples in, results out.
 
+    Args:
+        model: `None` loads the shipped one.
+        gate: `None` uses the defaults.
+        decision: `None` uses the defaults.
+        adaptation: `None` adapts to nobody.
+
     Example:
+        >>> from importlib.resources import files
         >>> from ser_model import Recognizer, read_audio
         >>> recognizer = Recognizer()
-        >>> results = recognizer.push(read_audio("speech.wav")) + recognizer.finish()  # doctest: +SKIP
+        >>> samples = read_audio(str(files("ser_daemon").joinpath("data", "demo.flac")))
+        >>> results = recognizer.push(samples) + recognizer.finish()
+        >>> finals = [result for result in results if isinstance(result, EmotionResult) and result.final]
+        >>> [final.label for final in finals]
+        ['unknown', 'unknown', 'unknown', 'angry', 'angry', 'unknown']
     """
 
     def __init__(
@@ -171,12 +221,12 @@ class Recognizer:
         self._position = 0
 
     def push(self, block: Block | np.ndarray) -> list[Result]:
-        """Take the next samples: a block, or just int16 samples of shape (n,) that follow the last ones."""
+        """Process the next samples: a block, or int16 samples of shape (n,) that follow the last ones."""
         if not isinstance(block, Block):
             block = Block(block, self._position)
         self._position = block.end
         return [result for event in self._gate.push(block) for result in self._analyzer.push(event)]
 
     def finish(self) -> list[Result]:
-        """End the open utterance, if any: the audio is over."""
+        """End the open utterance, if any, at the end of the audio."""
         return [result for event in self._gate.finish() for result in self._analyzer.push(event)]

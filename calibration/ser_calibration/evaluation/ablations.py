@@ -7,7 +7,7 @@ from typing import Final
 from ser_calibration.evaluation.scenarios import WARM_UP
 from ser_model.adaptation.adaptation import Adaptation
 from ser_model.adaptation.speaker_offset import Logits
-from ser_model.scoring.logit_bias import Numbers
+from ser_model.scoring.logit_bias import FloatArray
 
 AS_SHIPPED: Final = "as shipped"
 """Learns from all utterances. A profile of the first ones and further learning give the same result."""
@@ -18,7 +18,7 @@ class _FrozenProfile(Adaptation):
 
     _utterances = 0
 
-    def learn(self, total: Numbers, frames: int, logits: Logits) -> None:
+    def learn(self, total: FloatArray, frames: int, logits: Logits) -> None:
         self._utterances += 1
         if self._utterances <= WARM_UP:
             super().learn(total, frames, logits)
@@ -29,7 +29,7 @@ class _NoProfile(Adaptation):
 
     _utterances = 0
 
-    def learn(self, total: Numbers, frames: int, logits: Logits) -> None:
+    def learn(self, total: FloatArray, frames: int, logits: Logits) -> None:
         self._utterances += 1
         if self._utterances > WARM_UP:
             super().learn(total, frames, logits)

@@ -175,13 +175,15 @@ def _predict_orders(
     for step in range(WARM_UP + SCORED):
         current = np.array([order.utterances[step] for order in orders])
         logits = unadapted[current]
-        moved = [row for row, adaptation in enumerate(adaptations) if adaptation.map.features.any()]
+        moved = [row for row, adaptation in enumerate(adaptations) if adaptation.offset.features.any()]
         # Batches of similar lengths, because padding costs time.
         moved.sort(key=lambda row: len(frames[current[row]]))
         if moved:
-            logits[moved] = predict(network, [adaptations[row].map.frames(frames[current[row]]) for row in moved])
+            logits[moved] = predict(
+                network, [adaptations[row].offset.apply_to_frames(frames[current[row]]) for row in moved]
+            )
         for row, (adaptation, index) in enumerate(zip(adaptations, current, strict=True)):
-            classes[row, step] = adaptation.map.judged(logits[row]).argmax()
+            classes[row, step] = adaptation.offset.apply_to_logits(logits[row]).argmax()
             adaptation.learn(totals[index], len(frames[index]), logits[row])
     for order, predicted in zip(orders, classes, strict=True):
         scored = order.utterances[-SCORED:]

@@ -17,7 +17,6 @@ from ser_daemon.config.device_spec import AudioFile
 from ser_daemon.config.schema import Config
 from ser_daemon.paths import state_directory
 from ser_model.adaptation.adaptation import Adaptation, AdaptationError, Statistics
-from ser_model.adaptation.speaker_offset import NONE
 from ser_model.errors import SerError
 from ser_model.network.metadata import ModelMetadata
 
@@ -106,7 +105,7 @@ class AdaptationSession:
     @property
     def name(self) -> str:
         """The adaptation of the next utterance: `none`, `running` or `profile`."""
-        return NONE if self.adaptation is None else self.adaptation.map.name
+        return "none" if self.adaptation is None else self.adaptation.offset.name
 
     @property
     def seconds(self) -> float:
@@ -134,7 +133,7 @@ class AdaptationSession:
             SerError: the file can't be removed.
         """
         if self.adaptation is not None:
-            self.adaptation.forget()
+            self.adaptation.reset()
             self._stored = self.adaptation.statistics
         if self._memory is not None:
             self._memory.forget()

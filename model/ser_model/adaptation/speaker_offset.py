@@ -1,4 +1,4 @@
-"""What an utterance is judged by beside the network: offsets of its features and of its logits."""
+"""The offsets of features and logits that adapt the network to a speaker."""
 
 from __future__ import annotations
 
@@ -10,32 +10,29 @@ import numpy.typing as npt
 
 from ser_model.features.features import SIZE
 from ser_model.labels import LABELS
-from ser_model.types import Frames
-
-NONE, RUNNING, PROFILE = "none", "running", "profile"
-"""What an answer may be adapted by: nothing, what was heard so far, a speaker's profile (and what was heard since)."""
+from ser_model.types import AdaptationName, Frames
 
 Logits = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SpeakerOffset:
-    """What an utterance is judged by, from its first frame to its last."""
+    """Offsets that hold for a whole utterance."""
 
-    name: str
-    """`none`, `running` or `profile`."""
+    name: AdaptationName
+    """Where the offsets come from."""
     features: npt.NDArray[np.float32]
-    """Taken off every raw frame, shape (46,)."""
+    """Subtracted from every raw frame, shape (46,)."""
     logits: Logits
-    """Taken off the logits, shape (8,)."""
+    """Subtracted from the logits, shape (8,)."""
 
-    def frames(self, frames: Frames) -> Frames:
-        """Frames as the graph shall see them, shape as given."""
+    def apply_to_frames(self, frames: Frames) -> Frames:
+        """Return the frames for the network, shape as given."""
         return frames - self.features
 
-    def judged(self, logits: Logits) -> Logits:
-        """Logits as the decision shall see them."""
+    def apply_to_logits(self, logits: Logits) -> Logits:
+        """Return the logits for the decision."""
         return logits - self.logits
 
 
-IDENTITY: Final = SpeakerOffset(NONE, np.zeros(SIZE, dtype=np.float32), np.zeros(len(LABELS), dtype=np.float32))
+NO_OFFSET: Final = SpeakerOffset("none", np.zeros(SIZE, dtype=np.float32), np.zeros(len(LABELS), dtype=np.float32))

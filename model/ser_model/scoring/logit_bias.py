@@ -1,4 +1,4 @@
-"""How a network leans with a voice, whatever the voice expresses: what `ser_model.adaptation.adaptation` learns."""
+"""The bias of a network's logits with a speaker, whatever the speaker expresses. Adaptation learns it."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ import numpy.typing as npt
 from ser_model.labels import LABELS
 from ser_model.scoring.softmax import softmax
 
-Numbers = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float64]
 
 ClassMeanLogits = tuple[tuple[float, ...], ...]
-"""Logits less their mean that are typical of each answer (rows), shape (8, 8): a network's own, kept in its file."""
+"""Mean logits of each answer (rows), centred, shape (8, 8). The model file holds those of its network."""
 
 
-def fit_class_mean_logits(logits: npt.NDArray[Any]) -> Numbers:
-    """What is typical of each answer: the mean of all utterances' logits, each weighing as much as it gives the answer.
+def fit_class_mean_logits(logits: npt.NDArray[Any]) -> FloatArray:
+    """Fit the class-mean logits: the mean of centred logits, weighted for each answer by its posterior.
 
     Args:
-        logits: for utterances of speakers whom the networks had not heard, shape (n, 8), n at least 1.
+        logits: of utterances of held-out speakers, shape (n, 8), n at least 1.
 
     Returns:
         shape (8, 8), answers in rows; every row sums to 0
     """
     shares = softmax(logits)
     centred = logits - logits.mean(axis=1, keepdims=True, dtype=np.float64)
-    # An answer that nobody ever got has a row of zeros.
+    # The row of an answer that never occurs is zero.
     return np.asarray(shares.T @ centred / np.maximum(shares.sum(axis=0), 1e-12)[:, None])
 
 
 def class_mean_logits_from(value: object) -> ClassMeanLogits:
-    """Read a table from plain data.
+    """Read class-mean logits from plain data.
 
     Raises:
-        ValueError: it is something else.
+        ValueError: the data are not 8 rows of 8 finite numbers.
     """
     rows = value if isinstance(value, list) else []
     size = len(LABELS)
@@ -48,16 +48,21 @@ def class_mean_logits_from(value: object) -> ClassMeanLogits:
 
 
 def is_finite(value: object) -> bool:
-    """Whether it is a number that a float can hold: no truth value, none without end, and no integer beyond."""
+    """Whether a value is a number, not a bool, that a finite float can hold.
+
+    Example:
+        >>> [is_finite(value) for value in (1, -0.5, True, float("nan"), 10**400, "1")]
+        [True, True, False, False, False, False]
+    """
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
-def logit_bias(logits: npt.NDArray[Any], judged: npt.NDArray[Any], typical: Numbers) -> Numbers:
-    """What is left of an utterance's logits without their mean and without what is typical of the answer.
+def logit_bias(logits: npt.NDArray[Any], adapted: npt.NDArray[Any], class_means: FloatArray) -> FloatArray:
+    """Return what remains of an utterance's centred logits without the class-mean logits of its answer.
 
     Args:
         logits: of the network, shape (8,).
-        judged: the same as they were judged; the answer is their softmax.
-        typical: the network's table, shape (8, 8).
+        adapted: the same less the speaker offset; their softmax is the answer.
+        class_means: class-mean logits of the network, shape (8, 8).
     """
-    return np.asarray(logits - logits.mean(dtype=np.float64) - softmax(judged) @ typical)
+    return np.asarray(logits - logits.mean(dtype=np.float64) - softmax(adapted) @ class_means)

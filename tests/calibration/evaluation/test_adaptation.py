@@ -127,7 +127,7 @@ def test_a_frozen_profile_learns_from_the_first_utterances_and_no_profile_from_t
     def learn(adaptation: Adaptation, rows: np.ndarray) -> np.ndarray:
         for row in rows:
             adaptation.learn(np.zeros(46), 300, row)
-        return adaptation.map.logits
+        return adaptation.offset.logits
 
     frozen, no_profile = (kind(metadata) for kind in ABLATIONS.values())
     first = learn(Adaptation(metadata), logits[:WARM_UP])

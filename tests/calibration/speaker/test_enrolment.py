@@ -56,7 +56,7 @@ def test_the_daemon_uses_the_profile(
     assert session.name == "profile"
     assert session.seconds == pytest.approx(json.loads(path.read_text())["seconds"])
     assert session.adaptation is not None
-    assert np.abs(session.adaptation.map.logits).max() > 0
+    assert np.abs(session.adaptation.offset.logits).max() > 0
 
 
 def test_a_profile_holds_numbers_and_no_label(home: Path, minute: list[str]) -> None:

@@ -196,7 +196,7 @@ def test_learning_goes_on_from_a_profile_over_a_restart(
     assert (again.name, again.seconds) == ("profile", pytest.approx(learnt, abs=1e-3))
     assert first.adaptation is not None
     assert again.adaptation is not None
-    np.testing.assert_allclose(again.adaptation.map.logits, first.adaptation.map.logits, atol=1e-5)
+    np.testing.assert_allclose(again.adaptation.offset.logits, first.adaptation.offset.logits, atol=1e-5)
     # Without learning it is the profile alone, and what was learnt waits.
     frozen = configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="anna", SER_ADAPTATION_RUNNING="false")
     assert (frozen.name, frozen.seconds) == ("profile", 45)

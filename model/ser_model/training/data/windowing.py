@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ser_model.audio.gate import to_samples
 from ser_model.config import DecisionConfig
 from ser_model.features.features import FRAME, HOP
-from ser_model.types import Frames
+from ser_model.types import Frames, to_samples
 
 
 def window_frames(window_ms: int) -> int:
