@@ -35,7 +35,7 @@ class ControlHandler(Protocol):
         """Close the microphone; it stays closed after a restart."""
 
     async def unmute(self) -> str | None:
-        """Open the microphone again."""
+        """Open the microphone again; return the state that this led to."""
 
     async def hold(self, ms: int | None) -> None:
         """Ignore the audio for `ms`, or until `release`."""
