@@ -1,4 +1,4 @@
-"""Ways to make probabilities honest: a temperature, a scale and offset for each class, isotonic curves."""
+"""Calibration methods: temperature scaling, vector scaling, isotonic regression."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from ser_model.training.calibration_files import MethodFigures
 from ser_model.training.scores import Classes, Logits, fit_temperature, posterior
 
 Probabilities = npt.NDArray[np.float64]
-Map = Callable[[Logits], Probabilities]
+Calibrator = Callable[[Logits], Probabilities]
+"""Maps logits to calibrated probabilities."""
 
 
-def temperature(logits: Logits, truth: Classes) -> Map:
-    """One divisor (Guo et al. 2017, arXiv 1706.04599)."""
+def fit_temperature_scaling(logits: Logits, truth: Classes) -> Calibrator:
+    """Fit one divisor of the logits (Guo et al. 2017, arXiv 1706.04599)."""
     value = fit_temperature(logits, truth)
     return lambda others: posterior(others, value)
 
 
-def vector(logits: Logits, truth: Classes) -> Map:
-    """A factor and an offset for each class's logit (vector scaling, ibid.)."""
+def fit_vector_scaling(logits: Logits, truth: Classes) -> Calibrator:
+    """Fit a factor and an offset for the logit of each class (ibid.)."""
     classes = logits.shape[1]
     values, target = np.asarray(logits, dtype=np.float64), np.eye(classes)[truth]
 
@@ -38,10 +39,12 @@ def vector(logits: Logits, truth: Classes) -> Map:
     return lambda others: posterior(others * best[:classes] + best[classes:])
 
 
-def isotonic(logits: Logits, truth: Classes) -> Map:
-    """A rising curve for each class against the rest, then normalised (Zadrozny & Elkan 2002)."""
+def fit_isotonic(logits: Logits, truth: Classes) -> Calibrator:
+    """Fit a rising curve for each class against the rest; the result is normalised (Zadrozny & Elkan 2002)."""
     scores = posterior(logits)
-    curves = [_rising(scores[:, label], (truth == label).astype(np.float64)) for label in range(scores.shape[1])]
+    curves = [
+        _isotonic_curve(scores[:, label], (truth == label).astype(np.float64)) for label in range(scores.shape[1])
+    ]
 
     def apply(others: Logits) -> Probabilities:
         columns = [np.interp(column, *curve) for column, curve in zip(posterior(others).T, curves, strict=True)]
@@ -51,12 +54,12 @@ def isotonic(logits: Logits, truth: Classes) -> Map:
     return apply
 
 
-def _rising(scores: npt.NDArray[np.float64], hits: npt.NDArray[np.float64]) -> tuple[Any, Any]:
-    """Pool adjacent violators: places and values of the nearest rising curve."""
+def _isotonic_curve(scores: npt.NDArray[np.float64], hits: npt.NDArray[np.float64]) -> tuple[Any, Any]:
+    """Return the points of the isotonic least-squares curve (pool adjacent violators)."""
     order = np.argsort(scores, kind="stable")
     blocks: list[list[float]] = []
-    for place, hit in zip(scores[order], hits[order], strict=True):
-        blocks.append([place, hit, 1.0])
+    for score, hit in zip(scores[order], hits[order], strict=True):
+        blocks.append([score, hit, 1.0])
         while len(blocks) > 1 and blocks[-2][1] >= blocks[-1][1]:
             last, before = blocks.pop(), blocks.pop()
             count = last[2] + before[2]
@@ -64,23 +67,20 @@ def _rising(scores: npt.NDArray[np.float64], hits: npt.NDArray[np.float64]) -> t
     return np.array([block[0] for block in blocks]), np.array([block[1] for block in blocks])
 
 
-METHODS: Final[Mapping[str, Callable[[Logits, Classes], Map]]] = {
-    "temperature": temperature,
-    "vector": vector,
-    "isotonic": isotonic,
+METHODS: Final[Mapping[str, Callable[[Logits, Classes], Calibrator]]] = {
+    "temperature": fit_temperature_scaling,
+    "vector": fit_vector_scaling,
+    "isotonic": fit_isotonic,
 }
 
 
-def compare(logits: Logits, truth: Classes, actors: Classes) -> dict[str, MethodFigures]:
-    """Loss of each method on actors left out in turn, and by how much it is better than a temperature.
+def compare_methods(logits: Logits, truth: Classes, actors: Classes) -> dict[str, MethodFigures]:
+    """Return the loss of each method by leave-one-actor-out, and its gain over a single temperature.
 
     Args:
         logits: answers for validation actors, shape (n, 8).
         truth: shape (n,).
-        actors: shape (n,), at least two of them.
-
-    Returns:
-        by method `nll`, and `gain` over a temperature with its standard `error` over actors
+        actors: who speaks, shape (n,); at least two different ones.
     """
     losses: dict[str, list[float]] = {method: [] for method in METHODS}
     for actor in np.unique(actors):

@@ -1,4 +1,4 @@
-"""How honest confidences are: calibration error, proper scores, reliability, accuracy against coverage."""
+"""Metrics of confidence: calibration error, proper scores, reliability, accuracy against coverage, AUROC."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ Probabilities = npt.NDArray[np.float64]
 Classes = npt.NDArray[np.int64]
 
 BINS: Final = 15
-"""Of equal numbers of answers (Nixon et al. 2019, arXiv 1904.01685)."""
+"""Number of equal-mass bins (Nixon et al. 2019, arXiv 1904.01685)."""
+
 COVERAGES: Final = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
-def reliability(probabilities: Probabilities, truth: Classes) -> list[ReliabilityBin]:
-    """Mean confidence and accuracy in bins of equal numbers of answers, the least confident first.
+def reliability_bins(probabilities: Probabilities, truth: Classes) -> list[ReliabilityBin]:
+    """Return mean confidence and accuracy in bins of equal numbers of answers, the least confident first.
 
     Args:
         probabilities: shape (n, classes), n at least 1.
@@ -33,14 +34,14 @@ def reliability(probabilities: Probabilities, truth: Classes) -> list[Reliabilit
     ]
 
 
-def calibration_error(probabilities: Probabilities, truth: Classes) -> float:
-    """Expected calibration error: mean difference between confidence and accuracy over equal-mass bins."""
-    rows = reliability(probabilities, truth)
+def expected_calibration_error(probabilities: Probabilities, truth: Classes) -> float:
+    """Return the mean difference between confidence and accuracy over equal-mass bins."""
+    rows = reliability_bins(probabilities, truth)
     return float(sum(row["answers"] * abs(row["confidence"] - row["accuracy"]) for row in rows) / len(truth))
 
 
-def honest_error(probabilities: Probabilities, draws: int = 200) -> float:
-    """Calibration error that answers as confident as these would show by chance alone, were they honest."""
+def chance_calibration_error(probabilities: Probabilities, draws: int = 200) -> float:
+    """Return the calibration error by chance alone: of perfectly calibrated answers with the same confidences."""
     rng = np.random.default_rng(0)
     confidence = np.sort(probabilities.max(axis=1))
     right = rng.random((draws, len(confidence))) < confidence
@@ -49,19 +50,19 @@ def honest_error(probabilities: Probabilities, draws: int = 200) -> float:
     return float(np.sum(gaps, axis=0).mean() / len(confidence))
 
 
-def brier(probabilities: Probabilities, truth: Classes) -> float:
-    """Mean squared distance between probabilities and the truth, summed over classes (Brier 1950), 0 to 2."""
+def brier_score(probabilities: Probabilities, truth: Classes) -> float:
+    """Return the mean squared error of the probabilities, summed over classes (Brier 1950), 0 to 2."""
     target = np.eye(probabilities.shape[1])[truth]
     return float(np.square(probabilities - target).sum(axis=1).mean())
 
 
 def log_loss(probabilities: Probabilities, truth: Classes) -> float:
-    """Mean negative log-likelihood in nats."""
+    """Return the mean negative log-likelihood in nats."""
     return float(-np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-12)).mean())
 
 
 def risk_coverage(probabilities: Probabilities, truth: Classes) -> list[CoveragePoint]:
-    """Accuracy on the most confident share of the answers (El-Yaniv & Wiener 2010), for each of `COVERAGES`."""
+    """Return the accuracy on the most confident answers (El-Yaniv & Wiener 2010), for each of `COVERAGES`."""
     confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
     sorted_right = right[np.argsort(-confidence, kind="stable")]
     counts = [max(1, round(share * len(truth))) for share in COVERAGES]
@@ -72,21 +73,21 @@ def risk_coverage(probabilities: Probabilities, truth: Classes) -> list[Coverage
 
 
 def auroc(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> float:
-    """Probability that a score of `high` exceeds one of `low`, ties counting half (Mann & Whitney 1947)."""
+    """Return the probability that a score of `high` exceeds one of `low`; ties count half (Mann & Whitney 1947)."""
     ordered = np.sort(low)
     below, up_to = (np.searchsorted(ordered, high, side=side) for side in ("left", "right"))
     return float((below + up_to).mean() / 2 / len(low))
 
 
-def summary(probabilities: Sequence[Probabilities], truth: Sequence[Classes]) -> ConfidenceFigures:
-    """All figures: means over seeds, and bins and curve over the answers of all seeds.
+def summarise(probabilities: Sequence[Probabilities], truth: Sequence[Classes]) -> ConfidenceFigures:
+    """Return all figures: means over seeds, and bins and curve over the answers of all seeds.
 
     Args:
         probabilities: for each seed, shape (n, classes).
         truth: for each seed, shape (n,).
     """
     pairs = list(zip(probabilities, truth, strict=True))
-    errors = [calibration_error(*pair) for pair in pairs]
+    errors = [expected_calibration_error(*pair) for pair in pairs]
     curves = [risk_coverage(*pair) for pair in pairs]
     everything = np.concatenate(probabilities), np.concatenate(truth)
     return {
@@ -94,11 +95,11 @@ def summary(probabilities: Sequence[Probabilities], truth: Sequence[Classes]) ->
         "accuracy": float(np.mean([np.mean(one.argmax(axis=1) == known) for one, known in pairs])),
         "ece": float(np.mean(errors)),
         "ece_seeds": errors,
-        "ece_all_seeds": calibration_error(*everything),
-        "ece_by_chance": float(np.mean([honest_error(one) for one in probabilities])),
-        "brier": float(np.mean([brier(*pair) for pair in pairs])),
+        "ece_all_seeds": expected_calibration_error(*everything),
+        "ece_by_chance": float(np.mean([chance_calibration_error(one) for one in probabilities])),
+        "brier": float(np.mean([brier_score(*pair) for pair in pairs])),
         "nll": float(np.mean([log_loss(*pair) for pair in pairs])),
-        "reliability": reliability(*everything),
+        "reliability": reliability_bins(*everything),
         "risk_coverage": [
             {"coverage": share, "accuracy": float(np.mean([curve[at]["accuracy"] for curve in curves]))}
             for at, share in enumerate(COVERAGES)

@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ser_calibration.evaluation.run_data import RunSource
-from ser_calibration.evaluation.temperatures import fit
+from ser_calibration.evaluation.temperatures import fit_temperatures
 from ser_model.config import DecisionConfig
 from ser_model.scoring.smoothing import Smoother
 from ser_model.training.data.corpus import TEST_ACTORS, VALIDATION_ACTORS
@@ -113,7 +113,7 @@ def answer_all(run: RunFolder, stretches: Sequence[Track], seed: int, split: str
     voiced = [one.voiced[np.array(ends) - 1] for one, _, ends in out]
     everything = np.concatenate([logits for _, logits, _ in out])
     nothing = np.zeros((len(everything), 0), dtype=np.float32)
-    made = fit(
+    made = fit_temperatures(
         [Predictions(np.arange(len(everything)), everything, nothing, np.concatenate(voiced))], np.concatenate(owed)
     )
     return [

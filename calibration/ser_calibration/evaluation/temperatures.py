@@ -1,4 +1,4 @@
-"""Fits how sure a run's networks may be, by answers for validation actors: whole utterances, and windows."""
+"""Fit temperatures to the predictions for validation actors, of whole utterances and of windows."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.scores import Classes, posterior
 
 Folds = Sequence[Predictions]
+"""The predictions of one seed, by fold."""
 
 
-def fit(kinds: Sequence[Predictions], emotions: Classes) -> Temperature:
-    """The two temperatures with the least negative log-likelihood, in which every kind of answer counts the same.
+def fit_temperatures(kinds: Sequence[Predictions], emotions: Classes) -> Temperature:
+    """Fit the two temperatures with the least negative log-likelihood; every kind of prediction has the same weight.
 
     Args:
-        kinds: such as answers for whole utterances, and for windows.
+        kinds: predictions of each kind, such as whole utterances and windows.
         emotions: class of every recording.
     """
 
     def loss(parameters: npt.NDArray[np.float64]) -> float:
-        made = Temperature(*np.exp(parameters).tolist())
-        return sum(log_loss(posterior(one.logits, made.after(one.voiced)), emotions[one.owner]) for one in kinds)
+        temperature = Temperature(*np.exp(parameters).tolist())
+        return sum(log_loss(posterior(one.logits, temperature.after(one.voiced)), emotions[one.owner]) for one in kinds)
 
     best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-7}).x
     return Temperature(*np.exp(np.clip(best, *np.log((0.2, 10.0)))).tolist())
 
 
 def fit_folds(run: RunFolder, kinds: Sequence[Sequence[Folds]]) -> list[Temperature]:
-    """For each fold from validation actors that are none of its test actors; last, from all of them.
+    """Fit temperatures for each fold without its test actors, and last for all folds with all validation actors.
 
     Args:
-        run: whose answers they are.
-        kinds: of each kind for each seed and fold the answers for validation actors.
+        run: whose predictions they are.
+        kinds: for each kind and seed, the predictions for validation actors by fold.
     """
     known = [Predictions.join([fold for seed in kind for fold in seed]) for kind in kinds]
     parts = [[excluded_speakers(run, one, fold) for one in known] for fold in FOLDS]
-    return [fit(part, run.emotions) for part in (*parts, known)]
+    return [fit_temperatures(part, run.emotions) for part in (*parts, known)]

@@ -10,8 +10,8 @@ __all__ = [
     "page",
     "recording",
     "recording_session",
-    "segmentation",
     "spectrum",
+    "speech_segments",
     "terminal",
     "timing",
 ]

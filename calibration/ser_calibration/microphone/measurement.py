@@ -15,8 +15,8 @@ from ser_calibration.microphone.defects import (
     full_scale_share,
     longest_flat_top,
 )
-from ser_calibration.microphone.segmentation import Segmentation, choose_noise_margin, pair_means, segment
 from ser_calibration.microphone.spectrum import band_level, low_share
+from ser_calibration.microphone.speech_segments import SpeechSegments, choose_noise_margin, find_segments, pair_means
 from ser_model.audio.levels import SILENCE_DBFS, DetectorGain, dbfs
 from ser_model.errors import SerError
 from ser_model.types import SAMPLE_RATE, Samples
@@ -83,7 +83,7 @@ def measure(silence: Samples, speech: Samples) -> Measurement:
     """
     _reject_swapped(silence, speech)
     floor = noise_floor(silence)
-    found = segment(speech, noise_floor_dbfs=floor)
+    found = find_segments(speech, noise_floor_dbfs=floor)
     _check_speech(speech, found, floor)
     spoken = np.concatenate([speech[start:end] for start, end in found.utterances])
     clipped = clipped_share(spoken)
@@ -144,7 +144,7 @@ def noise_floor(silence: Samples) -> float:
             f"The silence recording is clipped ({clipped:.1%} of its samples are cut off): "
             "lower the microphone's gain in the mixer, or check its cable, and record again."
         )
-    found = segment(silence)
+    found = find_segments(silence)
     if found.voiced_seconds > _SPEECH_IN_SILENCE_SECONDS:
         raise SerError(
             f"Somebody speaks in the silence recording (at {found.utterances[0][0] / SAMPLE_RATE:.1f} s): "
@@ -156,7 +156,7 @@ def noise_floor(silence: Samples) -> float:
 
 
 def _reject_swapped(silence: Samples, speech: Samples) -> None:
-    in_silence, in_speech = segment(silence).voiced_seconds, segment(speech).voiced_seconds
+    in_silence, in_speech = find_segments(silence).voiced_seconds, find_segments(speech).voiced_seconds
     if in_silence >= MIN_VOICED_SECONDS and in_speech < _SPEECH_IN_SILENCE_SECONDS:
         raise SerError(
             "The two recordings are swapped: somebody speaks in the first, which is to be the silence, and nobody in "
@@ -164,7 +164,7 @@ def _reject_swapped(silence: Samples, speech: Samples) -> None:
         )
 
 
-def _check_speech(speech: Samples, found: Segmentation, floor: float) -> None:
+def _check_speech(speech: Samples, found: SpeechSegments, floor: float) -> None:
     """Reject a recording with too little speech; the error names the likeliest reason."""
     if found.voiced_seconds >= MIN_VOICED_SECONDS:
         return

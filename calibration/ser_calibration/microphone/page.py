@@ -10,8 +10,8 @@ import numpy.typing as npt
 from ser_calibration.microphone.assessment import Grade, figures, grade, recommendations
 from ser_calibration.microphone.measurement import Measurement, frame_levels
 from ser_calibration.microphone.recording import Recordings
-from ser_calibration.microphone.segmentation import Segmentation, segment
 from ser_calibration.microphone.spectrum import CENTRES, band_levels
+from ser_calibration.microphone.speech_segments import SpeechSegments, find_segments
 from ser_daemon.config.profiles import MicrophoneProfile
 from ser_model.atomic_file import replace_file
 from ser_model.errors import SerError
@@ -35,8 +35,8 @@ def microphone_page(profile: MicrophoneProfile, measured: Measurement, recording
     """
     silence, speech, timing = recordings.silence, recordings.speech, recordings.timing
     found = recommendations(measured, timing)
-    segmented = [
-        segment(
+    segments = [
+        find_segments(
             samples,
             noise_floor_dbfs=measured.noise_floor_dbfs,
             gain_db=measured.gain_db,
@@ -50,9 +50,9 @@ def microphone_page(profile: MicrophoneProfile, measured: Measurement, recording
         bullets([item.text for item in found]),
         table(figures(measured, timing)),
         _levels(measured, silence, speech),
-        _spectra(silence, speech, segmented[1]),
-        _gate("The gate during silence", silence, segmented[0], measured),
-        _gate("The gate during speech", speech, segmented[1], measured),
+        _spectra(silence, speech, segments[1]),
+        _gate("The gate during silence", silence, segments[0], measured),
+        _gate("The gate during speech", speech, segments[1], measured),
         paragraph(
             f"Measured {profile.measured} by ser-calibrate mic. The page holds pictures of the sound, and no sound.",
             "small",
@@ -97,7 +97,7 @@ def _levels(measured: Measurement, silence: Samples, speech: Samples) -> str:
     )
 
 
-def _spectra(silence: Samples, speech: Samples, found: Segmentation) -> str:
+def _spectra(silence: Samples, speech: Samples, found: SpeechSegments) -> str:
     spoken = np.concatenate([speech[start:end] for start, end in found.utterances]) if found.utterances else speech
     room, voice = band_levels(silence), band_levels(spoken)
     low = 10.0 * np.floor(max(min(room.min(), voice.min()), -115.0) / 10.0)
@@ -118,7 +118,7 @@ def _spectra(silence: Samples, speech: Samples, found: Segmentation) -> str:
     )
 
 
-def _gate(title: str, samples: Samples, found: Segmentation, measured: Measurement) -> str:
+def _gate(title: str, samples: Samples, found: SpeechSegments, measured: Measurement) -> str:
     """Return the plot of a waveform and its utterances; its scale follows the peak, so that soft sounds are visible."""
     seconds = len(samples) / SAMPLE_RATE
     step = next(step for step in (1, 2, 5, 10, 30, 60, 600, 1e9) if seconds / step <= 16)

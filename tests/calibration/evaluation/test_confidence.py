@@ -1,4 +1,4 @@
-"""Confidence: figures against known answers, temperatures that nobody has a say in who is measured by them."""
+"""Confidence: metrics against known results, and temperatures fitted without the actors that they are measured on."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ for module in ("torch", "scipy", "onnx"):
     pytest.importorskip(module, reason="the train extra is not installed")
 
 from ser_calibration.cli.main import main  # noqa: E402
-from ser_calibration.evaluation.calibration_methods import METHODS, compare  # noqa: E402
-from ser_calibration.evaluation.confidence import by_voiced, measure  # noqa: E402
+from ser_calibration.evaluation.calibration_methods import METHODS, compare_methods  # noqa: E402
+from ser_calibration.evaluation.confidence import measure_by_voiced, measure_kind  # noqa: E402
 from ser_calibration.evaluation.metrics import (  # noqa: E402
     auroc,
-    brier,
-    calibration_error,
-    honest_error,
+    brier_score,
+    chance_calibration_error,
+    expected_calibration_error,
     log_loss,
-    reliability,
+    reliability_bins,
     risk_coverage,
 )
-from ser_calibration.evaluation.temperatures import fit, fit_folds  # noqa: E402
+from ser_calibration.evaluation.temperatures import fit_folds, fit_temperatures  # noqa: E402
 from ser_model.errors import SerError  # noqa: E402
 from ser_model.scoring.temperature import LONG, SHORT  # noqa: E402
 from ser_model.training.calibration import read_calibration  # noqa: E402
@@ -48,7 +48,7 @@ def two_classes(confidence: np.ndarray) -> np.ndarray:
 
 
 def drawn(count: int, seed: int = 0, spread: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
-    """Logits whose softmax is the very distribution that the truth is drawn from."""
+    """Return logits and a truth drawn from their softmax."""
     rng = np.random.default_rng(seed)
     logits = spread * rng.standard_normal((count, 8))
     return logits, (posterior(logits).cumsum(axis=1) > rng.random((count, 1))).argmax(axis=1)
@@ -56,39 +56,44 @@ def drawn(count: int, seed: int = 0, spread: float = 2.0) -> tuple[np.ndarray, n
 
 def test_the_calibration_error_is_the_gap_between_confidence_and_accuracy() -> None:
     truth = np.array([0] * 70 + [1] * 30)
-    assert calibration_error(two_classes(np.full(100, 0.9)), truth[np.random.default_rng(0).permutation(100)]) > 0.19
-    honest = np.repeat([0.6, 0.8], 5000)
-    outcomes = (np.random.default_rng(1).random(10_000) > honest).astype(np.int64)
-    assert calibration_error(two_classes(honest), outcomes) < 0.03
-    assert calibration_error(two_classes(honest * 0 + 0.99), outcomes) == pytest.approx(0.29, abs=0.01)
+    assert (
+        expected_calibration_error(two_classes(np.full(100, 0.9)), truth[np.random.default_rng(0).permutation(100)])
+        > 0.19
+    )
+    calibrated = np.repeat([0.6, 0.8], 5000)
+    outcomes = (np.random.default_rng(1).random(10_000) > calibrated).astype(np.int64)
+    assert expected_calibration_error(two_classes(calibrated), outcomes) < 0.03
+    assert expected_calibration_error(two_classes(calibrated * 0 + 0.99), outcomes) == pytest.approx(0.29, abs=0.01)
 
 
 def test_the_bins_hold_equal_numbers_and_rise() -> None:
     logits, truth = drawn(1000)
-    rows = reliability(posterior(logits), truth)
+    rows = reliability_bins(posterior(logits), truth)
     assert len(rows) == 15
     assert {row["answers"] for row in rows} <= {66, 67}
     confidences = [row["confidence"] for row in rows]
     assert confidences == sorted(confidences)
-    assert len(reliability(posterior(logits[:4]), truth[:4])) == 4
+    assert len(reliability_bins(posterior(logits[:4]), truth[:4])) == 4
 
 
-def test_an_honest_error_by_chance_shrinks_with_the_number_of_answers() -> None:
+def test_the_calibration_error_by_chance_shrinks_with_the_number_of_answers() -> None:
     few, many = (posterior(drawn(count)[0]) for count in (300, 30_000))
-    assert honest_error(few) > 5 * honest_error(many) > 0
+    assert chance_calibration_error(few) > 5 * chance_calibration_error(many) > 0
     logits, truth = drawn(3000)
-    assert calibration_error(posterior(logits), truth) == pytest.approx(honest_error(posterior(logits)), abs=0.012)
+    assert expected_calibration_error(posterior(logits), truth) == pytest.approx(
+        chance_calibration_error(posterior(logits)), abs=0.012
+    )
 
 
 def test_proper_scores_have_known_values() -> None:
     sure, even = two_classes(np.array([1.0])), two_classes(np.array([0.5]))
     right, wrong = np.array([0]), np.array([1])
-    assert (brier(sure, right), brier(sure, wrong), brier(even, right)) == (0, 2, 0.5)
+    assert (brier_score(sure, right), brier_score(sure, wrong), brier_score(even, right)) == (0, 2, 0.5)
     assert log_loss(even, right) == pytest.approx(np.log(2))
     assert log_loss(sure, wrong) > 20
 
 
-def test_the_surer_half_is_the_surer_half() -> None:
+def test_accuracy_on_the_more_confident_half() -> None:
     probabilities = two_classes(np.array([0.9, 0.8, 0.6, 0.55]))
     curve = {row["coverage"]: row["accuracy"] for row in risk_coverage(probabilities, np.array([0, 0, 1, 1]))}
     assert (curve[0.5], curve[1.0]) == (1.0, 0.5)
@@ -100,15 +105,15 @@ def test_auroc_counts_pairs() -> None:
     assert auroc(np.array([1.0, 3.0]), np.array([2.0, 3.0])) == pytest.approx((1 + 0 + 1 + 0.5) / 4)
 
 
-def test_every_method_undoes_what_it_can_describe() -> None:
+def test_every_method_inverts_distortions_within_its_model() -> None:
     logits, truth = drawn(4000)
     shift = np.array([2.0, 0, 0, 0, 0, 0, 0, -2.0])
     fresh, known = drawn(4000, seed=1)
-    honest = log_loss(posterior(fresh), known)
+    optimal = log_loss(posterior(fresh), known)
     for method, disturb in (("temperature", lambda x: 3 * x), ("vector", lambda x: 3 * x + shift)):
         found = METHODS[method](disturb(logits), truth)
-        assert log_loss(found(disturb(fresh)), known) == pytest.approx(honest, abs=0.02)
-    assert log_loss(METHODS["temperature"](3 * logits + shift, truth)(3 * fresh + shift), known) > honest + 0.025
+        assert log_loss(found(disturb(fresh)), known) == pytest.approx(optimal, abs=0.02)
+    assert log_loss(METHODS["temperature"](3 * logits + shift, truth)(3 * fresh + shift), known) > optimal + 0.025
     curves = METHODS["isotonic"](3 * logits, truth)(3 * fresh)
     np.testing.assert_allclose(curves.sum(axis=1), 1)
     assert log_loss(curves, known) < log_loss(posterior(3 * fresh), known) - 0.1
@@ -117,7 +122,7 @@ def test_every_method_undoes_what_it_can_describe() -> None:
 def test_methods_are_compared_on_actors_left_out() -> None:
     logits, truth = drawn(1200)
     shift = np.array([3.0, 0, 0, 0, 0, 0, 0, -3.0])
-    rows = compare(logits + shift, truth, np.repeat(np.arange(6), 200))
+    rows = compare_methods(logits + shift, truth, np.repeat(np.arange(6), 200))
     assert rows["temperature"]["gain"] == 0
     assert rows["vector"]["gain"] > 3 * rows["vector"]["error"] > 0
 
@@ -133,18 +138,18 @@ def answers(run: RunFolder, actors: tuple[int, ...], factor: float, seed: int, v
 
 def test_both_temperatures_are_found_from_answers_after_much_and_little_speech(corpus: Path, tmp_path: Path) -> None:
     run = RunFolder.open(make_run(corpus, tmp_path / "run"))
-    alike = fit([answers(run, ACTORS, 2.0, 0)], run.emotions).long
+    alike = fit_temperatures([answers(run, ACTORS, 2.0, 0)], run.emotions).long
     much, little = answers(run, ACTORS, 2.0, 0), answers(run, ACTORS, 6.0, 0, voiced=SHORT)
-    made = fit([much, little], run.emotions)
-    assert made.long == pytest.approx(alike, rel=0.02)
-    assert made.short == pytest.approx(3 * alike, rel=0.02)
+    fitted = fit_temperatures([much, little], run.emotions)
+    assert fitted.long == pytest.approx(alike, rel=0.02)
+    assert fitted.short == pytest.approx(3 * alike, rel=0.02)
 
 
-def test_nobody_chooses_the_temperature_that_measures_him(corpus: Path, tmp_path: Path) -> None:
+def test_no_actor_contributes_to_the_temperature_that_measures_him(corpus: Path, tmp_path: Path) -> None:
     run = RunFolder.open(make_run(corpus, tmp_path / "run"))
     validation = [answers(run, actors, 2.0, fold) for fold, actors in enumerate(VALIDATION_ACTORS)]
     before = [one.long for one in fit_folds(run, [[validation]])]
-    # Actors 1 and 14 say everything far too loudly from now on: they are tested in folds 4 and 0.
+    # Actors 1 and 14, tested in folds 4 and 0, get logits that are far too large.
     validation[3] = dataclasses.replace(validation[3], logits=validation[3].logits * 20)
     after = [one.long for one in fit_folds(run, [[validation]])]
     assert all(after[fold] > 1.5 * before[fold] for fold in (1, 2, 3, -1))
@@ -154,17 +159,17 @@ def test_nobody_chooses_the_temperature_that_measures_him(corpus: Path, tmp_path
         assert not set(run.actors[some.owner].tolist()) & set(TEST_ACTORS[fold])
 
 
-def test_the_figures_after_are_better_where_confidence_was_exaggerated(corpus: Path, tmp_path: Path) -> None:
+def test_temperatures_improve_the_figures_of_overconfident_networks(corpus: Path, tmp_path: Path) -> None:
     run = RunFolder.open(make_run(corpus, tmp_path / "run"))
     validation = [answers(run, actors, 6.0, fold) for fold, actors in enumerate(VALIDATION_ACTORS)]
     test = [answers(run, actors, 6.0, 10 + fold) for fold, actors in enumerate(TEST_ACTORS)]
-    made = fit_folds(run, [[validation]])
-    row = measure(run, made, [test])
+    temperatures = fit_folds(run, [[validation]])
+    row = measure_kind(run, temperatures, [test])
     for name in ("ece", "nll", "brier"):
         assert row["after"][name] < row["before"][name]
     assert row["after"]["accuracy"] == row["before"]["accuracy"]
     assert sum(part["answers"] for part in row["after"]["reliability"]) == row["after"]["answers"]
-    heard = by_voiced(run, made, [[test]])
+    heard = measure_by_voiced(run, temperatures, [[test]])
     assert [part["up_to_seconds"] for part in heard] == [2.0]
     assert abs(heard[0]["after"] - heard[0]["accuracy"]) < 0.1 < heard[0]["before"] - heard[0]["accuracy"]
 

@@ -10,8 +10,8 @@ import pytest
 
 from ser_calibration.microphone.defects import Dropouts, find_dropouts, full_scale_share, longest_flat_top
 from ser_calibration.microphone.measurement import frame_levels, measure, noise_floor
-from ser_calibration.microphone.segmentation import choose_noise_margin, segment
 from ser_calibration.microphone.spectrum import CENTRES, band_level, band_levels, low_share, power_density
+from ser_calibration.microphone.speech_segments import choose_noise_margin, find_segments
 from ser_calibration.microphone.timing import Timing, TimingMonitor
 from ser_daemon.sources import Chunk
 from ser_model.audio.files import read_audio
@@ -116,11 +116,12 @@ def test_a_steady_room_keeps_the_margin_and_an_unsteady_one_raises_it_without_lo
     gusty = np.round(room * swell).astype(np.int16)
     measured = measure(gusty, speech)
     assert 8 <= measured.noise_margin_db <= 12
-    kept, all_of_it = (
-        segment(speech, noise_floor_dbfs=measured.noise_floor_dbfs, gain_db=measured.gain_db, noise_margin_db=margin)
+    floor, gain = measured.noise_floor_dbfs, measured.gain_db
+    kept, whole = (
+        find_segments(speech, noise_floor_dbfs=floor, gain_db=gain, noise_margin_db=margin)
         for margin in (measured.noise_margin_db, 6.0)
     )
-    assert kept.voiced_seconds >= 0.97 * all_of_it.voiced_seconds
+    assert kept.voiced_seconds >= 0.97 * whole.voiced_seconds
 
 
 def test_soft_speech_is_not_given_up_for_a_firmer_gate() -> None:

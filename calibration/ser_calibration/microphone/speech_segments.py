@@ -1,4 +1,4 @@
-"""Segment a recording with the daemon's gate, and choose the gate's noise margin for a room."""
+"""Find the speech in a recording with the daemon's gate, and choose the gate's noise margin for a room."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _STEP_DB = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Segmentation:
+class SpeechSegments:
     """The utterances that the gate finds in a recording."""
 
     utterances: tuple[tuple[int, int], ...]
@@ -30,13 +30,13 @@ class Segmentation:
     """Voiced speech in all of them."""
 
 
-def segment(
+def find_segments(
     samples: Samples,
     *,
     noise_floor_dbfs: float | None = None,
     gain_db: float | None = None,
     noise_margin_db: float = MARGINS_DB[0],
-) -> Segmentation:
+) -> SpeechSegments:
     """Return the utterances that a gate with these settings finds.
 
     Args:
@@ -52,7 +52,7 @@ def segment(
         elif isinstance(event, SpeechEnded):
             utterances.append((onset, event.offset))
             voiced += event.voiced
-    return Segmentation(tuple(utterances), voiced / SAMPLE_RATE)
+    return SpeechSegments(tuple(utterances), voiced / SAMPLE_RATE)
 
 
 def pair_means(levels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -71,7 +71,7 @@ def choose_noise_margin(
 
     Args:
         room_dbfs: levels of the silence's frames.
-        speech: as for `segment`.
+        speech: as for `find_segments`.
         floor_dbfs: the noise floor.
         gain_db: start value of the detector's gain.
     """
@@ -80,9 +80,9 @@ def choose_noise_margin(
     margin = min(max(wanted, lowest), highest)
     if margin == lowest:
         return lowest
-    whole = segment(speech, noise_floor_dbfs=floor_dbfs, gain_db=gain_db).voiced_seconds
+    whole = find_segments(speech, noise_floor_dbfs=floor_dbfs, gain_db=gain_db).voiced_seconds
     while margin > lowest:
-        kept = segment(speech, noise_floor_dbfs=floor_dbfs, gain_db=gain_db, noise_margin_db=margin)
+        kept = find_segments(speech, noise_floor_dbfs=floor_dbfs, gain_db=gain_db, noise_margin_db=margin)
         if kept.voiced_seconds >= _KEPT_SHARE * whole:
             return margin
         margin -= _STEP_DB
