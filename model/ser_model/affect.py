@@ -1,6 +1,6 @@
-"""Arousal and valence as a fixed projection of the eight scores: nothing that was measured by itself.
+"""Arousal and valence as a fixed projection of the eight scores. They are not measured separately.
 
-Needs nothing but the standard library.
+The module needs only the standard library.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Final, NamedTuple
 
 
 class Affect(NamedTuple):
-    """A point in the plane of affect."""
+    """A point in the arousal-valence plane."""
 
     arousal: float
-    """-1 drowsy to 1 excited."""
+    """-1 (drowsy) to 1 (excited)."""
     valence: float
-    """-1 unpleasant to 1 pleasant."""
+    """-1 (unpleasant) to 1 (pleasant)."""
 
 
 DEGREES: Final[Mapping[str, float | None]] = {
@@ -29,11 +29,10 @@ DEGREES: Final[Mapping[str, float | None]] = {
     "disgust": 157.5,
     "surprised": 67.5,
 }
-"""Direction of each label, coarsely, on Russell's circle (1980, A circumplex model of affect, 10.1037/h0077714).
+"""Approximate direction of each label on the circumplex of Russell (1980, doi 10.1037/h0077714); `None` is its centre.
 
-His own directions are pleasure 0°, excitement 45°, arousal 90°, distress 135°, displeasure 180°, depression 225°,
-sleepiness 270° and relaxation 315°. Labels that he doesn't name lie on the nearest of them or halfway between two; None
-is the middle of the circle.
+The paper's directions are pleasure 0°, excitement 45°, arousal 90°, distress 135°, displeasure 180°, depression 225°,
+sleepiness 270° and relaxation 315°. Other labels lie on the nearest of them or halfway between two.
 """
 
 COORDINATES: Final[Mapping[str, Affect]] = {
@@ -46,7 +45,15 @@ COORDINATES: Final[Mapping[str, Affect]] = {
 
 
 def project(scores: Mapping[str, float]) -> Affect:
-    """Mean of the labels' coordinates, weighted by their scores (which sum to 1)."""
+    """Return the mean of the labels' coordinates, weighted by their scores.
+
+    Args:
+        scores: posterior by label; they sum to 1.
+
+    Example:
+        >>> project({"angry": 0.75, "neutral": 0.25})
+        Affect(arousal=0.6900000000000001, valence=-0.28500000000000003)
+    """
     return Affect(
         sum(score * COORDINATES[label].arousal for label, score in scores.items()),
         sum(score * COORDINATES[label].valence for label, score in scores.items()),

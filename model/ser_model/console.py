@@ -1,4 +1,4 @@
-"""What all commands have in common: usable standard streams, an exit status, one sentence for what went wrong."""
+"""Shared by all commands: usable standard streams, exit statuses, and one sentence for an error."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from io import TextIOWrapper
 from ser_model.errors import SerError
 
 INTERRUPTED = 130
-"""Exit status after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
+"""Exit status after Ctrl-C: 128 plus the number of SIGINT, as in shells."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""What a write to a file or terminal fails with, through no fault of the program."""
+"""Errors of a write that are no fault of the program."""
 
 
 def run(name: str, work: Callable[[], int], interrupted: str | None = None) -> int:
-    """Do a command's work, command line included, and end it as every command ends.
+    """Run a command and turn its errors into an exit status.
 
     Args:
-        name: of the command, put before a sentence on stderr.
-        work: returns the exit status.
-        interrupted: said after Ctrl-C; None: nothing.
+        name: of the command, for messages on stderr.
+        work: parses the command line, does the work, and returns the exit status.
+        interrupted: message after Ctrl-C. `None` prints nothing.
 
     Returns:
-        what `work` returns; 0 when whoever read the output has had enough (`| head`); 2 with a sentence for
-        a `SerError`, or when the output can't be written; 130 after Ctrl-C
+        the result of `work`; 0 if the reader of the output closed it (`| head`); 2 after a message for a `SerError`
+        or for output that cannot be written; 130 after Ctrl-C
     """
     prepare_streams()
     try:
         try:
             return work()
         finally:
-            # Now, where its failure can still be told: the interpreter would only complain at its end.
+            # A failure at the end of the interpreter could not be reported.
             sys.stdout.flush()
     except SerError as error:
-        return say(name, str(error))
+        return report_error(name, str(error))
     except KeyboardInterrupt:
         if interrupted is not None:
-            say(name, interrupted)
+            report_error(name, interrupted)
         return INTERRUPTED
     except ImportError as error:
-        # So it comes out where Ctrl-C hits an extension module that is just being set up.
+        # Ctrl-C during the initialisation of an extension module raises this.
         if isinstance(error.__cause__, KeyboardInterrupt):
             return INTERRUPTED
         raise
@@ -53,15 +53,15 @@ def run(name: str, work: Callable[[], int], interrupted: str | None = None) -> i
         _drop_output()
         return 0
     except OSError as error:
-        # A file that isn't the output has a name in its error, and its own sentence elsewhere.
+        # An error with a file name does not concern the output.
         if error.errno not in _FULL or error.filename is not None:
             raise
         _drop_output()
-        return say(name, f"The output cannot be written: {error.strerror}.")
+        return report_error(name, f"The output cannot be written: {error.strerror}.")
 
 
-def say(name: str, sentence: str) -> int:
-    """Put a sentence on stderr and return 2; a stderr that takes nothing changes neither."""
+def report_error(name: str, sentence: str) -> int:
+    """Print a sentence to stderr and return 2, also if stderr cannot be written."""
     with contextlib.suppress(OSError):
         print(f"{name}: {sentence}", file=sys.stderr, flush=True)
     return 2
@@ -69,7 +69,7 @@ def say(name: str, sentence: str) -> int:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Put off a Ctrl-C of the calling thread, where it would leave a C library half set up."""
+    """Delay Ctrl-C in the calling thread while a C library initialises."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
@@ -78,33 +78,33 @@ def uninterrupted() -> Iterator[None]:
 
 
 def prepare_streams() -> None:
-    """Make stdin, stdout and stderr something that can be relied on.
+    """Make stdin, stdout and stderr usable.
 
-    Where one is closed it becomes /dev/null: else the next file or socket that is opened gets its number, and is
-    taken for it. What stdout's encoding lacks becomes `?`.
+    A closed one becomes /dev/null; otherwise the next file or socket gets its number and is used in its place.
+    Characters that the encoding of stdout lacks become `?`.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            # The lowest number that is free, which is this one: open(2).
+            # open(2) returns the lowest free number, which is this one.
             os.open(os.devnull, os.O_RDWR)
     if sys.stdin is None:
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - lives as long as the process
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - open until the process ends
     if sys.stdout is None:
         sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     if sys.stderr is sys.__stderr__:
-        # By a number of its own: sounddevice points number 2 to /dev/null while PortAudio starts, which can hang.
+        # Descriptor 2 itself is /dev/null while sounddevice starts PortAudio, which can hang.
         sys.stderr = open(os.dup(2), "w", buffering=1, errors="backslashreplace")  # noqa: SIM115
-    # Under a test it may be something else. On stderr Python itself writes escapes.
+    # Tests replace stdout. Python itself escapes what stderr lacks.
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
 
 
 def _drop_output() -> None:
-    """Send to /dev/null what is still buffered for stdout, else Python complains while it ends."""
+    """Send the rest of the buffered output to /dev/null; otherwise Python reports an error at exit."""
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())

@@ -1,8 +1,8 @@
-"""The error whose text a user reads."""
+"""The base class of errors that are reported to the user."""
 
 
 class SerError(Exception):
-    """One clear sentence for the user: what is wrong, what was expected, what came, what to do.
+    """An error whose text is one sentence for the user: what is wrong, what was expected, what was found, what to do.
 
-    Command lines print it without a traceback and exit with code 2.
+    Commands print the text without a traceback and exit with status 2.
     """

@@ -4,4 +4,4 @@ LABELS: tuple[str, ...] = ("neutral", "calm", "happy", "sad", "angry", "fearful"
 """RAVDESS codes 01 to 08 (Livingstone & Russo 2018); index in this tuple = code - 1."""
 
 UNKNOWN = "unknown"
-"""A decision ("I would rather not say"), never a class of the network."""
+"""The label of a rejected answer; never a class of the network."""

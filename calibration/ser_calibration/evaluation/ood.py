@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_calibration.evaluation.metrics import auroc
-from ser_model.scoring.ood import METHODS, OodParameters, OodScorer
+from ser_model.scoring.ood import METHODS, OodMethod, OodParameters, OodScorer
 from ser_model.training.calibration_files import WINDOW_MS, DetectionFigures
 from ser_model.training.data.corpus import TEST_ACTORS
 from ser_model.training.data.dataset import Dataset
@@ -47,7 +47,9 @@ class FoldScores(NamedTuple):
     """Shape (noises, 8)."""
 
 
-def fit_scorer(method: str, judged: Predictions, emotions: Classes, limit: float, window_limit: float) -> OodScorer:
+def fit_scorer(
+    method: OodMethod, judged: Predictions, emotions: Classes, limit: float, window_limit: float
+) -> OodScorer:
     """Scorer for a network, from its answers for the speech it was trained on."""
     if method == "energy":
         return OodScorer(OodParameters(method=method, limit=limit, window_limit=window_limit))
@@ -84,7 +86,7 @@ def vary(dataset: Dataset) -> Dataset:
 
 def score_fold(
     run: RunFolder, dataset: Dataset, seed: int, fold: int, noise: Sequence[Frames]
-) -> dict[str, FoldScores]:
+) -> dict[OodMethod, FoldScores]:
     """Scores of every method by a fold's two networks, each fitted on the clean speech it was trained on.
 
     Args:
@@ -95,7 +97,7 @@ def score_fold(
         noise: frames of noise.
     """
     varied = vary(dataset)
-    made: dict[str, dict[str, Any]] = {method: {} for method in METHODS}
+    made: dict[OodMethod, dict[str, Any]] = {method: {} for method in METHODS}
     for split in ("validation", "test"):
         network = run.network(seed, fold, split)
         job = Job(seed, fold, split)
@@ -128,14 +130,14 @@ def limit_for(scores: Sequence[FoldScores], fold: int | None) -> float:
     return float(np.quantile(np.concatenate(parts), KEPT))
 
 
-def compare(scores: dict[str, list[FoldScores]], noises: slice) -> dict[str, DetectionFigures]:
+def compare(scores: dict[OodMethod, list[FoldScores]], noises: slice) -> dict[OodMethod, DetectionFigures]:
     """Area under the ROC curve of noise against the speech of test actors, clean and varied, by method.
 
     Args:
         scores: by method, for each seed and fold.
         noises: which to count, at least one.
     """
-    out: dict[str, DetectionFigures] = {}
+    out: dict[OodMethod, DetectionFigures] = {}
     for method, folds in scores.items():
         areas = [auroc(one.test, one.noise[noises]) for one in folds]
         varied = [auroc(one.varied, one.noise[noises]) for one in folds]
@@ -144,7 +146,7 @@ def compare(scores: dict[str, list[FoldScores]], noises: slice) -> dict[str, Det
 
 
 def final_parameters(
-    network: ResLstmSa, run: RunFolder, dataset: Dataset, method: str, scores: Sequence[FoldScores]
+    network: ResLstmSa, run: RunFolder, dataset: Dataset, method: OodMethod, scores: Sequence[FoldScores]
 ) -> OodParameters:
     """For the shipped network: its own means and covariance, with the limits that held-out actors chose."""
     known = predict_recordings(network, dataset, np.arange(len(run.names)))

@@ -17,7 +17,7 @@ from ser_calibration.evaluation.noise_stream import SECONDS, Piece, pieces
 from ser_calibration.evaluation.ood import FoldScores, final_parameters, score_fold
 from ser_calibration.evaluation.run_data import RunSource
 from ser_calibration.evaluation.selective_classification import REASONS, Rule, measure_seed, rejected, rules
-from ser_model.scoring.ood import METHODS, OodScorer
+from ser_model.scoring.ood import METHODS, OodMethod, OodScorer
 from ser_model.training.calibration_files import (
     PRECISION,
     WINDOW_MS,
@@ -109,7 +109,7 @@ def judge_all(
         precision: that the threshold is chosen for.
     """
     frames = [one.frames for one in (*hour, *others)]
-    scores: dict[str, list[FoldScores]] = {method: [] for method in METHODS}
+    scores: dict[OodMethod, list[FoldScores]] = {method: [] for method in METHODS}
     for seed in track(run.seeds, "like speech, or not"):
         for fold in FOLDS:
             for method, one in score_fold(run, dataset, seed, fold, frames).items():
@@ -136,7 +136,12 @@ def judge_all(
 
 
 def final_figures(
-    run: RunFolder, dataset: Dataset, method: str, scores: Sequence[FoldScores], rule: Rule, hour: Sequence[Intruder]
+    run: RunFolder,
+    dataset: Dataset,
+    method: OodMethod,
+    scores: Sequence[FoldScores],
+    rule: Rule,
+    hour: Sequence[Intruder],
 ) -> FinalFigures | None:
     """What export needs for the shipped network, and how many sounds of the hour it would label; None without one."""
     digest = final_digest(run.path)

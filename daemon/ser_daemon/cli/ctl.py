@@ -73,7 +73,7 @@ def _run_request(options: argparse.Namespace, **data: object) -> int:
     try:
         answer = Client(options.socket, timeout=options.timeout).request(options.command, **data)
     except RequestFailed as error:
-        console.say("ser-ctl", str(error))
+        console.report_error("ser-ctl", str(error))
         return 1
     print(json.dumps(answer) if options.json else _COMMANDS[options.command].describe(answer))
     return 0

@@ -1,4 +1,4 @@
-"""Adaptation of the scores to a microphone and a voice."""
+"""Adaptation of the answers to a microphone and a voice."""
 
 __all__ = [
     "adaptation",

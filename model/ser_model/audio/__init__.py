@@ -1,4 +1,4 @@
-"""Samples: audio files, voice activity detectors, levels, and the gate that cuts out utterances."""
+"""Audio before the features: files, levels, voice activity detection, and the gate."""
 
 __all__ = [
     "files",

@@ -1,7 +1,6 @@
-"""Audio files and other people's sample rates, as 16 kHz mono int16.
+"""Reads and resamples audio of any format as 16 kHz mono int16.
 
-The same samples come out whatever the sizes of the pieces that go in, so a file that is streamed and a
-file that is read at once are one signal.
+The size of the pieces has no influence on the samples, so a streamed file equals a file read at once.
 """
 
 from __future__ import annotations
@@ -24,24 +23,28 @@ if TYPE_CHECKING:
 
 LOWEST_RATE = 1_000
 HIGHEST_RATE = 768_000
-"""Rates outside are broken headers, not recordings."""
+"""Rates outside come from broken headers."""
 
 _READ_SECONDS = 1.0
 _FULL_SCALE = 32_768.0
 
 
 class Resampler:
-    """Turns a stream of frames of any rate and channel count into 16 kHz mono int16.
+    """Converts a stream of any rate and channel count to 16 kHz mono int16.
 
-    State is kept between pieces. NaN and infinities become 0; what is beyond full scale is clipped.
+    It keeps state between pieces. NaN and infinities become 0; values beyond full scale are clipped.
 
     Args:
-        rate: samples per second of what is pushed
-        channels: channels of what is pushed
-        channel: the channel to keep, from 1; None: the mean of all
+        rate: samples per second of the input.
+        channels: channels of the input.
+        channel: the channel to keep, from 1. `None` keeps the mean of all.
 
     Raises:
-        SerError: the rate or the channel is impossible
+        SerError: the rate is out of range, or there is no such channel.
+
+    Example:
+        >>> Resampler(48_000).push(np.zeros(4_800, dtype=np.int16)).dtype
+        dtype('int16')
     """
 
     def __init__(self, rate: float, channels: int = 1, channel: int | None = None) -> None:
@@ -59,10 +62,10 @@ class Resampler:
             self._soxr = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
 
     def push(self, frames: npt.NDArray[np.int16] | npt.NDArray[np.float32]) -> Samples:
-        """Take frames, give the samples that are ready.
+        """Process frames; return the samples that are ready.
 
         Args:
-            frames: shape (n,) or (n, channels), int16, or float32 with full scale at ±1; n may be 0
+            frames: shape (n,) or (n, channels), int16, or float32 with full scale at ±1; n may be 0.
 
         Returns:
             shape (m,), int16; m may be 0 while the resampler fills
@@ -73,13 +76,13 @@ class Resampler:
         return _to_int16(mono)
 
     def flush(self) -> Samples:
-        """Give what the resampler still holds; nothing may be pushed afterwards."""
+        """Return the remaining samples. Nothing may be pushed afterwards."""
         if self._soxr is None:
             return np.zeros(0, np.int16)
         return _to_int16(self._soxr.resample_chunk(np.zeros(0, np.float32), last=True))
 
     def _mono(self, frames: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """The wanted channel as float32 in units of one int16 step."""
+        """The selected channel, or the mean, as float32 in units of one int16 step."""
         if frames.dtype == np.int16:
             scaled = frames.astype(np.float32)
         else:
@@ -97,14 +100,14 @@ def _to_int16(mono: npt.NDArray[np.float32]) -> Samples:
 
 
 class AudioFileReader:
-    """Reads a WAV or FLAC file piece by piece as 16 kHz mono int16.
+    """Reads a WAV or FLAC file in pieces as 16 kHz mono int16.
 
     Args:
-        path: the file; any rate, bit depth (float included) and number of channels
-        channel: the channel to keep, from 1; None: the mean of all
+        path: the file, with any rate, bit depth and number of channels.
+        channel: the channel to keep, from 1. `None` keeps the mean of all.
 
     Raises:
-        SerError: there is no such file, it is not audio, it holds no samples, or it has no such channel
+        SerError: the file does not exist, is not audio, holds no samples, or has no such channel.
     """
 
     def __init__(self, path: Path, channel: int | None = None) -> None:
@@ -122,14 +125,14 @@ class AudioFileReader:
 
     @property
     def seconds(self) -> float:
-        """Length that the file's header announces."""
+        """Length in the file's header."""
         return float(self._file.frames / self._file.samplerate)
 
     def read(self, seconds: float = _READ_SECONDS) -> Samples | None:
-        """Give the samples of about the next `seconds` (shape (n,), n may be 0); None at the end.
+        """Return the samples of about the next `seconds`, shape (n,), n may be 0; `None` at the end.
 
         Raises:
-            SerError: the file is damaged
+            SerError: the file is damaged.
         """
         if self._ended:
             return None
@@ -150,7 +153,7 @@ class AudioFileReader:
         return np.concatenate([self._resampler.push(piece), self._resampler.flush()])
 
     def close(self) -> None:
-        """Close the file; may be called more than once."""
+        """Close the file. Further calls do nothing."""
         self._file.close()
 
     def __enter__(self) -> AudioFileReader:
@@ -166,7 +169,7 @@ def read_audio(path: Path | str, channel: int | None = None) -> Samples:
     """Read a whole WAV or FLAC file as 16 kHz mono int16, shape (n,).
 
     Raises:
-        SerError: see `AudioFileReader`
+        SerError: see `AudioFileReader`.
     """
     with AudioFileReader(Path(path), channel) as reader:
         pieces = []
@@ -181,14 +184,14 @@ def _open(path: Path) -> soundfile.SoundFile:
     try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            # Opening a pipe that nobody writes to would wait without end.
+            # Opening a pipe without a writer would block.
             raise SerError(f"{path} is no file but a pipe or a device; expected a WAV or FLAC file.")
-        # Opened here and not by libsndfile, whose only word for every failure is "System error".
+        # libsndfile reports every failure to open a file as "System error".
         with path.open("rb") as handle:
             empty = not handle.read(1)
         if empty:
             raise SerError(f"{path} is empty; expected a WAV or FLAC file.")
-        # As bytes: soundfile cannot encode a name that is no valid UTF-8.
+        # soundfile cannot encode names that are not valid UTF-8.
         return soundfile.SoundFile(os.fsencode(path))
     except OSError as error:
         raise SerError(f"Cannot read {path}: {error.strerror or error}.") from error

@@ -1,4 +1,4 @@
-"""Levels of a stream of frames: the noise floor, and the gain of the copy that the detector hears."""
+"""Levels of a stream of frames: noise floor, gain for the voice activity detector, speech level, loud extent."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ import numpy.typing as npt
 from ser_model.types import Samples
 
 SILENCE_DBFS = -96.0
-"""Lowest level reported: below the least significant bit of 16-bit audio."""
+"""Lowest level reported; below the least significant bit of 16-bit audio."""
 
 
 def dbfs(samples: npt.NDArray[np.float32]) -> float:
-    """Root mean square level of samples in ±1, in dB relative to full scale, at least -96."""
+    """Root mean square level of samples in ±1, in dB relative to full scale, at least -96.
+
+    Example:
+        >>> round(dbfs(np.full(100, 0.5, dtype=np.float32)), 2)
+        -6.02
+    """
     if len(samples) == 0:
         return SILENCE_DBFS
     power = float(np.dot(samples, samples)) / len(samples)
@@ -24,10 +29,10 @@ def dbfs(samples: npt.NDArray[np.float32]) -> float:
 
 
 class NoiseFloor:
-    """Lowest level of the last seconds.
+    """The lowest level of the last eight seconds.
 
-    A minimum, not an average: an average climbs while somebody talks and makes the gate deaf to the rest
-    of the sentence (minimum statistics, Martin 2001, doi 10.1109/89.928915, without its bias correction).
+    An average would rise during speech and reject the rest of the sentence. The minimum is that of minimum statistics
+    (Martin 2001, doi 10.1109/89.928915), without the bias correction.
     """
 
     _SPAN_SECONDS = 8.0
@@ -44,8 +49,8 @@ class NoiseFloor:
         self.dbfs = start_dbfs if start_dbfs is not None else SILENCE_DBFS
 
     def push(self, level_dbfs: float) -> None:
-        """Take the level of the next frame."""
-        # Two frames' mean: one frame that happens to be quiet is not the room.
+        """Process the level of the next frame."""
+        # The mean of two frames: a single quiet frame is not the noise floor.
         pair = level_dbfs if self._smooth is None else (level_dbfs + self._smooth) / 2
         self._smooth = level_dbfs
         self._current = min(self._current, pair)
@@ -57,18 +62,18 @@ class NoiseFloor:
 
 
 class DetectorGain:
-    """Gain that brings the loudest sound of the last seconds to a level that detectors were made for.
+    """Automatic gain that brings the loudest recent sound to the level that detectors expect.
 
-    Falls within a syllable, rises slowly; never lifts the noise floor itself to a level where it could pass for
-    speech. Only the detector hears the result: the network gets the samples as they came.
+    It falls within a syllable, rises slowly, and does not raise the noise floor to the level of speech. Only the
+    detector gets the amplified copy; the network gets the original samples.
     """
 
     _TARGET_DBFS = -25.0
     _FLOOR_DBFS = -45.0
     _RISE_DB_PER_SECOND = 2.0
-    # Not at once: a step in the first syllable makes Silero miss some shouted sentences altogether.
+    # With a step in the first syllable, Silero misses some shouted sentences completely.
     _FALL_DB_PER_SECOND = 16.0
-    # But at once while it knows nothing yet: what is heard at the start is mostly the room.
+    # At the start the gain falls at once: the first sound is mostly the room.
     _SETTLING_SECONDS = 0.3
     _RANGE_DB = (-10.0, 40.0)
 
@@ -79,7 +84,7 @@ class DetectorGain:
         self.db = 20.0 if start_db is None else start_db
 
     def push(self, level_dbfs: float, floor_dbfs: float) -> float:
-        """Take a frame's level and the noise floor; return the factor for this very frame."""
+        """Process a frame's level and the noise floor; return the factor for this frame."""
         low, high = self._RANGE_DB
         ceiling = min(self._TARGET_DBFS - level_dbfs, self._FLOOR_DBFS - floor_dbfs, high)
         if self._settling > 0:
@@ -91,19 +96,19 @@ class DetectorGain:
 
 
 class SpeechLevel:
-    """Level of an utterance's voiced frames over the noise floor, and whether anything in it was clipped."""
+    """Level of an utterance's voiced frames above the noise floor, and whether a sample was clipped."""
 
-    # One sample of 512 at full scale alone gives a frame this level; quieter frames need no look at their samples.
+    # One sample at full scale gives a frame of 512 about this level, so quieter frames need no search.
     _CLIP_FROM_DBFS = -28.0
 
     def __init__(self) -> None:
         self._power = 0.0
         self._frames = 0
         self.clipping = False
-        """Whether a sample was at either end of int16."""
+        """Whether a sample was at full scale."""
 
     def push(self, frame: Samples, level_dbfs: float, voiced: bool) -> None:
-        """Take the next frame, its level, and whether it was voiced."""
+        """Process the next frame, its level, and whether it is voiced."""
         if voiced:
             self._power += 10.0 ** (level_dbfs / 10.0)
             self._frames += 1
@@ -111,25 +116,25 @@ class SpeechLevel:
             self.clipping = is_clipped(frame)
 
     def snr_db(self, floor_dbfs: float) -> float | None:
-        """Mean power of the voiced frames over the noise floor; None where there are none."""
+        """Level of the voiced frames above the noise floor; `None` if there are none."""
         if not self._frames:
             return None
         return 10.0 * math.log10(self._power / self._frames) - floor_dbfs
 
 
 def is_clipped(samples: Samples) -> bool:
-    """Whether a sample is at either end of int16."""
+    """Whether a sample is at full scale, the lowest or highest int16."""
     return bool(samples.max(initial=0) == 32767 or samples.min(initial=0) == -32768)
 
 
 class LoudExtent:
-    """First and last loud moment of an utterance, finer than a detector's frames and without its lag.
+    """The first and the last loud block of an utterance, without the lag of a detector.
 
-    Loud is what lies less than 30 dB below the utterance's peak so far, and clear of the noise floor.
+    A block is loud if its peak is less than 30 dB below the utterance's peak so far, and above that of noise.
     """
 
     _RANGE_DB = 30.0
-    # Peaks of Gaussian noise in some ms lie about 10 dB above its level.
+    # The peak of some milliseconds of Gaussian noise is about 10 dB above its level.
     _CREST_DB = 10.0
 
     def __init__(self, block: int) -> None:
@@ -140,20 +145,20 @@ class LoudExtent:
 
     @property
     def first(self) -> int | None:
-        """Position of the first loud block, None as long as there is none."""
+        """Position of the first loud block, `None` if there is none yet."""
         return None if self._first is None else self._first.start + self._loud_blocks(self._first)[0] * self._block
 
     @property
     def last(self) -> int:
-        """Position after the last loud block, 0 as long as there is none."""
+        """Position after the last loud block, 0 if there is none yet."""
         if self._last is None:
             return 0
         return self._last.start + (self._loud_blocks(self._last)[-1] + 1) * self._block
 
     def push(self, samples: Samples, start: int, quiet_dbfs: float) -> None:
-        """Take the samples from position `start`; a level of `quiet_dbfs` or less is never loud.
+        """Process the samples from position `start`; `quiet_dbfs` is the level up to which there is no speech.
 
-        Only notes which pieces hold something loud: where exactly is worked out when somebody asks.
+        The loud blocks within a piece are searched only when `first` or `last` is read.
         """
         samples = samples[: len(samples) - len(samples) % self._block]
         level = _peak_dbfs(max(int(samples.max(initial=0)), -int(samples.min(initial=0))))
@@ -169,7 +174,7 @@ class LoudExtent:
 
 
 class _Loud(NamedTuple):
-    """A piece of an utterance that holds something loud."""
+    """A piece of an utterance with at least one loud block."""
 
     samples: Samples
     start: int

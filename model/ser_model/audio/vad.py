@@ -1,4 +1,4 @@
-"""Voice activity detectors: how speech-like is one frame of 16 kHz audio?"""
+"""Voice activity detectors: the speech probability of one frame of 16 kHz audio."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 class VoiceDetector(Protocol):
-    """A detector with memory; frames must be given in order."""
+    """A detector with state; frames must come in order."""
 
     frame_samples: int
-    """Length of the frames it judges."""
+    """Length of a frame."""
 
     def probability(self, frame: npt.NDArray[np.float32]) -> float:
-        """Speech probability, 0 to 1, of float32 samples in ±1, shape (frame_samples,)."""
+        """Return the speech probability, 0 to 1, of float32 samples in ±1, shape (frame_samples,)."""
         ...
 
     def reset(self) -> None:
-        """Forget what was heard, as after a gap."""
+        """Clear the state, as after a gap."""
         ...
 
 
 class WebRtcDetector:
-    """The WebRTC project's Gaussian-mixture detector: 0.0 or 1.0 for 30 ms."""
+    """WebRTC's Gaussian mixture detector: 0.0 or 1.0 for 30 ms."""
 
     frame_samples = 480
 
@@ -46,20 +46,20 @@ class WebRtcDetector:
         self._vad = self._new(mode)
 
     def probability(self, frame: npt.NDArray[np.float32]) -> float:
-        """1.0 where the detector says speech, else 0.0."""
+        """Return 1.0 for speech, else 0.0."""
         pcm = np.clip(frame * 32768.0, -32768, 32767).astype(np.int16).tobytes()
         return float(self._vad.is_speech(pcm, SAMPLE_RATE))
 
     def reset(self) -> None:
-        """Start with a new detector: its noise model can't be cleared in place."""
+        """Create a new detector, as its noise model cannot be cleared."""
         self._vad = self._new(self._mode)
 
 
 class SileroDetector:
-    """Silero VAD 6 (MIT licence, beside the file) in our own ONNX session, 32 ms at a time.
+    """Silero VAD 6 in an ONNX session, for frames of 32 ms. The MIT licence is beside the file.
 
-    The graph wants the last 64 samples of the previous frame before each frame, and carries a state
-    of shape (2, 1, 128) from call to call.
+    The graph takes the last 64 samples of the previous frame before each frame, and a state of shape (2, 1, 128)
+    that it returns from each call.
     """
 
     frame_samples = 512
@@ -73,29 +73,29 @@ class SileroDetector:
         self.reset()
 
     def probability(self, frame: npt.NDArray[np.float32]) -> float:
-        """Speech probability of the frame, given everything heard since the last reset."""
+        """Return the speech probability of the frame, given all frames since the last reset."""
         self._input[0, self._CONTEXT :] = frame
         output, self._state = self._session.run(None, {"input": self._input, "state": self._state, "sr": self._rate})
         self._input[0, : self._CONTEXT] = frame[-self._CONTEXT :]
         return float(output[0, 0])
 
     def reset(self) -> None:
-        """Zero the state and the carried context."""
+        """Zero the state and the context."""
         self._state = np.zeros((2, 1, 128), dtype=np.float32)
         self._input = np.zeros((1, self._CONTEXT + self.frame_samples), dtype=np.float32)
 
 
 @cache
 def _silero_session() -> InferenceSession:
-    """One session for all detectors: it has no memory of its own, and takes 25 ms to make."""
+    """The session of all detectors; it holds no state, and creating it takes 25 ms."""
     return new_session(files("ser_model").joinpath("weights", "silero_vad_16k.onnx").read_bytes())
 
 
 def make_detector(config: GateConfig) -> VoiceDetector:
-    """Build the detector that the settings name.
+    """Create the configured detector.
 
     Raises:
-        SerError: no such engine, or a mode that WebRTC doesn't know.
+        SerError: the engine or the WebRTC mode does not exist.
     """
     if config.engine == "silero":
         return SileroDetector()

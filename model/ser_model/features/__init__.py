@@ -1,4 +1,4 @@
-"""Feature extraction: 46 numbers a frame, cepstral and prosodic."""
+"""Feature extraction: 46 cepstral and prosodic features per frame."""
 
 __all__ = [
     "features",

@@ -1,4 +1,4 @@
-"""Features: 46 numbers a frame at 16 kHz, cepstral and prosodic, computed as the samples come in."""
+"""Feature extraction as samples arrive: 46 cepstral and prosodic features per frame at 16 kHz."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ser_model.features.prosody import Prosody
 from ser_model.types import SAMPLE_RATE, Frames, Samples
 
 FRAME: Final = 1365
-"""Samples in a frame: 85 ms, the 4096 samples at 48 kHz of arXiv 2606.03359."""
+"""Samples in a frame: 85 ms, as the 4096 samples at 48 kHz of arXiv 2606.03359."""
 HOP: Final = 683
 """Samples from one frame to the next: 43 ms."""
 NFFT: Final = 2048
 FILTERS: Final = 40
 MFCC: Final = 13
 LOG_ENERGY: Final = 0
-"""Column of the log energy, the only one that moves with the level of the sound."""
+"""Column of the log energy, the only one that depends on the level of the sound."""
 PRE_EMPHASIS: Final = 0.97
 LIFTER: Final = 22
 
@@ -29,7 +29,7 @@ COLUMNS: Final = (
     *(f"mfcc{order}-delta" for order in range(MFCC)),
     *prosody.COLUMNS,
 )
-"""Names of the numbers in a feature vector; *relative*: to the mean over the utterance so far."""
+"""Names of the features. *relative* means minus the mean over the utterance so far."""
 SIZE: Final = len(COLUMNS)
 
 RECIPE: Final[dict[str, Any]] = {
@@ -43,7 +43,7 @@ RECIPE: Final[dict[str, Any]] = {
     "lifter": LIFTER,
     "columns": list(COLUMNS),
 }
-"""What a model file must have been trained on; part of its metadata."""
+"""Settings of the extraction. A model file holds those that it was trained with."""
 
 _Matrix = npt.NDArray[np.float64]
 
@@ -69,10 +69,10 @@ def cepstrum_matrix() -> _Matrix:
 
 
 class Features:
-    """Turns the samples of one utterance into feature vectors, in pieces of any size.
+    """Converts the samples of one utterance to feature vectors, in pieces of any size.
 
-    The MFCC behind them equal `python_speech_features.mfcc` over the whole utterance (frame 1365, hop 683, Hamming
-    window): pre-emphasis runs on across pieces, and `flush` gives the last frame, filled up with zeros.
+    The MFCC equal `python_speech_features.mfcc` over the whole utterance (frame 1365, hop 683, Hamming window):
+    pre-emphasis continues across pieces, and `flush` returns the last frame, padded with zeros.
     """
 
     def __init__(self, dtype: type[np.floating[Any]] = np.float32) -> None:
@@ -85,7 +85,7 @@ class Features:
         self.reset()
 
     def reset(self) -> None:
-        """Begin another utterance."""
+        """Start another utterance."""
         self._emphasised = np.zeros(0, dtype=self._dtype)
         self._raw = np.zeros(0, dtype=np.int16)
         self._last: np.floating[Any] | None = None
@@ -95,7 +95,7 @@ class Features:
         self._prosody.reset()
 
     def push(self, samples: Samples) -> Frames:
-        """Take samples, int16, shape (n,); return the frames that they complete, shape (frames, 46)."""
+        """Process samples, int16, shape (n,); return the frames that they complete, shape (frames, 46)."""
         if len(samples) == 0:
             return self._compute(0)
         signal = samples.astype(self._dtype)
@@ -109,7 +109,7 @@ class Features:
         return self._compute(max(0, (len(self._raw) - FRAME) // HOP + 1))
 
     def flush(self) -> Frames:
-        """Return the frame of the samples that fill no whole one, if any, shape (0 or 1, 46), and reset."""
+        """Return the frame of the remaining samples, if any, shape (0 or 1, 46), and reset."""
         frames = self._compute(0)
         covered = FRAME - HOP if self._count else 0
         if len(self._raw) > covered:
@@ -120,20 +120,20 @@ class Features:
         return frames
 
     def _compute(self, count: int) -> Frames:
-        """Features of the first `count` frames of the buffers, which lose `count` hops."""
+        """Features of the first `count` frames of the buffers; removes `count` hops."""
         if count == 0:
             return np.zeros((0, SIZE), dtype=self._dtype)
         spectrum = np.fft.rfft(_frames(self._emphasised, count) * self._window, NFFT)
         power = (spectrum.real**2 + spectrum.imag**2) / self._dtype(NFFT)
         mel = np.log(_positive(power.astype(self._dtype, copy=False) @ self._filters))
         energy = np.log(_positive(power.sum(axis=1)))
-        relative, delta = self._follow(mel @ self._cepstrum)
-        tune = self._prosody.compute(power, mel, energy, _frames(self._raw, count))
+        relative, delta = self._relative_and_delta(mel @ self._cepstrum)
+        prosodic = self._prosody.compute(power, mel, energy, _frames(self._raw, count))
         self._emphasised, self._raw = self._emphasised[count * HOP :], self._raw[count * HOP :]
-        return np.concatenate((energy[:, None], relative[:, 1:], delta, tune), axis=1).astype(self._dtype)
+        return np.concatenate((energy[:, None], relative[:, 1:], delta, prosodic), axis=1).astype(self._dtype)
 
-    def _follow(self, mfcc: _Matrix) -> tuple[_Matrix, _Matrix]:
-        """MFCC less their mean over the utterance so far, and less those of the frame before."""
+    def _relative_and_delta(self, mfcc: _Matrix) -> tuple[_Matrix, _Matrix]:
+        """MFCC minus their mean over the utterance so far, and minus those of the previous frame."""
         total = self._sum + np.cumsum(mfcc, axis=0, dtype=np.float64)
         mean = total / (self._count + np.arange(1, len(mfcc) + 1))[:, None]
         delta = np.diff(mfcc, axis=0, prepend=mfcc[:1] if self._mfcc is None else self._mfcc)
@@ -147,11 +147,16 @@ def _frames(buffer: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
 
 
 def _positive(energy: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Zero energy has no logarithm: the smallest float64 step stands for it, as in python_speech_features."""
+    """Replace zero energy, which has no logarithm, with the float64 epsilon, as python_speech_features does."""
     return np.where(energy == 0, np.finfo(np.float64).eps, energy)
 
 
 def compute_features(samples: Samples) -> Frames:
-    """Features of a whole utterance at once, shape (frames, 46)."""
+    """Features of a whole utterance, shape (frames, 46).
+
+    Example:
+        >>> compute_features(np.zeros(16_000, dtype=np.int16)).shape
+        (23, 46)
+    """
     features = Features()
     return np.concatenate((features.push(samples), features.flush()))

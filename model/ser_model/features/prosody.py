@@ -1,8 +1,8 @@
-"""Prosody: twenty numbers a frame about pitch, voice quality, spectral balance and loudness.
+"""Prosodic features: pitch, voice quality, spectral balance and loudness, twenty per frame.
 
-Every number depends only on this frame and on the utterance so far, so that the live path computes the same as the
-training. The quantities are those of openSMILE's GeMAPS (Eyben et al. 2016, doi 10.1109/TAFFC.2015.2457417) as far as
-one spectrum every 43 ms gives them.
+Every feature depends only on its frame and on the utterance before it, so live features equal those of the training.
+They follow openSMILE's GeMAPS (Eyben et al. 2016, doi 10.1109/TAFFC.2015.2457417), as far as one spectrum every 43 ms
+allows.
 """
 
 from __future__ import annotations
@@ -36,32 +36,32 @@ COLUMNS: Final = (
     "h1-h2",
     "spread",
 )
-"""Names of the numbers; pitches in octaves above 100 Hz, levels and ratios in natural logarithms of powers."""
+"""Names of the features. Pitch is in octaves above 100 Hz, levels and ratios are natural logarithms of powers."""
 
 _Array = npt.NDArray[Any]
 
 _SHORTEST, _LONGEST = 20, 266
-"""Lags of the autocorrelation searched for a pitch period, in samples: 800 to 60 Hz."""
+"""Range of the pitch period in samples: 800 to 60 Hz."""
 _OCTAVE_COST = 0.02
-"""A period of twice the length must fit this much better (Boersma 1993, octave cost)."""
+"""Gain in autocorrelation that a period of twice the length needs (octave cost, Boersma 1993)."""
 _VOICED = 0.5
 """Autocorrelation at the period from which a frame counts as voiced."""
 _START_F0 = 0.8
-"""Pitch held before the first voiced frame: 174 Hz, between men's and women's."""
+"""Pitch before the first voiced frame: 174 Hz, between the usual pitches of men and women."""
 _FLOOR = 1e-3
-"""Power added to every bin, far below one step of 16-bit audio: silence has logarithms too."""
+"""Power added to every bin, far below one step of 16-bit audio, so that silence has a logarithm."""
 _BANDS = ((60, 250), (250, 500), (500, 1000), (1000, 1500), (50, 1000), (1000, 5000), (4000, 8000), (1000, 4000))
 """Edges in Hz of the bands that slopes and ratios compare."""
 
 
 class Prosody:
-    """Turns spectra and samples of successive frames into prosodic numbers; remembers the utterance so far."""
+    """Converts spectra and samples of successive frames to prosodic features; keeps state of the utterance."""
 
     def __init__(self, nfft: int, window: _Array, pre_emphasis: float) -> None:
         bins = np.arange(nfft // 2 + 1)
         hertz = bins * SAMPLE_RATE / nfft
         self._hertz = hertz
-        # The spectra come with pre-emphasis; pitch and balance are those of the sound itself.
+        # The input has pre-emphasis, which must not change pitch and spectral balance.
         emphasis = np.abs(1 - pre_emphasis * np.exp(-2j * np.pi * bins / nfft)) ** 2
         self._deemphasis = 1 / emphasis
         bands = [(hertz >= low) & (hertz < high) for low, high in _BANDS]
@@ -75,7 +75,7 @@ class Prosody:
         self.reset()
 
     def reset(self) -> None:
-        """Begin another utterance."""
+        """Start another utterance."""
         self._f0 = _START_F0
         self._mel: _Array | None = None
         self._energy: float | None = None
@@ -83,21 +83,44 @@ class Prosody:
         self._frames = self._voiced = 0
 
     def compute(self, power: _Array, mel: _Array, energy: _Array, raw: _Array) -> _Array:
-        """Numbers of the next frames.
+        """Features of the next frames.
 
         Args:
             power: pre-emphasised power spectra, shape (frames, nfft / 2 + 1).
             mel: log mel energies, shape (frames, filters).
             energy: log energies, shape (frames,).
-            raw: the samples themselves, shape (frames, frame length).
+            raw: samples, shape (frames, frame length).
 
         Returns:
             shape (frames, 20), in the order of `COLUMNS`, in float64
         """
         power = power * self._deemphasis + _FLOOR
         f0, voicing = self._pitch(power)
-        held, f0_delta, f0_relative, is_voiced = self._follow_pitch(f0, voicing)
-        energy_delta, energy_relative, flux = self._follow_energy(energy.astype(np.float64), mel)
+        held, f0_delta, f0_relative, is_voiced = self._pitch_contour(f0, voicing)
+        energy_delta, energy_relative, flux = self._energy_contour(energy.astype(np.float64), mel)
+        centroid, rolloff, flatness, spread, balance = self._spectral_shape(power)
+        columns = (
+            held,
+            voicing,
+            f0_delta,
+            _zero_crossings(raw),
+            centroid,
+            rolloff,
+            flux,
+            flatness,
+            *balance,
+            _roughness(raw),
+            energy_delta,
+            energy_relative,
+            f0_relative,
+            np.log(voicing + 1e-3) - np.log(1 - voicing),
+            self._first_harmonics(power, held, is_voiced),
+            spread,
+        )
+        return np.stack(columns, axis=1)
+
+    def _spectral_shape(self, power: _Array) -> tuple[_Array, _Array, _Array, _Array, tuple[_Array, ...]]:
+        """Centroid, roll-off, flatness, spread, and the ratios from `alpha-ratio` to `slope-4000`, all logarithms."""
         total, first, second, *bands = (power @ self._sums).T
         centroid = first / total
         spread = np.sqrt(np.maximum(second / total - centroid**2, 1))
@@ -107,29 +130,8 @@ class Prosody:
         flatness = np.log(speech).mean(axis=1) - np.log(speech.mean(axis=1))
         log = np.log(np.maximum(bands, _FLOOR))
         hammarberg = np.log(power[:, self._low].max(axis=1) / power[:, self._middle].max(axis=1))
-        columns = (
-            held,
-            voicing,
-            f0_delta,
-            _zero_crossings(raw),
-            np.log(centroid),
-            np.log(rolloff + 50),
-            flux,
-            flatness,
-            log[5] - log[4],
-            hammarberg,
-            log[1] - log[0],
-            log[3] - log[2],
-            log[6] - log[7],
-            _roughness(raw),
-            energy_delta,
-            energy_relative,
-            f0_relative,
-            np.log(voicing + 1e-3) - np.log(1 - voicing),
-            self._first_harmonics(power, held, is_voiced),
-            np.log(spread),
-        )
-        return np.stack(columns, axis=1)
+        balance = (log[5] - log[4], hammarberg, log[1] - log[0], log[3] - log[2], log[6] - log[7])
+        return np.log(centroid), np.log(rolloff + 50), flatness, np.log(spread), balance
 
     def _pitch(self, power: _Array) -> tuple[_Array, _Array]:
         """Pitch in octaves above 100 Hz and autocorrelation at its period (Boersma 1993), each of shape (frames,)."""
@@ -146,8 +148,8 @@ class Prosody:
         shift = np.where(steep, (before - after) / 2 / np.where(steep, curvature, 1), 0)
         return np.log2(SAMPLE_RATE / (best + np.clip(shift, -0.5, 0.5)) / 100), np.clip(at, 0, 0.999)
 
-    def _follow_pitch(self, f0: _Array, voicing: _Array) -> tuple[_Array, _Array, _Array, _Array]:
-        """Pitch held through unvoiced frames, its change, its distance from the mean so far, and what is voiced."""
+    def _pitch_contour(self, f0: _Array, voicing: _Array) -> tuple[_Array, _Array, _Array, _Array]:
+        """Pitch held through unvoiced frames, its change, its distance from the mean so far, and the voiced frames."""
         is_voiced = voicing > _VOICED
         last = np.maximum.accumulate(np.where(is_voiced, np.arange(len(f0)), -1))
         held = np.where(last >= 0, f0[last], self._f0)
@@ -158,7 +160,7 @@ class Prosody:
         self._f0, self._sum_f0, self._voiced = float(held[-1]), float(total[-1]), int(count[-1])
         return held, delta, relative, is_voiced
 
-    def _follow_energy(self, energy: _Array, mel: _Array) -> tuple[_Array, _Array, _Array]:
+    def _energy_contour(self, energy: _Array, mel: _Array) -> tuple[_Array, _Array, _Array]:
         """Change of the log energy, its distance from the mean so far, and the log spectral flux."""
         first = self._mel is None
         delta = np.diff(energy, prepend=energy[0] if self._energy is None else self._energy)
@@ -172,7 +174,7 @@ class Prosody:
         return delta, relative, flux
 
     def _first_harmonics(self, power: _Array, f0: _Array, is_voiced: _Array) -> _Array:
-        """Log ratio of the first two harmonics' powers: breathy voices have a strong first one."""
+        """Log ratio of the powers of the first two harmonics, which is high for a breathy voice."""
         rows = np.arange(len(power))
 
         def strength(harmonic: int) -> _Array:

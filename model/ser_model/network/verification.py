@@ -58,7 +58,7 @@ def verify(path: Path) -> int:
         failures += _check_graphs(graphs)
     failures += _compare_checksums(graphs)
     for sentence in failures:
-        console.say("ser-model", sentence)
+        console.report_error("ser-model", sentence)
     names = " and ".join(file.name for file in files)
     print(f"{names}: {'NOT usable' if failures else 'sound'}")
     return 2 if failures else 0

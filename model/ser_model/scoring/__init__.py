@@ -1,4 +1,4 @@
-"""From logits to probabilities: temperature, smoothing, out-of-distribution score, logit bias."""
+"""From logits to scores: softmax, temperature, smoothing, out-of-distribution score, logit bias."""
 
 __all__ = [
     "logit_bias",

@@ -1,46 +1,47 @@
-"""How unlike the speech that a network knows something sounds, from what the network computes anyway."""
+"""Out-of-distribution score: how far a sound is from the training speech, from logits or embedding."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-Numbers = npt.NDArray[np.floating]
+Array = npt.NDArray[np.floating]
 
-METHODS: Final = ("energy", "mahalanobis")
+OodMethod = Literal["energy", "mahalanobis"]
+
+METHODS: Final[tuple[OodMethod, ...]] = ("energy", "mahalanobis")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OodParameters:
-    """A score that is high for what sounds like nothing the network was trained on, and where it is too high.
+    """Method, limits and matrices of the score.
 
     `energy` is the negative log of the sum of the logits' exponentials (Liu et al. 2020, arXiv 2010.03759).
-    `mahalanobis` is the squared distance of the embedding to the nearest of the classes' means, in the covariance
-    that the classes share (Lee et al. 2018, arXiv 1807.03888).
+    `mahalanobis` is the squared Mahalanobis distance of the embedding to the nearest class mean, with the covariance
+    shared by the classes (Lee et al. 2018, arXiv 1807.03888).
     """
 
-    method: str
-    """`energy` or `mahalanobis`."""
+    method: OodMethod
     limit: float
-    """Score above which a whole utterance counts as unlike speech."""
+    """Score above which a whole utterance is out of distribution."""
     window_limit: float
-    """The same for a window behind a partial answer."""
+    """Score above which the window of a partial answer is out of distribution."""
     means: tuple[tuple[float, ...], ...] = ()
-    """Whitened means of the classes, shape (classes, hidden); empty with `energy`."""
+    """Whitened class means, shape (classes, hidden); empty with `energy`."""
     whitening: tuple[tuple[float, ...], ...] = ()
-    """Upper triangular matrix that the embedding is multiplied by from the left, shape (hidden, hidden)."""
+    """Upper triangular matrix that whitens a column vector, shape (hidden, hidden); empty with `energy`."""
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> OodParameters:
-        """Read what `to_mapping` wrote.
+        """Read the result of `to_mapping`.
 
         Raises:
-            ValueError: it says something impossible.
-            TypeError: a value is missing or of another kind.
+            ValueError: a value is invalid.
+            TypeError: a value is missing or has the wrong type.
         """
         rows = {name: tuple(map(tuple, values.get(name, ()))) for name in ("means", "whitening")}
         made = cls(**{**values, **rows})
@@ -55,41 +56,46 @@ class OodParameters:
         return made
 
     def to_mapping(self) -> dict[str, Any]:
-        """Values that JSON can hold."""
+        """Return plain data for JSON."""
         return asdict(self)
 
 
 class OodScorer:
-    """Computes the score; holds the matrices as arrays."""
+    """Computes the score."""
 
     def __init__(self, parameters: OodParameters) -> None:
         self.parameters = parameters
         self._means = np.array(parameters.means, dtype=np.float64)
         self._whitening = np.array(parameters.whitening, dtype=np.float64)
 
-    def scores(self, logits: Numbers, embeddings: Numbers) -> npt.NDArray[np.float64]:
-        """Scores of some utterances or windows.
+    def scores(self, logits: Array, embeddings: Array) -> npt.NDArray[np.float64]:
+        """Return the scores of utterances or windows.
 
         Args:
             logits: shape (n, 8).
             embeddings: shape (n, hidden).
 
         Returns:
-            shape (n,), higher for what is less like speech
+            shape (n,), higher for sound that is less like the training speech
         """
         if self.parameters.method == "energy":
             return energy(logits)
         whitened = np.asarray(embeddings, dtype=np.float64) @ self._whitening.T
         return np.asarray(np.square(whitened[:, None] - self._means[None]).sum(axis=2).min(axis=1))
 
-    def is_out_of_distribution(self, logits: Numbers, embedding: Numbers, *, window: bool) -> bool:
-        """Whether one utterance (or window) is beyond the limit; logits of shape (8,), embedding (hidden,)."""
+    def is_out_of_distribution(self, logits: Array, embedding: Array, *, window: bool) -> bool:
+        """Whether the score of one utterance or window is above its limit; logits (8,), embedding (hidden,)."""
         limit = self.parameters.window_limit if window else self.parameters.limit
         return bool(self.scores(logits[None], embedding[None])[0] > limit)
 
 
-def energy(logits: Numbers) -> npt.NDArray[np.float64]:
-    """Negative log of the sum of the exponentials, shape (n,) from (n, 8)."""
+def energy(logits: Array) -> npt.NDArray[np.float64]:
+    """Negative log of the sum of the exponentials, shape (n,) from (n, 8).
+
+    Example:
+        >>> energy(np.log([[1.0, 2.0, 5.0]])).round(4).tolist()
+        [-2.0794]
+    """
     values = np.asarray(logits, dtype=np.float64)
     peak = values.max(axis=-1)
     return np.asarray(-(peak + np.log(np.exp(values - peak[..., None]).sum(axis=-1))))

@@ -1,4 +1,4 @@
-"""Steadies the partial answers of an utterance."""
+"""Smooths the partial answers of an utterance."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ Scores = npt.NDArray[np.float64]
 
 
 class Smoother:
-    """Exponential smoothing of the scores, and a shown label that only gives way to a clear successor.
+    """Exponential smoothing of the scores, with hysteresis for the label.
 
     Args:
         weight: of the scores so far in the next ones, 0 (none) to below 1.
-        margin: by how much another label's score must lead that of the shown one.
-        updates: for how many updates in a row it must do so.
+        margin: lead in score that another label needs to replace the current one.
+        updates: number of successive updates for which it needs the lead.
+
+    Example:
+        >>> smoother = Smoother(weight=0.5)
+        >>> smoother.push(np.array([1.0, 0.0]))[1], smoother.push(np.array([0.2, 0.8]))
+        (0, (array([0.6, 0.4]), 0))
     """
 
     def __init__(self, weight: float = 0.0, margin: float = 0.0, updates: int = 1) -> None:
@@ -22,25 +27,25 @@ class Smoother:
         self._margin = margin
         self._updates = updates
         self._smoothed: Scores | None = None
-        self._shown = 0
+        self._label = 0
         self._challenger = 0
         self._lead = 0
 
     def reset(self) -> None:
-        """Begin another utterance."""
+        """Start another utterance."""
         self._smoothed = None
 
     def push(self, scores: Scores) -> tuple[Scores, int]:
-        """Take the scores of the next window, shape (8,); return the smoothed ones and the label to show."""
+        """Process the scores of the next window, shape (8,); return the smoothed scores and the index of the label."""
         if self._smoothed is None:
             self._smoothed = scores
-            self._shown, self._lead = int(scores.argmax()), 0
-            return scores, self._shown
+            self._label, self._lead = int(scores.argmax()), 0
+            return scores, self._label
         self._smoothed = smoothed = self._weight * self._smoothed + (1 - self._weight) * scores
         best = int(smoothed.argmax())
-        leads = best != self._shown and smoothed[best] - smoothed[self._shown] >= self._margin
+        leads = best != self._label and smoothed[best] - smoothed[self._label] >= self._margin
         self._lead = (self._lead + 1 if best == self._challenger else 1) if leads else 0
         self._challenger = best
         if self._lead >= self._updates:
-            self._shown, self._lead = best, 0
-        return smoothed, self._shown
+            self._label, self._lead = best, 0
+        return smoothed, self._label

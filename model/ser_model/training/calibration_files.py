@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NotRequired, TypedDict
 
 from ser_model.errors import SerError
+from ser_model.scoring.ood import OodMethod
 from ser_model.training.files import write_json
 
 CONFIDENCE_FILE: Final = "confidence.json"
@@ -171,15 +172,14 @@ class HourFigures(TypedDict):
 class NetworkFigures(TypedDict):
     """The part of `unknown.json` that depends on the networks."""
 
-    method: str
-    """One of `ser_model.scoring.ood.METHODS`."""
+    method: OodMethod
     kept: float
     """Share of the speech of validation actors below the limit."""
     varied_rejected: float
     """Share of augmented speech above the limit."""
     noises: int
     """Number of noises that chose the method."""
-    auroc: dict[str, DetectionFigures]
+    auroc: dict[OodMethod, DetectionFigures]
     clean: list[LabelledFigures]
     """For each seed."""
     final: FinalFigures | None
