@@ -1,7 +1,7 @@
-"""What listening costs: processor share in speech and in silence, memory, delay, and time to get ready.
+"""Measure the daemon's processor time in speech and in silence, memory, delay, and start-up time.
 
-Runs a real ser-daemon that plays a file in real time, with one subscriber, and measures from outside:
-processor time and memory from /proc, delays at the subscriber's socket.
+A real ser-daemon reads a file in real time, with one subscriber. Processor time and memory come from /proc, delays
+from the subscriber's socket.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ from ser_daemon.config.audio import AudioConfig
 RATE = 16_000
 READ_MS = AudioConfig().read_ms
 STARTS = 5
-"""Starts of which the median counts."""
+"""Number of starts; the median is reported."""
 
 START_LIMIT = 30.0
 MARGIN = 2.0
-"""Seconds after the start that are not counted: loading is not listening."""
+"""Seconds after the start that are not measured."""
 
 FRAME = 320
 PAUSE_DB = 35.0
-"""Below the loudest frame by this much is a pause."""
+"""A frame is a pause if its level is this far below the loudest frame."""
 
 KEPT_FRAMES = 10
-"""Frames of a pause that stay on either side of speech."""
+"""Frames of a pause that are kept on either side of speech."""
 
 LIBRARIES = ("ser-daemon", "numpy", "onnxruntime", "sounddevice", "soxr")
 
@@ -55,18 +55,18 @@ Samples = npt.NDArray[np.int16]
 
 @dataclass
 class Run:
-    """What one run of the daemon showed."""
+    """Figures of one run of the daemon."""
 
     cpu_percent: float = 0.0
     rss_mb: float = 0.0
     block_delays: list[float] = field(default_factory=list)
-    """ms from when the block with an update's last sample was due until its line was readable."""
+    """Times in ms from the due time of an update's last block until its line is readable."""
     sample_delays: list[float] = field(default_factory=list)
-    """ms from when that sample itself was due, as if it were spoken."""
+    """Times in ms from the due time of an update's last sample until its line is readable."""
 
 
 class Daemon:
-    """A ser-daemon process with sockets, settings and state of its own."""
+    """A ser-daemon process with its own sockets, settings and state."""
 
     def __init__(self, folder: Path, device: str) -> None:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("SER_")}
@@ -93,7 +93,7 @@ class Daemon:
         connection = self._connect(begun + START_LIMIT)
         self.events = connection.makefile("rb")
         self.events.readline()
-        # From here on nothing may come for as long as there is silence.
+        # No time limit for the events: there are none in silence.
         connection.settimeout(None)
         self.ready_seconds = time.monotonic() - begun
 
@@ -112,7 +112,7 @@ class Daemon:
                 return connection
 
     def metrics(self) -> dict[str, float]:
-        """What the daemon counts."""
+        """Return the daemon's metrics."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.connect(str(self.path))
             connection.sendall(b'{"type":"metrics"}\n')
@@ -124,17 +124,17 @@ class Daemon:
         raise SystemExit("bench: ser-daemon does not answer")
 
     def cpu_seconds(self) -> float:
-        """User and system time of all threads (proc(5), stat, fields 14 and 15)."""
+        """Return the user and system time of all threads in seconds (proc(5), stat, fields 14 and 15)."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def rss_mb(self) -> float:
-        """Resident memory (proc(5), status)."""
+        """Return the resident memory in MB (proc(5), status)."""
         found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())
         return int(found[1]) / 1024 if found else 0.0
 
     def end(self) -> None:
-        """End it and wait for its end."""
+        """Terminate the process and wait for its end."""
         self.events.close()
         self.process.terminate()
         self.process.wait(10)
@@ -142,7 +142,7 @@ class Daemon:
 
 
 def measure(path: Path, seconds: float) -> Run:
-    """Let a daemon listen to a file for so long, and measure it but for its start."""
+    """Run a daemon on a file for so long, and measure it after its start."""
     with tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp") as folder:
         daemon = Daemon(Path(folder), f"file:{path}")
         lines: list[tuple[float, bytes]] = []
@@ -175,12 +175,12 @@ def _add_delay(run: Run, came: float, message: dict[str, Any], origin: float) ->
     end = data["end"]
     elapsed = (came - origin) * 1000
     run.sample_delays.append(elapsed - end)
-    # Ends are rounded to ms: one at the edge of two blocks belongs to the first, which is what `-0.5` says.
+    # Ends are rounded to ms. By the 0.5, an end at the edge of two blocks belongs to the first.
     run.block_delays.append(elapsed - math.ceil((end - 0.5) / READ_MS) * READ_MS)
 
 
 def measure_starts() -> list[float]:
-    """Seconds from exec until the first line is readable at a subscriber."""
+    """Return the times in s from exec until a subscriber can read the first line."""
     seconds = []
     for _ in range(STARTS):
         with tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp") as folder:
@@ -193,13 +193,13 @@ def measure_starts() -> list[float]:
 
 
 def room_tone(seconds: float) -> Samples:
-    """A quiet room: noise at -60 dBFS."""
+    """Return the noise of a quiet room at -60 dBFS."""
     generator = np.random.default_rng(1)
     return np.asarray(generator.normal(0, 32.8, int(seconds * RATE)).round(), np.int16)
 
 
 def unbroken_speech(path: Path, seconds: float) -> Samples:
-    """A recording without its pauses, repeated until it is long enough."""
+    """Return a recording without its pauses, repeated up to the length."""
     samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
     if rate != RATE:
         raise SystemExit(f"bench: {path} has {rate} Hz; expected {RATE} (sox IN -r {RATE} OUT)")
@@ -207,14 +207,14 @@ def unbroken_speech(path: Path, seconds: float) -> Samples:
     frames = mono[: len(mono) // FRAME * FRAME].reshape(-1, FRAME)
     levels = 20 * np.log10(np.sqrt(np.mean((frames / 32768.0) ** 2, axis=1)) + 1e-9)
     loud = levels > levels.max() - PAUSE_DB
-    # Frames within a short pause of a loud one stay: speech without any pause is not what the gate meets.
+    # Short pauses are kept, as in natural speech.
     near = np.convolve(loud, np.ones(2 * KEPT_FRAMES + 1), mode="same") > 0
     speech = frames[near].reshape(-1)
     return np.asarray(np.tile(speech, math.ceil(seconds * RATE / len(speech)))[: int(seconds * RATE)], np.int16)
 
 
 def machine() -> str:
-    """What the figures belong to."""
+    """Describe the machine and the versions."""
     found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     processor = found[1] if found else platform.machine()
     load = " ".join(f"{value:.2f}" for value in os.getloadavg())
@@ -226,7 +226,7 @@ def machine() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print; exit status 1 where a target is missed."""
+    """Measure and print; return exit status 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--file", type=Path, help="speech to play, 16 kHz (default: the bundled recording)")
     parser.add_argument("--seconds", type=float, default=30, help="length of each run (30)")

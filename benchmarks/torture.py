@@ -1,7 +1,8 @@
-"""Lets real daemons live through faults, and measures how long and how well they take them.
+"""Run real daemons through faults, and measure how they handle them.
 
-Unplugged microphones, killed and stopped sound servers, sources that hang, abusive clients, full disks, hours of
-sound: real processes, and PulseAudio's null sinks for microphones. Prints what was measured beside its bound.
+The scenarios are unplugged microphones, killed and stopped sound servers, hanging sources, abusive clients, full disks
+and hours of sound. The processes are real, and the microphones are PulseAudio null sinks. Each figure is printed with
+its bound.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from bench import machine
 
-from support.torture import ROWS, Check, Unavailable
+from support.torture import SCENARIOS, Check, Unavailable
 
 
 def run(name: str, quick: bool) -> bool:
-    """Run a row and print its figures; whether all bounds hold."""
+    """Run a scenario and print its figures; return whether all bounds hold."""
     begun = time.monotonic()
-    row = ROWS[name]
-    print(f"{name}: {(row.__doc__ or '').splitlines()[0]}", flush=True)
+    scenario = SCENARIOS[name]
+    print(f"{name}: {(scenario.__doc__ or '').splitlines()[0]}", flush=True)
     try:
-        checks = row(quick)
+        checks = scenario(quick)
     except Unavailable as reason:
         print(f"  not run: {reason}", flush=True)
         return True
@@ -46,15 +47,17 @@ def _line(check: Check) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the rows; exit status 1 where a bound is missed."""
+    """Run the scenarios; return exit status 1 if a bound is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"default: all of them: {', '.join(ROWS)}")
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="SCENARIO", help=f"default: all of them: {', '.join(SCENARIOS)}"
+    )
     parser.add_argument("--quick", action="store_true", help="the short forms: minutes instead of hours")
     options = parser.parse_args(argv)
-    if unknown := [name for name in options.rows if name not in ROWS]:
-        parser.error(f"there is no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    if unknown := [name for name in options.scenarios if name not in SCENARIOS]:
+        parser.error(f"there is no scenario {', '.join(unknown)}; there are {', '.join(SCENARIOS)}")
     print(machine(), flush=True)
-    missed = [name for name in options.rows or ROWS if not run(name, options.quick)]
+    missed = [name for name in options.scenarios or SCENARIOS if not run(name, options.quick)]
     print(f"missed: {', '.join(missed)}" if missed else "all bounds hold")
     return int(bool(missed))
 

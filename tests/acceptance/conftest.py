@@ -1,4 +1,4 @@
-"""Speech for whole-system tests."""
+"""Speech for tests of the whole system."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ import pytest
 import soundfile
 
 from ser_daemon.cli.demo import bundled_recording
-from support.session import Session, compose, draw, seed
-from support.trace import SECONDS, Minute, Trace, why_not
+from support.session import Session, choose_recordings, seed, write_session
+from support.trace import SECONDS, Trace, TracedMinute, unavailable_reason
 
 
 @pytest.fixture(scope="session")
 def session(ravdess: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
-    """Eight recordings, one per emotion; skipped where there are none."""
+    """Return a session of eight recordings, one per emotion; skip the test without recordings."""
     path: Path = tmp_path_factory.mktemp("session") / "session.wav"
-    return compose(draw(ravdess, seed()), path)
+    return write_session(choose_recordings(ravdess, seed()), path)
 
 
 @pytest.fixture(scope="session")
 def speech(request: pytest.FixtureRequest) -> Path:
-    """An audio file with several utterances: the session, or the bundled recording where there is none."""
+    """Return a file with several utterances: the session, or the bundled recording without recordings."""
     try:
         found: Session = request.getfixturevalue("session")
     except pytest.skip.Exception:
@@ -34,27 +34,29 @@ def speech(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="session")
-def minute(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Future[Minute] | None]:
-    """A minute of speech under strace, for `traces`; others that ask for it are run while it goes by."""
+def minute(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Future[TracedMinute] | None]:
+    """Start a minute of speech under strace, for `traces`. Tests that use this fixture run meanwhile."""
     wanted = any("traces" in getattr(item, "fixturenames", ()) for item in request.session.items)
-    if not wanted or why_not() is not None:
+    if not wanted or unavailable_reason() is not None:
         yield None
         return
     folder = tmp_path_factory.mktemp("minute")
     samples, rate = soundfile.read(request.getfixturevalue("speech"), dtype="int16")
     soundfile.write(folder / "minute.wav", np.resize(samples, SECONDS * rate), rate)
-    begun: Future[Minute] = Future()
+    started: Future[TracedMinute] = Future()
     with ExitStack() as stack:
         try:
-            begun.set_result(Minute(folder / "minute.wav", folder, stack))
-        except Exception as error:  # to be raised where it matters, not in all tests
-            begun.set_exception(error)
-        yield begun
+            started.set_result(TracedMinute(folder / "minute.wav", folder, stack))
+        except Exception as error:  # raised in the tests that use `traces` only
+            started.set_exception(error)
+        yield started
 
 
 @pytest.fixture(scope="session")
-def traces(minute: Future[Minute] | None) -> dict[str, Trace]:
-    """What `Minute` found."""
+def traces(minute: Future[TracedMinute] | None) -> dict[str, Trace]:
+    """Return the traces of `TracedMinute`."""
     if minute is None:
-        pytest.skip(str(why_not()))
+        pytest.skip(str(unavailable_reason()))
     return minute.result().end()

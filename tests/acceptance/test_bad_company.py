@@ -1,4 +1,4 @@
-"""A real daemon among clients that don't play by the rules, and commands that are interrupted or cut off."""
+"""A real daemon with misbehaving clients, and commands that are interrupted or lose their reader."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STDIN = ("--mic", "stdin", "--rate", "16000")
 
 @pytest.fixture
 def daemon() -> Iterator[Daemon]:
-    """A daemon that hears what a test writes."""
+    """Run a daemon that reads what a test writes."""
     with Daemon(*STDIN, feed=True) as running:
         running.subscribe()
         yield running
@@ -65,7 +65,7 @@ def test_a_bad_line_is_answered_and_the_connection_lives(daemon: Daemon, sent: b
     assert daemon.controller().request("ping")["type"] == "pong"
 
 
-def test_a_client_that_closed_its_sending_side_hears_everything(daemon: Daemon) -> None:
+def test_a_client_that_closed_its_sending_side_gets_all_events(daemon: Daemon) -> None:
     samples, _ = soundfile.read(bundled_recording(), dtype="int16")
     with connect(daemon) as client:
         client.shutdown(socket.SHUT_WR)
@@ -77,7 +77,7 @@ def test_a_client_that_closed_its_sending_side_hears_everything(daemon: Daemon) 
     assert types[-1] == "audio-state"
 
 
-def test_200_clients_that_never_read_cost_one_that_does_not_a_line(daemon: Daemon) -> None:
+def test_200_clients_that_never_read_do_not_cost_another_an_event(daemon: Daemon) -> None:
     samples, _ = soundfile.read(bundled_recording(), dtype="int16")
     crowd = [connect(daemon) for _ in range(200)]
     healthy = daemon.subscribe()
@@ -94,7 +94,7 @@ def test_200_clients_that_never_read_cost_one_that_does_not_a_line(daemon: Daemo
         client.close()
 
 
-def test_sighup_with_a_broken_file_keeps_the_old_settings_and_says_why(tmp_path: Path) -> None:
+def test_sighup_with_a_broken_file_keeps_the_old_settings_and_logs_why(tmp_path: Path) -> None:
     settings = tmp_path / "settings.yaml"
     settings.write_text("gate: {hangover_ms: 700}\n")
     with Daemon(*STDIN, "--config", str(settings), feed=True) as daemon:
@@ -106,14 +106,14 @@ def test_sighup_with_a_broken_file_keeps_the_old_settings_and_says_why(tmp_path:
         assert control.request("status")["data"]["state"] == "listening"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere; a file in the folder's place is tested")
-def test_a_state_folder_that_may_not_be_written_is_told_once(tmp_path: Path) -> None:
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere; the next test covers this for root")
+def test_a_state_folder_without_permission_is_logged_once(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     folder.mkdir(mode=0o500)
     check_unwritable_state(folder / "ser-daemon")
 
 
-def test_a_state_folder_that_is_none_is_told_once(tmp_path: Path) -> None:
+def test_a_file_as_state_folder_is_logged_once(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
     check_unwritable_state(tmp_path / "state")
 
@@ -129,7 +129,7 @@ def check_unwritable_state(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["--json", "--plain"])
-def test_watching_ends_with_the_reader_of_its_output_though_nobody_speaks(daemon: Daemon, form: str) -> None:
+def test_watching_ends_with_the_reader_of_its_output_also_in_silence(daemon: Daemon, form: str) -> None:
     ended = shell(f"{{ser-watch}} --socket {daemon.socket} {form} | head -n 1")
     assert (ended.code, ended.err) == (0, "")
     assert len(ended.out.splitlines()) == 1
@@ -145,34 +145,34 @@ def test_watching_ends_with_the_reader_of_its_output_though_nobody_speaks(daemon
         "{ser-model} --help | true",
     ],
 )
-def test_nobody_need_read_what_is_printed(line: str) -> None:
+def test_a_closed_output_is_no_error(line: str) -> None:
     assert "Traceback" not in shell(line, PYTHONUNBUFFERED="1").err
     assert shell(line).err == ""
 
 
 @pytest.mark.parametrize("form", ["--json", "--plain"])
-def test_watching_nothing_ends_with_ctrl_c(tmp_path: Path, form: str) -> None:
+def test_watching_without_a_daemon_ends_with_ctrl_c(tmp_path: Path, form: str) -> None:
     process = start("ser-watch", "--socket", str(tmp_path / "s"), form)
     assert process.stderr is not None
     assert "Waiting for it" in process.stderr.readline()
     check_interrupted(process, 130)
 
 
-def test_a_request_that_gets_no_answer_ends_with_ctrl_c(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as mute:
-        mute.bind(str(tmp_path / "s"))
-        mute.listen()
-        mute.settimeout(WAIT)
+def test_a_request_without_an_answer_ends_with_ctrl_c(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        listener.settimeout(WAIT)
         process = start("ser-ctl", "--socket", str(tmp_path / "s"), "status")
-        connection, _ = mute.accept()
+        connection, _ = listener.accept()
         with connection:
             check_interrupted(process, 130)
 
 
-def test_a_request_that_gets_no_answer_ends_by_itself(tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as mute:
-        mute.bind(str(tmp_path / "s"))
-        mute.listen()
+def test_a_request_without_an_answer_times_out(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
         process = start("ser-ctl", "--socket", str(tmp_path / "s"), "--timeout", "0.2", "status")
         _, error = process.communicate(timeout=WAIT)
     assert error == "ser-ctl: The daemon did not answer 'status' within 0.2 s.\n"
@@ -181,13 +181,13 @@ def test_a_request_that_gets_no_answer_ends_by_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("delay", [0.1, 0.2, 0.3, 0.4, 0.6])
 def test_a_daemon_that_is_still_starting_ends_with_ctrl_c(tmp_path: Path, delay: float) -> None:
-    # Before this line runs, Ctrl-C is Python's own affair.
+    # Before this line runs, Python itself handles Ctrl-C.
     mark = "import os; os.write(2, b'begun\\n')"
     arguments = ("--mic", f"file:{bundled_recording()}", "--plain", "--socket", str(tmp_path / "s"))
     process = start("ser-daemon", *arguments, before=mark)
     assert process.stderr is not None
     assert process.stderr.readline() == "begun\n"
-    # Not a wait for anything: the moment is what is varied.
+    # The time of the interrupt is what the test varies.
     time.sleep(delay)
     check_interrupted(process, 0, 130)
     assert list(tmp_path.iterdir()) == []
@@ -205,7 +205,7 @@ def start(name: str, *arguments: str, before: str = "pass") -> subprocess.Popen[
 
 
 def check_interrupted(process: subprocess.Popen[str], *codes: int) -> None:
-    """Send a Ctrl-C: the process ends soon, with one of these codes and without complaint."""
+    """Send a Ctrl-C; assert that the process ends soon with one of these codes and without output on stderr."""
     begun = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=WAIT)

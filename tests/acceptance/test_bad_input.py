@@ -1,4 +1,4 @@
-"""Wrong words, wrong files, wrong places: every command answers with one sentence and exit code 2."""
+"""Wrong arguments, files and paths: every command prints one sentence and exits with status 2."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Frames = npt.NDArray[np.float64]
 
 @pytest.fixture(scope="module")
 def speech() -> Frames:
-    """The first five seconds of the bundled recording, in which somebody speaks."""
+    """Return the first five seconds of the bundled recording, which contain speech."""
     samples, rate = soundfile.read(bundled_recording(), frames=5 * RATE, dtype="float64")
     assert rate == RATE
     return np.asarray(samples)
@@ -35,33 +35,33 @@ def sock(tmp_path: Path) -> str:
     return str(tmp_path / "s")
 
 
-def spoilt(samples: Frames) -> Frames:
-    """With stretches and single values that are no numbers."""
+def with_invalid_values(samples: Frames) -> Frames:
+    """Replace some samples by values that are not finite."""
     samples = samples.copy()
     samples[10_000:12_000] = np.nan
     samples[20_000:20_002] = np.inf, -np.inf
     return samples
 
 
-HEARD: dict[str, tuple[int, str, Callable[[Frames], Frames]]] = {
+FORMATS: dict[str, tuple[int, str, Callable[[Frames], Frames]]] = {
     "24-bit": (RATE, "PCM_24", lambda samples: samples),
     "8kHz": (8000, "PCM_16", lambda samples: samples[::2]),
     "stereo": (RATE, "PCM_16", lambda samples: np.stack([samples, samples / 2], axis=1)),
-    "float-with-nan": (RATE, "FLOAT", spoilt),
+    "float-with-nan": (RATE, "FLOAT", with_invalid_values),
     "float-far-too-loud": (RATE, "FLOAT", lambda samples: samples * 60),
     "44.1kHz-double": (44_100, "DOUBLE", lambda samples: np.repeat(samples, 3)),
 }
 
 
-@pytest.mark.parametrize("kind", HEARD)
+@pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("source", ["file", "stdin"])
-def test_recordings_of_every_kind_are_heard(tmp_path: Path, sock: str, speech: Frames, kind: str, source: str) -> None:
-    rate, subtype, change = HEARD[kind]
+def test_recordings_of_every_format_are_read(tmp_path: Path, sock: str, speech: Frames, kind: str, source: str) -> None:
+    rate, subtype, change = FORMATS[kind]
     path = tmp_path / "speech.wav"
     soundfile.write(path, change(speech), rate, subtype=subtype)
     with path.open("rb") as file:
         mic = f"file:{path}" if source == "file" else "stdin"
-        # What is learnt from stdin is kept: not where the next test, or anybody else, would find it.
+        # What is learnt from stdin is kept, so the state needs a folder of this test.
         environ = environment(XDG_STATE_HOME=str(tmp_path))
         ended = run("ser-daemon", "--mic", mic, "--fast", "--plain", "--socket", sock, environ=environ, stdin=file)
     assert (ended.code, ended.err) == (0, "")
@@ -86,14 +86,14 @@ BROKEN: dict[str, tuple[Callable[[Path, Frames], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_a_file_that_cannot_be_heard_is_refused(tmp_path: Path, sock: str, speech: Frames, kind: str) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path, sock: str, speech: Frames, kind: str) -> None:
     make, words = BROKEN[kind]
     path = tmp_path / "broken"
     make(path, speech)
-    run("ser-daemon", "--mic", f"file:{path}", "--fast", "--socket", sock).refused("ser-daemon", str(path), words)
+    run("ser-daemon", "--mic", f"file:{path}", "--fast", "--socket", sock).assert_error("ser-daemon", str(path), words)
 
 
-def test_names_that_are_no_utf8_are_read(tmp_path: Path, sock: str, speech: Frames) -> None:
+def test_file_names_need_not_be_utf8(tmp_path: Path, sock: str, speech: Frames) -> None:
     path = tmp_path / os.fsdecode(b"\xff\xfe.wav")
     wav(tmp_path / "plain", speech)
     shutil.copy(tmp_path / "plain", path)
@@ -123,7 +123,7 @@ MODELS: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_a_model_that_cannot_be_used_is_refused(tmp_path: Path, sock: str, kind: str) -> None:
+def test_a_model_that_cannot_be_used_is_an_error(tmp_path: Path, sock: str, kind: str) -> None:
     import ser_model
 
     weights = Path(ser_model.__file__).parent / "weights"
@@ -132,11 +132,11 @@ def test_a_model_that_cannot_be_used_is_refused(tmp_path: Path, sock: str, kind:
         shutil.copy(weights / f"{DEFAULT_MODEL}.{mode}.onnx", tmp_path / f"m.{mode}.onnx")
         change(tmp_path / f"m.{mode}.onnx")
     ended = run("ser-daemon", "--mic", "stdin", "--model", str(tmp_path / "m"), "--socket", sock)
-    ended.refused("ser-daemon", str(tmp_path / "m"), words)
+    ended.assert_error("ser-daemon", str(tmp_path / "m"), words)
 
 
 LONG = "/tmp/" + "x" * 120
-REFUSED = [
+INVALID = [
     ("ser-daemon", ["--mic", "file:"], ["file:PATH"]),
     ("ser-daemon", ["--mic", "file:~nobody-at-all/x.wav"], ["home folder"]),
     ("ser-daemon", ["--mic", ""], ["audio.device"]),
@@ -158,13 +158,13 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "arguments", "words"), REFUSED, ids=lambda value: str(value)[:40])
-def test_impossible_wishes_are_refused(name: str, arguments: list[str], words: list[str]) -> None:
-    run(name, *arguments).refused(name, *words)
+@pytest.mark.parametrize(("name", "arguments", "words"), INVALID, ids=lambda value: str(value)[:40])
+def test_invalid_arguments_are_errors(name: str, arguments: list[str], words: list[str]) -> None:
+    run(name, *arguments).assert_error(name, *words)
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "soon"])
-def test_an_impossible_timeout_is_refused(seconds: str) -> None:
+def test_an_invalid_timeout_is_an_error(seconds: str) -> None:
     ended = run("ser-ctl", "--timeout", seconds, "ping")
     assert ended.code == 2
     assert "more than 0" in ended.err
@@ -183,22 +183,22 @@ CONFIGS = [
 
 
 @pytest.mark.parametrize(("text", "words"), CONFIGS, ids=lambda value: repr(value)[:30])
-def test_a_wrong_setting_is_refused_with_its_place(tmp_path: Path, text: str, words: list[str]) -> None:
+def test_a_wrong_setting_is_an_error_with_its_location(tmp_path: Path, text: str, words: list[str]) -> None:
     path = tmp_path / "settings.yaml"
     path.write_text(text)
-    run("ser-daemon", "--config", str(path)).refused("ser-daemon", str(path), *words)
+    run("ser-daemon", "--config", str(path)).assert_error("ser-daemon", str(path), *words)
 
 
-def test_a_socket_that_another_program_holds_is_named_with_it(sock: str) -> None:
+def test_for_a_socket_in_use_the_process_is_named(sock: str) -> None:
     with socket.socket(socket.AF_UNIX) as held:
         held.bind(sock)
         held.listen()
         ended = run("ser-daemon", "--mic", "stdin", "--socket", sock)
-    ended.refused("ser-daemon", sock, f"process {os.getpid()}")
+    ended.assert_error("ser-daemon", sock, f"process {os.getpid()}")
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o600])
-def test_what_may_not_be_read_is_refused_by_name(tmp_path: Path, sock: str, speech: Frames, mode: int) -> None:
+def test_files_without_permission_are_errors(tmp_path: Path, sock: str, speech: Frames, mode: int) -> None:
     folder = tmp_path / "private"
     folder.mkdir()
     path, settings = folder / "speech.wav", folder / "settings.yaml"
@@ -207,16 +207,16 @@ def test_what_may_not_be_read_is_refused_by_name(tmp_path: Path, sock: str, spee
     (path if mode == 0o000 else folder).chmod(mode)
     under: tuple[str, ...] = ()
     if os.geteuid() == 0:
-        # Without its capabilities even root must respect permissions.
+        # Without capabilities, permissions apply to root too.
         under = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
         if shutil.which("setpriv") is None:
             pytest.skip("root may read everything, and there is no setpriv")
     try:
         ended = run("ser-daemon", "--mic", f"file:{path}", "--socket", sock, under=under)
-        ended.refused("ser-daemon", str(path), "Permission denied")
+        ended.assert_error("ser-daemon", str(path), "Permission denied")
         if mode == 0o600:
             ended = run("ser-daemon", "--mic", f"file:{path}", "--config", str(settings), under=under)
-            ended.refused("ser-daemon", str(settings), "Permission denied")
+            ended.assert_error("ser-daemon", str(settings), "Permission denied")
     finally:
         folder.chmod(0o700)
 
@@ -227,13 +227,13 @@ HIDDEN = "import ctypes.util; ctypes.util.find_library = lambda name: None"
 @pytest.mark.parametrize(
     ("name", "arguments"), [("ser-daemon", []), ("ser-daemon", ["--list-devices"]), ("ser-calibrate", ["mic"])]
 )
-def test_without_portaudio_its_package_is_named(tmp_path: Path, sock: str, name: str, arguments: list[str]) -> None:
+def test_without_portaudio_the_package_is_named(tmp_path: Path, sock: str, name: str, arguments: list[str]) -> None:
     environ = environment(SER_SOCKET=sock)
-    run(name, *arguments, before=HIDDEN, environ=environ).refused(name, "libportaudio2", "apt-get")
+    run(name, *arguments, before=HIDDEN, environ=environ).assert_error(name, "libportaudio2", "apt-get")
 
 
-def test_an_unknown_device_is_refused_and_a_check_says_what_to_do(sock: str) -> None:
-    run("ser-daemon", "--mic", "no such microphone", "--socket", sock).refused("ser-daemon", "capture device")
+def test_an_unknown_device_is_an_error_and_the_check_advises(sock: str) -> None:
+    run("ser-daemon", "--mic", "no such microphone", "--socket", sock).assert_error("ser-daemon", "capture device")
     ended = run("ser-daemon", "--check", "--mic", "no such microphone", "--socket", sock)
     assert ended.code == 2
     assert "ser-daemon --list-devices" in ended.out
@@ -245,16 +245,16 @@ def test_an_unknown_device_is_refused_and_a_check_says_what_to_do(sock: str) -> 
     [b"", b"RIFF", b"no WAV file at all", b"RIFF" + struct.pack("<I", 36) + b"WAVEfmt " + bytes(30)],
     ids=["nothing", "half a word", "text", "zeros"],
 )
-def test_a_pipe_without_audio_is_refused(tmp_path: Path, sock: str, data: bytes) -> None:
+def test_a_pipe_without_audio_is_an_error(tmp_path: Path, sock: str, data: bytes) -> None:
     (tmp_path / "input").write_bytes(data)
     with (tmp_path / "input").open("rb") as file:
-        run("ser-daemon", "--mic", "stdin", "--socket", sock, stdin=file).refused("ser-daemon", "stdin")
+        run("ser-daemon", "--mic", "stdin", "--socket", sock, stdin=file).assert_error("ser-daemon", "stdin")
 
 
-def test_closed_standard_streams_are_survived(tmp_path: Path, sock: str, speech: Frames) -> None:
+def test_standard_streams_may_be_closed(tmp_path: Path, sock: str, speech: Frames) -> None:
     wav(tmp_path / "a", speech)
     daemon = f"{{ser-daemon}} --socket {sock} --plain"
-    shell(f"{daemon} --mic stdin <&-").refused("ser-daemon", "stdin")
+    shell(f"{daemon} --mic stdin <&-").assert_error("ser-daemon", "stdin")
     assert shell(f"{daemon} --mic file:{tmp_path}/a --fast >&- 2>&- <&-").code == 0
     assert shell(f"{daemon} --mic file:{tmp_path}/a --fast >&-").err == ""
     assert shell(f"{daemon} --mic file:/nowhere 2>&-").code == 2
@@ -265,10 +265,12 @@ def test_a_full_disk_stops_commands_but_not_the_daemon(tmp_path: Path, sock: str
     ended = shell(f"{{ser-daemon}} --socket {sock} --mic file:{tmp_path}/a --fast --plain >/dev/full")
     assert ended.code == 0
     assert "Nothing more is shown" in ended.err
-    shell(f"{{ser-daemon}} --check --socket {sock} --mic file:{tmp_path}/a >/dev/full").refused("ser-daemon", "space")
+    shell(f"{{ser-daemon}} --check --socket {sock} --mic file:{tmp_path}/a >/dev/full").assert_error(
+        "ser-daemon", "space"
+    )
 
 
-def test_neither_home_nor_utf8_is_needed(tmp_path: Path, sock: str, speech: Frames) -> None:
+def test_neither_home_nor_utf8_is_required(tmp_path: Path, sock: str, speech: Frames) -> None:
     wav(tmp_path / "ä", speech)
     lacking = {"HOME": None, "XDG_RUNTIME_DIR": None, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     arguments = ("--mic", f"file:{tmp_path}/ä", "--fast", "--plain", "--socket", sock)

@@ -1,4 +1,4 @@
-"""The two ways to listen that the documentation begins with: `ser-watch --json`, and socat with jq."""
+"""The two clients of the documentation: `ser-watch --json`, and socat with jq."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("minute")
 
 @contextmanager
 def printing(command: list[str], output: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A program with an open stdin, as in a terminal, that prints into a file."""
+    """Run a program with an open stdin, as in a terminal, and its output in a file."""
     with (
         output.open("wb") as sink,
         subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sink, stderr=subprocess.PIPE) as process,
@@ -34,42 +34,44 @@ def printing(command: list[str], output: Path) -> Iterator[subprocess.Popen[byte
 
 
 def lines(output: Path) -> list[Message]:
-    """What a program has printed so far."""
+    """Return what a program has printed so far."""
     found: list[Message] = [json.loads(line) for line in output.read_text().splitlines()]
     return found
 
 
 def since(hello: Message, events: list[Message]) -> list[Message]:
-    """What was published after a client had been greeted."""
+    """Return the events that were published after a client's hello."""
     return [event for event in events if event["data"]["seq"] > hello["data"]["seq"]]
 
 
-def says(output: Path, wanted: Callable[[Message], bool]) -> Callable[[], bool]:
-    """Whether a program has printed a wanted line by now."""
+def has_printed(output: Path, wanted: Callable[[Message], bool]) -> Callable[[], bool]:
+    """Return a condition: a program has printed a matching line."""
     return lambda: output.read_text().endswith("\n") and any(map(wanted, lines(output)))
 
 
-def hear_the_demo(command: Callable[[Daemon], list[str]], output: Path, number: signal.Signals | None) -> list[Message]:
-    """Run a program beside a bare subscriber while a daemon hears the bundled recording.
+def play_recording(
+    command: Callable[[Daemon], list[str]], output: Path, number: signal.Signals | None
+) -> list[Message]:
+    """Run a program and a subscriber while a daemon reads the bundled recording.
 
     Args:
-        command: the program, given the daemon.
-        output: where it prints.
-        number: ends it once the daemon has ended; None: it ends by itself.
+        command: Returns the command line of the program.
+        output: File for the program's output.
+        number: Signal that ends the program after the daemon. `None` waits for it to end by itself.
 
     Returns:
-        what the bare subscriber read
+        The events that the subscriber read.
     """
     samples, rate = soundfile.read(bundled_recording(), dtype="int16")
     with Daemon("--mic", "stdin", "--rate", str(rate), feed=True) as daemon:
         client = daemon.subscribe()
         with printing(command(daemon), output) as program:
-            wait_for(says(output, lambda line: line["type"] == "hello"))
+            wait_for(has_printed(output, lambda line: line["type"] == "hello"))
             daemon.write(samples)
             daemon.end_of_input()
             events = client.rest()
             assert daemon.wait() == 0
-            wait_for(says(output, lambda line: line["data"].get("state") == "stopping"))
+            wait_for(has_printed(output, lambda line: line["data"].get("state") == "stopping"))
             if number is not None:
                 program.send_signal(number)
             assert program.wait(WAIT) == (0 if number is None else 128 + number)
@@ -83,7 +85,7 @@ def test_ser_watch_prints_what_the_daemon_publishes(tmp_path: Path) -> None:
         return [sys.executable, "-c", code, "--json", "--socket", str(daemon.socket)]
 
     output = tmp_path / "watch"
-    events = hear_the_demo(watch, output, signal.SIGINT)
+    events = play_recording(watch, output, signal.SIGINT)
     hello, *printed = lines(output)
     assert hello["data"]["device"] == "stdin"
     assert printed == since(hello, events)
@@ -96,7 +98,7 @@ def test_socat_and_jq_print_what_the_daemon_publishes(tmp_path: Path) -> None:
         return ["sh", "-c", f"socat - UNIX:{daemon.socket} | jq --unbuffered -c ."]
 
     output = tmp_path / "socat"
-    events = hear_the_demo(pipe, output, None)
+    events = play_recording(pipe, output, None)
     hello, *printed = lines(output)
     assert hello["data"]["labels"][0] == "neutral"
     assert printed == since(hello, events)

@@ -1,4 +1,4 @@
-"""What is said into a microphone reaches a subscriber: every utterance, once, whole, at its time."""
+"""Speech into a microphone reaches a subscriber: each utterance once, complete, and at its time."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from support.session import Session, seed
 pytestmark = pytest.mark.usefixtures("minute")
 
 TOLERANCE_MS = 150
-"""Between a boundary as published and the truth."""
+"""Bound for the error of a published boundary."""
 
 PARTIAL_FROM_MS = 1000
-"""Voiced time from which there must have been time for an update."""
+"""Voiced time from which there must be a partial answer."""
 
 
 @pytest.fixture
@@ -35,13 +35,13 @@ def pulse() -> Iterator[PulseAudio]:
 
 
 def start_playing(pulse: PulseAudio, session: Session) -> subprocess.Popen[bytes]:
-    """Speak with a buffer that a busy machine does not let run dry: a gap would make the truth untrue."""
+    """Play with a buffer that is large enough for a busy machine. A gap would shift the true positions."""
     command = ["paplay", "--device=mic", "--latency-msec=1000", str(session.path)]
     return subprocess.Popen(command, env=pulse.environment, stdin=subprocess.DEVNULL)
 
 
 def boundaries_from_the_file(session: Session) -> list[float]:
-    """Starts and ends in ms of what the same gate hears in the file itself."""
+    """Return the starts and ends in ms that the same gate finds in the file."""
     gate = Gate()
     events = gate.push(Block(read_audio(session.path), 0)) + gate.finish()
     places = [
@@ -53,7 +53,7 @@ def boundaries_from_the_file(session: Session) -> list[float]:
 
 
 def wall_zero(event: Message) -> float:
-    """Wall time of the sample clock's zero, by an event's two times."""
+    """Return the wall time of the sample clock's zero, from the two times of an event."""
     data = event["data"]
     return datetime.fromisoformat(data["time"]).timestamp() - float(data["timestamp"]) / 1000
 
@@ -67,9 +67,9 @@ def test_eight_recordings_are_eight_utterances_at_their_time(pulse: PulseAudio, 
         begun = time.time()
         assert start_playing(pulse, session).wait(session.seconds + WAIT) == 0
         ended = time.time()
-        told = control.request("status")["data"]["timestamp"]
-        # Whatever is still on its way is heard, and what is open by then was never closed.
-        wait_for(lambda: control.request("status")["data"]["timestamp"] > told + 2000)
+        position = control.request("status")["data"]["timestamp"]
+        # After 2 s more, all audio is processed, and an utterance that is still open would be an error.
+        wait_for(lambda: control.request("status")["data"]["timestamp"] > position + 2000)
         metrics = control.request("metrics")["data"]
         daemon.signal(signal.SIGTERM)
         events = client.rest()
@@ -78,42 +78,42 @@ def test_eight_recordings_are_eight_utterances_at_their_time(pulse: PulseAudio, 
     assert list(numbered(events)) == list(range(client.hello["data"]["seq"] + 1, events[-1]["data"]["seq"] + 1))
     assert not any("dropped" in event["data"] for event in events)
 
-    told_of = [event for event in events if event["type"] != "audio-state"]
-    stories = [list(story) for _, story in groupby(told_of, key=lambda event: event["data"]["utterance_id"])]
-    assert [story[0]["data"]["utterance_id"] for story in stories] == [f"u-{number}" for number in range(1, 9)]
-    for story in stories:
-        check_story(story)
-    check_times(stories, session, begun, ended)
+    of_utterances = [event for event in events if event["type"] != "audio-state"]
+    utterances = [list(group) for _, group in groupby(of_utterances, key=lambda event: event["data"]["utterance_id"])]
+    assert [events[0]["data"]["utterance_id"] for events in utterances] == [f"u-{number}" for number in range(1, 9)]
+    for utterance in utterances:
+        check_utterance(utterance)
+    check_times(utterances, session, begun, ended)
 
 
-def check_story(story: list[Message]) -> None:
-    """An utterance: started, partial answers, one final answer, stopped."""
-    assert [event["type"] for event in story] == ["voice-started", *["emotion"] * (len(story) - 2), "voice-stopped"]
-    emotions = [event["data"] for event in story[1:-1]]
+def check_utterance(events: list[Message]) -> None:
+    """Assert the events of an utterance: start, partial answers, one final answer, end."""
+    assert [event["type"] for event in events] == ["voice-started", *["emotion"] * (len(events) - 2), "voice-stopped"]
+    emotions = [event["data"] for event in events[1:-1]]
     assert [emotion["final"] for emotion in emotions] == [False] * (len(emotions) - 1) + [True]
     assert len(emotions) > 1 or emotions[-1]["voiced_ms"] < PARTIAL_FROM_MS
     assert (emotions[-1]["start"], emotions[-1]["end"]) == (
-        story[0]["data"]["timestamp"],
-        story[-1]["data"]["timestamp"],
+        events[0]["data"]["timestamp"],
+        events[-1]["data"]["timestamp"],
     )
 
 
-def check_times(stories: list[list[Message]], session: Session, begun: float, ended: float) -> None:
-    """Starts and ends against the truth, on the sample clock and on the wall clock."""
-    heard = np.array([story[place]["data"]["timestamp"] for story in stories for place in (0, -1)], float)
-    true = np.array([place for spoken in session.spoken for place in (spoken.start, spoken.end)])
-    # Where on the sample clock the playing began is learnt from where the same gate finds the same speech in the
-    # file, not from the truth: so a boundary that is always early or always late is not taken for a delay.
+def check_times(utterances: list[list[Message]], session: Session, begun: float, ended: float) -> None:
+    """Compare starts and ends with the true positions, on the sample clock and on the wall clock."""
+    published = np.array([events[at]["data"]["timestamp"] for events in utterances for at in (0, -1)], float)
+    true = np.array([position for spoken in session.spoken for position in (spoken.start, spoken.end)])
+    # The start of playing on the sample clock is estimated from the boundaries that the same gate finds in the file.
+    # With the true boundaries, a constant error of the gate would look like a delay.
     from_file = boundaries_from_the_file(session)
-    assert len(from_file) == len(heard)
-    zero = float(np.median(heard - from_file))
-    errors = heard - zero - true
+    assert len(from_file) == len(published)
+    zero = float(np.median(published - from_file))
+    errors = published - zero - true
     for spoken, (start, end) in zip(session.spoken, errors.reshape(-1, 2), strict=True):
         print(f"{spoken.name}  start {start:+5.0f} ms  end {end:+5.0f} ms")
 
-    playing_began = wall_zero(stories[0][0]) + zero / 1000
+    playing_began = wall_zero(utterances[0][0]) + zero / 1000
     print(f"playing began {playing_began - begun:.3f} s after its start; it took {ended - begun:.3f} s")
-    # It began after it was started, and had ended when the player ended. A quarter of a second is for buffers on the
-    # way: a virtual sink gives samples to its monitor a little before their time, a capture stream after it.
+    # Playing began after the player was started and ended before it ended. The 0.25 s allow for buffers: a virtual
+    # sink passes samples to its monitor a little early, and a capture stream a little late.
     assert begun - 0.25 < playing_began < ended - session.seconds + 0.25
     assert np.abs(errors).max() <= TOLERANCE_MS

@@ -1,4 +1,4 @@
-"""Live and offline are one pipeline: a file through the daemon and through `Recognizer` gives the same answers."""
+"""The daemon and `Recognizer` give the same answers for the same file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from support.daemon import Daemon, Message
 pytestmark = pytest.mark.usefixtures("minute")
 
 LEAD_SECONDS = 60
-"""Silence first: so a subscriber is there before the first utterance, though the file is read as fast as it goes."""
+"""Silence before the speech, so that a subscriber connects before the first utterance of a fast file."""
 
 
 @pytest.fixture(scope="module")
 def recorded(speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The speech after a long silence, at its own rate."""
+    """Return a file of the speech after a long silence."""
     samples, rate = soundfile.read(speech, dtype="int16")
     path: Path = tmp_path_factory.mktemp("recorded") / "recorded.wav"
     soundfile.write(path, np.concatenate((np.zeros(LEAD_SECONDS * rate, np.int16), samples)), rate)
@@ -30,36 +30,36 @@ def recorded(speech: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def published(recorded: Path) -> list[Message]:
-    """The data of the final answers of a daemon that reads the file."""
+    """Return the data of the final answers of a daemon that reads the file."""
     with Daemon("--mic", f"file:{recorded}", "--fast") as daemon:
         client = daemon.subscribe()
         events = client.rest()
         assert daemon.wait() == 0
     assert events[-1]["data"]["seq"] - client.hello["data"]["seq"] == len(events)
     finals = [event["data"] for event in events if event["type"] == "emotion" and event["data"]["final"]]
-    assert finals[0]["utterance_id"] == "u-1", "the subscriber came too late"
+    assert finals[0]["utterance_id"] == "u-1", "the subscriber connected too late"
     return finals
 
 
 def recognise(path: Path, block: int) -> list[EmotionResult]:
-    """The final answers of a `Recognizer` that is given so many samples at once."""
+    """Return the final answers of a `Recognizer`, for blocks of so many samples."""
     samples = read_audio(path)
     recognizer = Recognizer(Model.load())
     results = []
-    for at in range(0, len(samples), block):
-        results += recognizer.push(Block(samples[at : at + block], at))
+    for start in range(0, len(samples), block):
+        results += recognizer.push(Block(samples[start : start + block], start))
     results += recognizer.finish()
     return [result for result in results if isinstance(result, EmotionResult) and result.final]
 
 
 @pytest.fixture(scope="module")
 def whole(recorded: Path) -> list[EmotionResult]:
-    """The same with the whole file at once."""
+    """Return the final answers for the whole file as one block."""
     return recognise(recorded, 10**9)
 
 
 @pytest.mark.parametrize("block", [157, 512, 1600, 99_991])
-def test_the_size_of_the_blocks_changes_nothing(recorded: Path, whole: list[EmotionResult], block: int) -> None:
+def test_answers_do_not_depend_on_the_size_of_blocks(recorded: Path, whole: list[EmotionResult], block: int) -> None:
     pieces = recognise(recorded, block)
     assert len(whole) >= 6
     assert len(pieces) == len(whole)
@@ -72,7 +72,7 @@ def test_the_size_of_the_blocks_changes_nothing(recorded: Path, whole: list[Emot
         assert one.scores == pytest.approx(other.scores, abs=1e-3)
 
 
-def test_the_daemon_publishes_what_the_recognizer_answers(published: list[Message], whole: list[EmotionResult]) -> None:
+def test_the_daemon_publishes_the_recognizers_answers(published: list[Message], whole: list[EmotionResult]) -> None:
     assert len(published) == len(whole) >= 6
     for event, result in zip(published, whole, strict=True):
         assert event["utterance_id"] == f"u-{result.utterance}"

@@ -1,7 +1,7 @@
-"""A machine to break: the real systemd as PID 1 of namespaces of its own, over a copy of this system's files.
+"""A box: a container that boots systemd over an overlay of this system's files.
 
-Everything that is written there goes to memory and is gone with the box; `/changed` shows it. Needs root,
-overlayfs and cgroup v2.
+Systemd is PID 1 of its own namespaces. All writes go to memory; `/changed` shows them. A box needs root, overlayfs and
+cgroup v2.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 SYSTEMD = Path("/lib/systemd/systemd")
 
-# $1: a folder to see inside; $2: what to run in the new root before systemd takes over; it may use the network.
+# $1: a folder to share; $2: commands to run in the new root before systemd starts, with network access.
 _SETUP = """
 set -eu
 mount --make-rprivate /
@@ -33,7 +33,7 @@ mount -t sysfs -o ro sysfs $root/sys
 mount -t cgroup2 cgroup2 $root/sys/fs/cgroup
 mount -t tmpfs -o mode=755 run $root/run
 mount -t tmpfs -o mode=1777 tmp $root/tmp
-# After these: it may lie below /tmp.
+# After the mounts above, because it may be below /tmp.
 mkdir -p "$root$1"
 mount --bind "$1" "$root$1"
 mount -o remount,bind,ro "$root$1"
@@ -43,7 +43,7 @@ pivot_root . .outside
 umount -l /.outside
 rmdir /.outside
 cd /
-# Nothing of what this machine itself serves is started a second time.
+# The box does not start the services of the host.
 rm -rf /etc/systemd/system/*.wants /lib/systemd/system/multi-user.target.wants /lib/systemd/system/timers.target.wants
 rm -f /lib/systemd/system/sysinit.target.wants/*udev* /etc/machine-id
 touch /etc/machine-id
@@ -55,11 +55,11 @@ exec unshare --net /lib/systemd/systemd --system --unit=multi-user.target --log-
 
 
 class BoxError(Exception):
-    """The box, or a command in it, did not do what a test relies on."""
+    """The box or a command in it failed."""
 
 
-def unfit() -> str | None:
-    """Say why no box can be made here; None: it can."""
+def unavailable_reason() -> str | None:
+    """Return why this machine cannot run a box, or `None`."""
     if os.geteuid() != 0:
         return "booting a systemd needs root"
     for tool in ("unshare", "nsenter", "pivot_root", "runuser", "setpriv"):
@@ -81,7 +81,7 @@ def unfit() -> str | None:
 
 
 def _cgroup() -> Path:
-    """Make a control group for a box."""
+    """Create a control group for a box."""
     unified = Path("/sys/fs/cgroup/unified")
     group = (unified if unified.is_dir() else Path("/sys/fs/cgroup")) / f"ser-box-{os.getpid()}"
     group.mkdir(exist_ok=True)
@@ -89,14 +89,14 @@ def _cgroup() -> Path:
 
 
 class Box:
-    """A booted systemd, and ways to look into it."""
+    """A container that boots systemd, and access to it."""
 
     def __init__(self, prepare: str, share: Path) -> None:
-        """Lay out the files and run `prepare` in them, without systemd yet.
+        """Mount the files and run `prepare`, without systemd yet.
 
         Args:
-            prepare: a shell script that is run as root in the box's root folder.
-            share: a folder that can be read inside, even where it lies on another file system.
+            prepare: A shell script, run as root in the box.
+            share: A folder that the box can read, also from another file system.
         """
         self._group = _cgroup()
         enter = f'echo $$ >"{self._group}/cgroup.procs"; exec setpriv --pdeathsig=KILL unshare "$@"'
@@ -111,13 +111,13 @@ class Box:
         """Wait for the end of the preparation.
 
         Raises:
-            BoxError: it failed; with what it printed
+            BoxError: It failed; the text is its output.
         """
         deadline = time.monotonic() + seconds
         root = Path("/nonexistent")
         while time.monotonic() < deadline and self._process.poll() is None:
             self._init = self._init or self._find_init()
-            # Its root is the new one once it has pivoted; before that there is no such file.
+            # The file exists only in the new root, after pivot_root.
             root = Path(f"/proc/{self._init}/root")
             if self._init and (root / "prepared").exists() and not (root / ".outside").exists():
                 if (root / "prepared").read_text() != "done\n":
@@ -128,7 +128,7 @@ class Box:
         raise BoxError(f"The box was not ready in time:\n{log.read_text() if log.exists() else ''}")
 
     def boot(self, seconds: float = 60) -> None:
-        """Let systemd take over and wait until it has started everything."""
+        """Start systemd and wait until it has started all units."""
         assert self._process.stdin is not None
         self._process.stdin.write(b"go\n")
         self._process.stdin.close()
@@ -141,7 +141,7 @@ class Box:
         raise BoxError("systemd did not start everything in time.")
 
     def close(self) -> None:
-        """End everything in the box."""
+        """End all processes of the box."""
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()
@@ -168,7 +168,7 @@ class Box:
         """Run a command in the box.
 
         Raises:
-            BoxError: it failed, and `check` is set
+            BoxError: The command failed, and `check` is set.
         """
         command = self.command(*words, user=user)
         done = subprocess.run(
@@ -184,11 +184,11 @@ class Box:
         return dict(line.split("=", 1) for line in done.stdout.splitlines())
 
     def journal(self, unit: str) -> str:
-        """Return what a unit has logged."""
+        """Return the log of a unit."""
         return self.run("journalctl", "--no-pager", "--output=cat", f"--unit={unit}").stdout
 
     def path(self, inside: str) -> Path:
-        """Return a path by which this process reaches a file of the box."""
+        """Return the path outside of the box of a file in it."""
         return Path(f"/proc/{self._init}/root") / inside.lstrip("/")
 
     def _find_init(self) -> int:
@@ -199,7 +199,7 @@ class Box:
 
 @contextlib.contextmanager
 def box(prepare: str, share: Path) -> Iterator[Box]:
-    """Make a box whose preparation has ended, not booted yet; end it afterwards."""
+    """Yield a box that is prepared but not booted; end it afterwards."""
     made = Box(prepare, share)
     try:
         made.wait_prepared()
@@ -208,11 +208,11 @@ def box(prepare: str, share: Path) -> Iterator[Box]:
         made.close()
 
 
-def until(condition: Callable[[], bool], seconds: float, what: str) -> float:
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> float:
     """Wait until a condition holds; return the seconds that this took.
 
     Raises:
-        BoxError: it did not come about
+        BoxError: It did not hold in time.
     """
     start = time.monotonic()
     while not condition():

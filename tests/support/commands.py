@@ -1,4 +1,4 @@
-"""The project's commands as real processes."""
+"""Run the project's commands as real processes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import IO
 
 WAIT = 60.0
-"""Seconds after which a test gives up; a healthy machine needs a hundredth of it."""
+"""Time limit in seconds, a hundred times what a command needs."""
 
-HOMES = {
+MODULES = {
     "ser-daemon": "ser_daemon.cli.daemon",
     "ser-watch": "ser_daemon.cli.watch",
     "ser-ctl": "ser_daemon.cli.ctl",
@@ -23,15 +23,15 @@ HOMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """What a command left behind."""
+class Completed:
+    """The result of a command."""
 
     code: int
     out: str
     err: str
 
-    def refused(self, name: str, *words: str) -> None:
-        """Assert one sentence on stderr that holds the words, and exit code 2."""
+    def assert_error(self, name: str, *words: str) -> None:
+        """Assert exit status 2, and one line on stderr that contains the words."""
         assert "Traceback" not in self.err
         assert self.err.startswith(f"{name}: "), self.err
         assert len(self.err.splitlines()) == 1, self.err
@@ -40,13 +40,13 @@ class Ended:
 
 
 def program(name: str, before: str = "pass") -> list[str]:
-    """What starts a command; `before` is Python that is run first."""
-    code = f"import sys; sys.argv[0] = {name!r}; {before}; from {HOMES[name]} import main; sys.exit(main())"
+    """Return the command line that starts a command; `before` is Python code that runs first."""
+    code = f"import sys; sys.argv[0] = {name!r}; {before}; from {MODULES[name]} import main; sys.exit(main())"
     return [sys.executable, "-c", code]
 
 
 def environment(**changes: str | None) -> dict[str, str]:
-    """This process's variables without ours; None takes one away."""
+    """Return this process's environment without `SER_*`, with changes; `None` removes a variable."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SER_")}
     environ.update({name: value for name, value in changes.items() if value is not None})
     return {name: value for name, value in environ.items() if changes.get(name, value) is not None}
@@ -59,8 +59,8 @@ def run(
     environ: Mapping[str, str] | None = None,
     stdin: IO[bytes] | int = subprocess.DEVNULL,
     under: tuple[str, ...] = (),
-) -> Ended:
-    """Run a command to its end, `under` another one such as setpriv(1)."""
+) -> Completed:
+    """Run a command to its end; `under` is a wrapper such as setpriv(1)."""
     result = subprocess.run(
         [*under, *program(name, before), *arguments],
         env=environ if environ is not None else environment(),
@@ -69,12 +69,12 @@ def run(
         timeout=WAIT,
         check=False,
     )
-    return Ended(result.returncode, result.stdout.decode(errors="replace"), result.stderr.decode(errors="replace"))
+    return Completed(result.returncode, result.stdout.decode(errors="replace"), result.stderr.decode(errors="replace"))
 
 
-def shell(line: str, **variables: str) -> Ended:
-    """Run a line of shell in which every command's name, in braces, stands for the command."""
-    for name in HOMES:
+def shell(line: str, **variables: str) -> Completed:
+    """Run a line of shell, with the names of commands in braces replaced by the commands."""
+    for name in MODULES:
         start = " ".join(f"'{part}'" for part in program(name)).replace(f"sys.argv[0] = '{name}'; ", "")
         line = re.sub(rf"\{{{name}\}}", lambda _, start=start: start, line)
     result = subprocess.run(
@@ -86,4 +86,4 @@ def shell(line: str, **variables: str) -> Ended:
         timeout=WAIT,
         check=False,
     )
-    return Ended(result.returncode, result.stdout, result.stderr)
+    return Completed(result.returncode, result.stdout, result.stderr)

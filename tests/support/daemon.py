@@ -1,4 +1,4 @@
-"""A real `ser-daemon` process, and a bare subscriber to it; every wait is bounded."""
+"""A real `ser-daemon` process, and a minimal subscriber. All waits are bounded."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 WAIT = 20.0
-"""Seconds after which a test gives up; a healthy machine needs a hundredth of it."""
+"""Time limit in seconds, a hundred times what is needed."""
 
 Message = dict[str, Any]
 
 
 class Subscriber:
-    """A connection to a socket of the daemon: lines in, lines out."""
+    """A connection to a socket of the daemon that reads and writes lines."""
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -36,21 +36,21 @@ class Subscriber:
         self.hello = self.next()
 
     def next(self) -> Message:
-        """The next line; AssertionError at the end of the stream."""
+        """Return the next line; fail at the end of the stream."""
         line = self._file.readline()
         assert line, "the daemon closed the connection"
         message: Message = json.loads(line)
         return message
 
     def until(self, wanted: Callable[[Message], bool] | str) -> Message:
-        """Read up to the first line that is wanted: by type, by audio state (`state:muted`), or as told."""
+        """Read up to the first matching line: by type, by audio state (`state:muted`), or by a predicate."""
         while True:
             message = self.next()
             if fits(message, wanted):
                 return message
 
     def rest(self) -> list[Message]:
-        """All lines up to the end of the stream."""
+        """Return all lines up to the end of the stream."""
         return [json.loads(line) for line in self._file]
 
     def request(self, kind: str, **data: object) -> Message:
@@ -72,7 +72,7 @@ class Subscriber:
 
 
 def fits(message: Message, wanted: Callable[[Message], bool] | str) -> bool:
-    """Whether a line is the one meant: see `Subscriber.until`."""
+    """Whether a line matches; see `Subscriber.until`."""
     if callable(wanted):
         return wanted(message)
     kind, _, state = wanted.partition(":")
@@ -84,14 +84,14 @@ def fits(message: Message, wanted: Callable[[Message], bool] | str) -> bool:
 
 
 class Daemon:
-    """A daemon in a folder of its own, with its own sockets, settings and state.
+    """A daemon process with its own folder of sockets, settings and state.
 
     Args:
-        arguments: of the command line, beside the socket.
-        environment: added to this process's own.
-        feed: give it a pipe on stdin, for `write`.
-        program: started instead of `ser-daemon`.
-        folder: where sockets, settings and state are; kept. None: a temporary one.
+        arguments: Further arguments of the command line.
+        environment: Variables in addition to those of this process.
+        feed: Connect stdin to a pipe, for `write`.
+        program: Command to start instead of `ser-daemon`.
+        folder: The folder, which is kept. `None` uses a temporary one.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Daemon:
         folder: Path | None = None,
     ) -> None:
         self._own_folder = folder is None
-        # Short, since a socket's path ends at 107 bytes.
+        # A short name, since the path of a socket has at most 107 bytes.
         self.folder = folder or Path(tempfile.mkdtemp(prefix="ser-", dir="/tmp"))
         self.socket = self.folder / "ser.sock"
         self.control = self.folder / "ser-control.sock"
@@ -155,7 +155,7 @@ class Daemon:
         return self.output.read_text()
 
     def subscribe(self, path: Path | None = None) -> Subscriber:
-        """Connect, waiting for the daemon to come up."""
+        """Connect; wait for the daemon to start."""
         deadline = time.monotonic() + WAIT
         while True:
             try:
@@ -187,19 +187,19 @@ class Daemon:
         self.process.send_signal(number)
 
     def wait(self, seconds: float = WAIT) -> int:
-        """Wait for the process to end; its exit code."""
+        """Wait for the process to end; return its exit status."""
         return self.process.wait(seconds)
 
 
 def run_daemon(*arguments: str, environment: Mapping[str, str] | None = None) -> tuple[int, str, str]:
-    """Run a daemon that is expected to end by itself: exit code, stdout, stderr."""
+    """Run a daemon that ends by itself; return exit status, stdout and stderr."""
     with Daemon(*arguments, environment=environment) as daemon:
         code = daemon.wait()
         return code, daemon.stdout, daemon.stderr
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Wait for something that announces itself by no event."""
+    """Poll until a condition holds."""
     deadline = time.monotonic() + WAIT
     while not condition():
         assert time.monotonic() < deadline, f"nothing happened within {WAIT} s"
@@ -207,5 +207,5 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def numbered(messages: list[Message]) -> Iterator[int]:
-    """The sequence numbers of events."""
+    """Return the sequence numbers of events."""
     return (message["data"]["seq"] for message in messages if "seq" in message["data"])

@@ -14,9 +14,9 @@ __all__ = ["PulseAudio", "missing", "virtual_microphone"]
 
 @contextlib.contextmanager
 def virtual_microphone() -> Iterator[PulseAudio]:
-    """A running `PulseAudio`; the test is skipped, with the reason, where there can be none.
+    """Run a `PulseAudio`; skip the test if this machine cannot run one.
 
-    Make a fixture of it: `with virtual_microphone() as pulse: yield pulse`.
+    For use in a fixture: `with virtual_microphone() as pulse: yield pulse`.
     """
     reason = missing()
     if reason is not None:

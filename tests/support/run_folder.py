@@ -1,4 +1,4 @@
-"""A small stand-in for RAVDESS, and a run with networks that always say the number of their fold."""
+"""A small replacement of RAVDESS, and a training run whose networks always answer the number of their fold."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from ser_model import read_audio
 
 EMOTIONS = (1, 5)
-"""Codes of what every actor says; as indices into the labels they are one less."""
+"""Emotion codes of every actor's recordings. The index of a label is one less."""
 
 
 def make_corpus(root: Path, emotions: Sequence[int] = EMOTIONS) -> Path:
-    """24 actors with a sentence for each emotion's code, one recording at different pitches."""
+    """Write one sentence per actor and emotion: the same recording at different pitches."""
     import soundfile
 
     demo = read_audio(str(files("ser_daemon").joinpath("data", "demo.flac")))
@@ -29,7 +29,7 @@ def make_corpus(root: Path, emotions: Sequence[int] = EMOTIONS) -> Path:
 
 
 def make_run(corpus: Path, folder: Path, seeds: int = 1) -> Path:
-    """What `ser-model train` leaves behind, but for what was learnt: fold 3 says class 3 to everything."""
+    """Write the files of `ser-model train`, with networks that are not trained: fold 3 always answers class 3."""
     import torch
 
     from ser_model.training.data.corpus import find_recordings

@@ -1,4 +1,4 @@
-"""Eight recordings, one per emotion, spoken one after the other in a quiet room: what was said, and exactly when."""
+"""A session: eight recordings, one per emotion, in a row with room noise, and their exact positions."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ser_model.labels import LABELS
 from ser_model.types import SAMPLE_RATE
 
 RATE = 48_000
-"""Of the recordings, and of most sound cards."""
+"""Sample rate of the recordings, and of most sound cards."""
 
 PAUSE_SECONDS = 1.0
 
 ROOM_DBFS = -80.0
-"""Noise under everything: no room gives digital zeros."""
+"""Level of the noise in the whole session: a real room never gives digital zeros."""
 
 DEFAULT_SEED = 103
-"""A draw whose sixteen boundaries are clear-cut, however the detector's frames happen to fall on them.
+"""A seed whose sixteen boundaries are clear, whatever the alignment of the detector's frames is.
 
-Over all recordings about 80 % have both boundaries within 150 ms. The others begin or end with breaths, sobs or
-smacking lips, which the detector takes for speech and the truth, by loudness alone, does not, or the reverse;
-so of the draws 0 to 19 only 3 have none of these.
+In about 80 % of all recordings, both boundaries are within 150 ms. The others begin or end with breaths, sobs or lip
+smacks. The detector and the true boundary, which depends on loudness only, may differ about these. Only 3 of the
+seeds 0 to 19 select no such recording.
 """
 
 
@@ -39,14 +39,14 @@ class Spoken:
 
     name: str
     start: float
-    """Where it first comes within 30 dB of its peak."""
+    """First position within 30 dB of the peak."""
     end: float
-    """Where it last does."""
+    """Last position within 30 dB of the peak."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A WAV file and what is spoken in it."""
+    """A WAV file and the recordings in it."""
 
     path: Path
     spoken: tuple[Spoken, ...]
@@ -54,12 +54,12 @@ class Session:
 
 
 def seed() -> int:
-    """Which recordings are drawn: `SER_TEST_SEED`, or the default."""
+    """Return the seed of the choice: `SER_TEST_SEED`, or the default."""
     return int(os.environ.get("SER_TEST_SEED", DEFAULT_SEED))
 
 
-def draw(folder: Path, number: int) -> list[Path]:
-    """One recording per emotion, by anybody, in any order; always the same for the same number."""
+def choose_recordings(folder: Path, number: int) -> list[Path]:
+    """Choose one recording per emotion, of any actor and in any order, by a seed."""
     rng = random.Random(number)
     everything = sorted(folder.glob("Actor_*/*.flac")) + sorted(folder.glob("Actor_*/*.wav"))
     chosen = []
@@ -71,8 +71,8 @@ def draw(folder: Path, number: int) -> list[Path]:
     return chosen
 
 
-def compose(recordings: list[Path], path: Path) -> Session:
-    """Write a session: a pause, a recording, a pause, ... a recording, a pause."""
+def write_session(recordings: list[Path], path: Path) -> Session:
+    """Write a session: the recordings, with pauses before, between and after them."""
     pause = np.zeros(round(PAUSE_SECONDS * RATE))
     pieces = [pause]
     spoken = []
@@ -80,7 +80,7 @@ def compose(recordings: list[Path], path: Path) -> Session:
         samples, rate = soundfile.read(recording, dtype="float64")
         assert rate == RATE, f"{recording} has {rate} Hz"
         begin = sum(len(piece) for piece in pieces) * 1000 / RATE
-        start, end = truth(samples)
+        start, end = speech_bounds(samples)
         spoken.append(Spoken(recording.stem, begin + start, begin + end))
         pieces += [samples, pause]
     whole = np.concatenate(pieces)
@@ -89,14 +89,14 @@ def compose(recordings: list[Path], path: Path) -> Session:
     return Session(path, tuple(spoken), len(whole) / RATE)
 
 
-def truth(samples: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Begin of the first and end of the last 10 ms above -30 dB of the recording's peak, in ms.
+def speech_bounds(samples: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return the start of the first and the end of the last 10 ms above -30 dB of the peak, in ms.
 
-    At 16 kHz, as everything behind the microphone: what only sounds above 8 kHz is not heard.
+    Measured at 16 kHz like the pipeline, so sound above 8 kHz does not count.
     """
     resampler = Resampler(RATE)
-    heard = np.concatenate((resampler.push(samples.astype(np.float32)), resampler.flush())).astype(float)
+    signal = np.concatenate((resampler.push(samples.astype(np.float32)), resampler.flush())).astype(float)
     block = SAMPLE_RATE // 100
-    peaks = np.abs(heard[: len(heard) // block * block]).reshape(-1, block).max(axis=1)
+    peaks = np.abs(signal[: len(signal) // block * block]).reshape(-1, block).max(axis=1)
     loud = np.flatnonzero(peaks > peaks.max() * 10 ** (-30 / 20))
     return float(loud[0]) * 10, float(loud[-1] + 1) * 10

@@ -1,4 +1,4 @@
-"""A minute of speech heard by daemons under strace(1), and every system call that matters of it."""
+"""Run daemons under strace(1) for a minute of speech, and collect the relevant system calls."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 
 from support.daemon import WAIT, Daemon, Message, Subscriber, wait_for
 from support.pulse import PulseAudio, missing
-from support.torture.measure import Listener
+from support.torture.measure import TimedSubscriber
 
 SECONDS = 60
 
-# The question mark: some of these exist on some processors only.
+# The question mark: some of these calls exist on some architectures only.
 SOCKETS = ("socket", "socketpair")
 OPENING = ("?open", "openat", "?openat2")
 CHANGING = (
@@ -26,10 +26,10 @@ CHANGING = (
     *("?chmod", "fchmodat", "?chown", "fchownat"),
 )
 UNTRACEABLE = ("?io_uring_setup",)
-"""With it, files could be opened without a system call that is seen here."""
+"""Opens files without a system call that strace shows."""
 
 STRACE = [
-    # Grandchild, so that signals reach the daemon; only the listed calls stop it, so that it keeps its pace.
+    # `-D`: strace is a grandchild, so signals reach the daemon. `--seccomp-bpf`: other calls are not slowed down.
     *("strace", "-D", "-f", "-y", "--seccomp-bpf"),
     *("-e", "signal=none", "-e", "trace=" + ",".join((*SOCKETS, *OPENING, *CHANGING, *UNTRACEABLE))),
 ]
@@ -37,20 +37,20 @@ STRACE = [
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a daemon did and what it heard."""
+    """The system calls and the events of a daemon."""
 
     calls: list[str]
     folder: Path
-    """With its sockets, its state and its log."""
+    """Folder of the daemon's sockets, state and log."""
     events: list[Message]
 
-    def families(self) -> set[str]:
-        """Address families of the sockets that were made."""
+    def socket_families(self) -> set[str]:
+        """Return the address families of all sockets that were created."""
         found = (re.match(r"\d+ +socket(?:pair)?\((\w+)", call) for call in self.calls)
         return {match[1] for match in found if match}
 
-    def written(self) -> set[str]:
-        """Absolute names of what was changed or opened for writing, successfully or not."""
+    def written_paths(self) -> set[str]:
+        """Return the absolute paths that were changed or opened for writing, with or without success."""
         names = set()
         for call in self.calls:
             match = re.match(r"\d+ +(\w+)\((.*)", call)
@@ -60,10 +60,10 @@ class Trace:
                 names.add(str(Path(folder or "/relative") / name))
         return names
 
-    def foreign(self, *allowed: str) -> set[str]:
-        """What of that is neither the daemon's own nor allowed."""
+    def unexpected_writes(self, *allowed: str) -> set[str]:
+        """Return the written paths that are neither in the daemon's folder nor match `allowed`."""
         own = re.escape(str(self.folder)) + "/.*"
-        return {name for name in self.written() if not any(re.fullmatch(each, name) for each in (own, *allowed))}
+        return {name for name in self.written_paths() if not any(re.fullmatch(each, name) for each in (own, *allowed))}
 
 
 def is_change(call: str, arguments: str) -> bool:
@@ -73,8 +73,8 @@ def is_change(call: str, arguments: str) -> bool:
     return True
 
 
-def why_not() -> str | None:
-    """Why nothing can be traced here; None if it can."""
+def unavailable_reason() -> str | None:
+    """Return why strace cannot be used here, or `None`."""
     if shutil.which("strace") is None:
         return "strace is not installed"
     probe = subprocess.run(
@@ -84,18 +84,18 @@ def why_not() -> str | None:
 
 
 class TracedDaemon:
-    """A daemon under strace and its subscriber."""
+    """A daemon under strace, and its subscriber."""
 
     def __init__(self, log: Path, stack: ExitStack, device: str, environment: dict[str, str] | None = None) -> None:
         self.log = log
         program = [*STRACE, "-o", str(log), sys.executable, "-m", "ser_daemon.cli.daemon"]
         daemon = Daemon("--mic", device, "--realtime", program=program, environment=environment)
         self.daemon = stack.enter_context(daemon)
-        # It reads by itself, since a minute goes by until somebody asks.
-        self.client = stack.enter_context(closing(Listener(daemon)))
+        # Reads in a thread, because its lines are used only after a minute.
+        self.client = stack.enter_context(closing(TimedSubscriber(daemon)))
 
     def end(self) -> Trace:
-        """Wait for the daemon's end and for strace's last line."""
+        """Wait for the end of the daemon and the last line of strace."""
         events = self.client.all(SECONDS + WAIT)
         assert self.daemon.wait() == 0, self.daemon.stderr
         last = f"{self.daemon.process.pid} +++ exited with 0 +++"
@@ -103,16 +103,16 @@ class TracedDaemon:
         return Trace(self.log.read_text().splitlines(), self.daemon.folder, events)
 
 
-class Minute:
-    """A daemon that reads a file, and, where there can be one, a daemon with a microphone, both at the same time."""
+class TracedMinute:
+    """A daemon with a file and, where possible, one with a microphone, which run at the same time."""
 
     def __init__(self, speech: Path, logs: Path, stack: ExitStack) -> None:
-        """Begin; it goes on by itself.
+        """Start the daemons.
 
         Args:
-            speech: a minute of it.
-            logs: a folder.
-            stack: ends everything, at the latest.
+            speech: An audio file of one minute.
+            logs: Folder of the traces.
+            stack: Ends all processes on exit.
         """
         self._stack = stack
         self._microphone: TracedDaemon | None = None
@@ -125,7 +125,7 @@ class Minute:
         self._file = TracedDaemon(logs / "file", stack, f"file:{speech}")
 
     def end(self) -> dict[str, Trace]:
-        """Wait until it is over: what was traced with the `file`, and with the `microphone`, if there was one."""
+        """Wait for the end; return the traces `file` and, if there was a microphone, `microphone`."""
         found = {"file": self._file.end()}
         if self._microphone is not None:
             assert self._player.wait(SECONDS) == 0
@@ -137,6 +137,6 @@ class Minute:
 
 
 def mute_and_unmute(control: Subscriber) -> None:
-    """Let the daemon write what it remembers."""
+    """Make the daemon write its state."""
     for verb in ("mute", "unmute"):
         assert control.request(verb)["type"] == "done"

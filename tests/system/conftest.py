@@ -1,4 +1,4 @@
-"""A machine on which the service is installed: systemd in a box, users with and without rights, a microphone."""
+"""A box with the installed service, users with and without permissions, and a microphone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from ser_daemon.client import Client, RequestFailed
 from ser_model.errors import SerError
-from support.box import Box, BoxError, box, unfit, until
+from support.box import Box, BoxError, box, unavailable_reason, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,7 +51,7 @@ _OFFLINE = ("onnection", "name resolution", "No matching distribution", "Max ret
 
 
 class Machine:
-    """The box, and what tests ask of the service in it."""
+    """The box, and access to the service in it."""
 
     def __init__(self, inside: Box) -> None:
         self.box = inside
@@ -59,26 +59,26 @@ class Machine:
         self.config = inside.path("/etc/ser-daemon/config.yaml")
 
     def client(self, name: str = "ser", timeout: float = 10) -> Client:
-        """Return a client of root's, from outside of the box."""
+        """Return a client of root, from outside of the box."""
         return Client(self.socket.with_name(f"{name}.sock"), timeout=timeout)
 
     def state(self, name: str = "ser") -> str:
-        """Return the audio state, or that nobody answers."""
+        """Return the audio state, or `unreachable`."""
         try:
             return str(self.client(name, timeout=2).request("status")["state"])
         except (SerError, RequestFailed, OSError):
             return "unreachable"
 
     def wait_for(self, state: str, seconds: float = 20, name: str = "ser") -> float:
-        """Wait for an audio state; return how long that took."""
-        return until(lambda: self.state(name) == state, seconds, f"the state {state}")
+        """Wait for an audio state; return the seconds that this took."""
+        return wait_until(lambda: self.state(name) == state, seconds, f"the state {state}")
 
     def pid(self, unit: str = "ser-daemon.service") -> int:
-        """Return the service's process id inside the box, 0 without one."""
+        """Return the service's process id inside the box, or 0."""
         return int(self.box.show(unit, "MainPID")["MainPID"])
 
     def ctl(self, *words: str, user: str) -> tuple[int, str]:
-        """Run ser-ctl as a user; return exit status and what was printed."""
+        """Run ser-ctl as a user; return exit status and output."""
         done = self.box.run("ser-ctl", *words, user=user, check=False)
         return done.returncode, done.stdout + done.stderr
 
@@ -87,11 +87,11 @@ class Machine:
         self.config.write_text(text)
 
     def make(self, *words: str, user: str | None = None) -> str:
-        """Run make in the source tree; return what it said."""
+        """Run make in the source tree; return its output."""
         return self._make(words, user, check=True).stdout
 
     def try_make(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run make where it may fail."""
+        """Run make, which may fail."""
         return self._make(words, None, check=False)
 
     def _make(self, words: Sequence[str], user: str | None, *, check: bool) -> subprocess.CompletedProcess[str]:
@@ -103,27 +103,27 @@ class Machine:
         return self.box.run(*command, user=user, check=check, timeout=240)
 
     def plug_in(self) -> None:
-        """Start what provides the microphone `hum` and, to be played into, another one; return when it works."""
+        """Start a sound server with the microphone `hum` and one to play into; wait until it works."""
         if shutil.which("pulseaudio") is None or shutil.which("paplay") is None:
             pytest.skip("there is no sound server here")
         self.box.run("systemctl", "start", "microphone")
         self.pactl("set-default-source", "hum")
 
     def pactl(self, *words: str) -> None:
-        """Tell the sound server something, as soon as it answers."""
+        """Run pactl, as soon as the sound server answers."""
         command = ["env", f"PULSE_SERVER={PULSE}", "pactl", *words]
-        until(lambda: self.box.run(*command, check=False).returncode == 0, 10, "the sound server")
+        wait_until(lambda: self.box.run(*command, check=False).returncode == 0, 10, "the sound server")
 
     def play(self, recording: Path) -> subprocess.Popen[bytes]:
-        """Begin to speak into the microphone."""
+        """Start to play into the microphone."""
         command = self.box.command("env", f"PULSE_SERVER={PULSE}", "paplay", str(recording))
         return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
-    """A booted machine with the service installed from this source, without a microphone."""
-    if reason := unfit():
+    """Yield a booted box with the service installed from this source, without a microphone."""
+    if reason := unavailable_reason():
         pytest.skip(reason)
     for tool in ("make", "useradd"):
         if shutil.which(tool) is None:
@@ -140,7 +140,7 @@ def machine() -> Iterator[Machine]:
 
 @pytest.fixture
 def service(machine: Machine) -> Machine:
-    """The machine with the service freshly started, unmuted, on its default settings, without a microphone."""
+    """Return the box with the service just started, unmuted, with default settings, without a microphone."""
     machine.box.run("systemctl", "stop", "microphone", "ser-daemon.service", check=False)
     machine.config.write_bytes((ROOT / "config.yaml").read_bytes())
     machine.box.run("rm", "-f", "/var/lib/private/ser-daemon/muted")

@@ -1,4 +1,4 @@
-"""The installed service under a real systemd: boot, rights, reload, faults, and what its sandbox holds back."""
+"""The installed service under a real systemd: boot, permissions, reload, faults and sandbox."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import re
 import subprocess
 
 from ser_daemon.client import AudioState, Emotion, NotRunning
-from support.box import until
+from support.box import wait_until
 from system.conftest import ROOT, Machine
 
 RESTART_SECONDS = 3.0
-"""After a crash the socket is served again within this time."""
+"""Bound for the time after a crash until the socket is served again."""
 
 
 def test_it_is_ready_soon_after_boot_without_a_microphone(machine: Machine) -> None:
     machine.wait_for("no-device")
-    # Of the boot's own start, in microseconds: nothing has restarted it yet.
+    # Times of the start at boot in microseconds; the service was not restarted yet.
     times = machine.box.show("ser-daemon.service", "InactiveExitTimestampMonotonic", "ActiveEnterTimestampMonotonic")
     seconds = (int(times["ActiveEnterTimestampMonotonic"]) - int(times["InactiveExitTimestampMonotonic"])) / 1e6
     print(f"ready {seconds:.2f} s after the start (bound 2 s)")
@@ -34,7 +34,7 @@ def test_the_log_names_the_sockets_that_systemd_made(machine: Machine) -> None:
     assert "Traceback" not in log
 
 
-def test_members_listen_and_others_are_refused(service: Machine) -> None:
+def test_only_group_members_can_listen(service: Machine) -> None:
     watch = service.box.command("ser-watch", "--json", user="member")
     with subprocess.Popen(watch, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -46,7 +46,7 @@ def test_members_listen_and_others_are_refused(service: Machine) -> None:
     assert "usermod -aG ser $USER" in text
 
 
-def test_only_those_with_the_right_control(service: Machine) -> None:
+def test_only_members_of_the_control_group_can_control(service: Machine) -> None:
     code, text = service.ctl("mute", user="member")
     assert code == 2
     assert "may not connect to /run/ser-daemon/ser-control.sock" in text
@@ -61,30 +61,30 @@ def test_reload_applies_good_settings(service: Machine) -> None:
     pid = service.pid()
     service.box.run("systemctl", "reload", "ser-daemon")
     applied = "Reloaded; changed: gate.hangover_ms."
-    until(lambda: applied in service.box.journal("ser-daemon.service"), 5, "what changed in the log")
+    wait_until(lambda: applied in service.box.journal("ser-daemon.service"), 5, "what changed in the log")
     assert service.pid() == pid
     assert service.box.show("ser-daemon.service", "SubState") == {"SubState": "running"}
 
 
-def test_reload_refuses_broken_settings_and_keeps_the_old_ones(service: Machine) -> None:
+def test_reload_fails_for_broken_settings_and_keeps_the_old_ones(service: Machine) -> None:
     service.settings('gate: {hangover_ms: "soon"}\n')
     pid = service.pid()
     done = service.box.run("systemctl", "reload", "ser-daemon", check=False)
     assert done.returncode != 0
     reason = "The old configuration stays in force: /etc/ser-daemon/config.yaml:1: gate.hangover_ms: expected"
-    until(lambda: reason in service.box.journal("ser-daemon.service"), 5, "the reason in the log")
+    wait_until(lambda: reason in service.box.journal("ser-daemon.service"), 5, "the reason in the log")
     assert (service.pid(), service.state()) == (pid, "no-device")
 
 
-def test_a_killed_service_is_back(service: Machine) -> None:
+def test_a_killed_service_is_restarted(service: Machine) -> None:
     pid = service.pid()
     service.box.run("kill", "-KILL", str(pid))
-    seconds = until(lambda: service.pid() not in (0, pid) and service.state() == "no-device", 20, "served again")
+    seconds = wait_until(lambda: service.pid() not in (0, pid) and service.state() == "no-device", 20, "served again")
     print(f"served {seconds:.2f} s after SIGKILL (bound {RESTART_SECONDS:g} s)")
     assert seconds < RESTART_SECONDS
 
 
-def test_sigterm_is_told_to_subscribers_and_mended(service: Machine) -> None:
+def test_sigterm_is_reported_to_subscribers_and_the_service_restarts(service: Machine) -> None:
     pid = service.pid()
     seen = []
     with service.client() as client, contextlib.suppress(NotRunning):
@@ -94,15 +94,17 @@ def test_sigterm_is_told_to_subscribers_and_mended(service: Machine) -> None:
             seen.append(event)
     assert isinstance(seen[-1], AudioState)
     assert seen[-1].state == "stopping"
-    until(lambda: service.pid() not in (0, pid) and service.state() == "no-device", RESTART_SECONDS, "served again")
+    wait_until(
+        lambda: service.pid() not in (0, pid) and service.state() == "no-device", RESTART_SECONDS, "served again"
+    )
 
 
 def test_a_stopped_process_is_restarted_by_the_watchdog(service: Machine) -> None:
     pid = service.pid()
     watchdog = int(service.box.show("ser-daemon.service", "WatchdogUSec")["WatchdogUSec"].removesuffix("s"))
     service.box.run("kill", "-STOP", str(pid))
-    # Its own time, then 5 s until SIGABRT counts as ignored.
-    seconds = until(lambda: service.pid() not in (0, pid), watchdog + 10, "restarted")
+    # The watchdog interval, then 5 s until SIGABRT counts as ignored.
+    seconds = wait_until(lambda: service.pid() not in (0, pid), watchdog + 10, "restarted")
     print(f"restarted {seconds:.1f} s after SIGSTOP (watchdog {watchdog} s)")
     service.wait_for("no-device")
 
@@ -116,16 +118,16 @@ def test_mute_survives_a_restart(service: Machine) -> None:
     service.wait_for("no-device")
 
 
-def test_a_cause_that_stays_is_tried_ever_slower_and_never_given_up(service: Machine) -> None:
+def test_a_lasting_failure_is_retried_ever_slower_without_end(service: Machine) -> None:
     service.settings("nonsense: true\n")
     service.box.run("systemctl", "kill", "--signal=KILL", "ser-daemon.service")
-    until(lambda: "; waiting 2 s." in service.box.journal("ser-daemon.service"), 40, "the start backoff")
+    wait_until(lambda: "; waiting 2 s." in service.box.journal("ser-daemon.service"), 40, "the start backoff")
     assert "config.yaml:1: nonsense: unknown" in service.box.journal("ser-daemon.service")
     service.settings("gate: {hangover_ms: 700}\n")
     service.wait_for("no-device")
 
 
-def test_one_more_microphone_is_one_more_instance(service: Machine) -> None:
+def test_a_second_microphone_is_a_second_instance(service: Machine) -> None:
     service.box.path("/etc/ser-daemon/kitchen.yaml").write_text("audio: {device: kitchen}\n")
     service.box.run("systemctl", "enable", "--now", "ser-daemon@kitchen")
     service.wait_for("no-device", name="kitchen")
@@ -135,7 +137,7 @@ def test_one_more_microphone_is_one_more_instance(service: Machine) -> None:
     service.box.run("systemctl", "reload", "ser-daemon@kitchen")
 
 
-def test_a_microphone_that_arrives_is_listened_to(service: Machine) -> None:
+def test_a_new_microphone_is_used(service: Machine) -> None:
     service.plug_in()
     seconds = service.wait_for("listening")
     print(f"listening {seconds:.2f} s after the microphone's arrival (bound 2 s)")
@@ -171,7 +173,7 @@ def test_the_sandbox_holds(service: Machine) -> None:
         become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "sh", "-c"]
         return service.box.run(*enter, *become, script, check=False).stdout
 
-    # Its own processes, the script's included, and nobody else's.
+    # The service sees its own processes only, with those of the script.
     owners = "for p in /proc/[0-9]*; do stat -c %u $p; done 2>/dev/null | sort -u"
     assert inside(owners).split() == [uid]
     assert inside("ls /sys/class/net; cat /proc/net/dev | grep -c :").split()[-1] == "1"
@@ -180,6 +182,6 @@ def test_the_sandbox_holds(service: Machine) -> None:
     writable = inside("find / -xdev -type d -writable 2>/dev/null; find /run /var -type d -writable 2>/dev/null")
     allowed = ("/tmp", "/var/tmp", "/var/lib/private/ser-daemon", "/run/private/ser-daemon-starts", "/run/lock")
     assert [path for path in writable.split() if not path.startswith(allowed)] == []
-    # The header line alone: no inet socket.
+    # Only the header line: there is no inet socket.
     for table in ("tcp", "udp", "raw", "tcp6", "udp6"):
         assert service.box.run("wc", "-l", f"/proc/{pid}/net/{table}").stdout.split()[0] in ("0", "1")

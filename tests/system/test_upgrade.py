@@ -1,11 +1,11 @@
-"""Installing, upgrading and removing the service, of the machine and of a user."""
+"""Install, upgrade and remove the service of the system and of a user."""
 
 from __future__ import annotations
 
 from system.conftest import ROOT, Machine
 
 
-def test_an_upgrade_keeps_what_is_the_users(service: Machine) -> None:
+def test_an_upgrade_keeps_the_users_files(service: Machine) -> None:
     files = {
         "/etc/ser-daemon/config.yaml": "gate: {hangover_ms: 800}\n",
         "/etc/ser-daemon/profiles/mic.yaml": "format: 1\n",
@@ -25,7 +25,7 @@ def test_an_upgrade_keeps_what_is_the_users(service: Machine) -> None:
     assert {name: service.box.path(name).read_text() for name in files} == files
     assert service.box.path("/etc/ser-daemon/config.yaml.new").read_bytes() == (ROOT / "config.yaml").read_bytes()
     assert len(list(service.box.path("/opt/ser-daemon").glob("env-*"))) == 1
-    # And once more, with nothing new: it is left alone.
+    # Without changes, another upgrade does not restart the service.
     before = service.pid()
     assert "is up to date" in service.make("install-service")
     assert service.pid() == before
@@ -44,7 +44,7 @@ def test_an_upgrade_that_fails_changes_nothing(service: Machine) -> None:
     assert (service.pid(), service.state()) == (before, "no-device")
 
 
-def test_a_user_installs_for_the_own_session(machine: Machine) -> None:
+def test_a_user_installs_a_service_of_the_session(machine: Machine) -> None:
     machine.box.run("loginctl", "enable-linger", "desktop")
     uid = machine.box.run("id", "-u", "desktop").stdout.strip()
     manager = machine.box.path(f"/run/user/{uid}/systemd/private")
@@ -63,7 +63,7 @@ def test_a_user_installs_for_the_own_session(machine: Machine) -> None:
     assert machine.box.run("sh", "-c", find).stdout == ""
 
 
-def test_removal_keeps_settings_and_purging_leaves_nothing(service: Machine) -> None:
+def test_removal_keeps_settings_and_purging_leaves_no_files(service: Machine) -> None:
     service.ctl("mute", user="controller")
     said = service.make("uninstall-service")
     assert "Kept: /etc/ser-daemon" in said
@@ -73,7 +73,7 @@ def test_removal_keeps_settings_and_purging_leaves_nothing(service: Machine) -> 
     assert service.box.path("/var/lib/private/ser-daemon/muted").exists()
     assert not service.box.path("/opt/ser-daemon").exists()
     service.make("uninstall-service", "PURGE=1")
-    # Of all that was written in the box, but for the sources; what is only marked as removed is a device.
+    # All files that were written in the box, without the sources. Removed files appear as character devices.
     left = f"find /changed /run /tmp \\( -path /changed/usr/src -o -path {ROOT} \\) -prune -o ! -type c "
     left += "\\( -name 'ser-*' -o -name '*ser-daemon*' \\) ! -name 'user-*' -print"
     assert service.box.run("sh", "-c", left).stdout == ""

@@ -1,7 +1,7 @@
 """The short forms of `make torture`: every bound holds.
 
-Most rows wait: until a microphone that is gone is missed, until speech is over. These run some at a time, each with a
-daemon and a sound server of its own. What measures milliseconds or keeps a processor busy runs alone, before them.
+Most scenarios spend their time waiting, so several run at once, each with its own daemon and sound server. Scenarios
+that measure milliseconds or load the processor run alone, before the others.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from support.torture import ROWS, Check, Unavailable
+from support.torture import SCENARIOS, Check, Unavailable
 
 ALONE = ("clients", "hours")
 LONG = ("hours", "clients", "server-late", "formats", "state-directory", "unplugged")
-"""Over ten seconds."""
+"""Scenarios of more than 10 s."""
 AT_ONCE = 4
 
 
-def rows(names: list[str]) -> pytest.MarkDecorator:
+def scenarios(names: list[str]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in names])
 
 
 @pytest.fixture(scope="module")
 def measured(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[list[Check]]]]:
-    """What the rows give that are to be tested; all begin with the first one."""
+    """Start all scenarios that are selected; yield their futures by name."""
     tests = [item for item in request.session.items if item.nodeid.startswith(f"{request.node.nodeid}::")]
     names = [item.callspec.params["name"] for item in tests if "measured" in item.fixturenames]
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
-        yield {name: pool.submit(ROWS[name], True) for name in sorted(names, key=lambda name: name not in LONG)}
+        yield {name: pool.submit(SCENARIOS[name], True) for name in sorted(names, key=lambda name: name not in LONG)}
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def check(row: Callable[[], list[Check]]) -> None:
+def check(scenario: Callable[[], list[Check]]) -> None:
     try:
-        checks = row()
+        checks = scenario()
     except Unavailable as reason:
         pytest.skip(str(reason))
     for one in checks:
@@ -45,11 +45,11 @@ def check(row: Callable[[], list[Check]]) -> None:
     assert not [str(one) for one in checks if not one.ok]
 
 
-@rows(list(ALONE))
+@scenarios(list(ALONE))
 def test_bounds_hold(name: str) -> None:
-    check(lambda: ROWS[name](True))
+    check(lambda: SCENARIOS[name](True))
 
 
-@rows([name for name in ROWS if name not in ALONE])
+@scenarios([name for name in SCENARIOS if name not in ALONE])
 def test_bounds_hold_side_by_side(name: str, measured: dict[str, Future[list[Check]]]) -> None:
     check(measured[name].result)

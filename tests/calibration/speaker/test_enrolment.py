@@ -17,7 +17,7 @@ from ser_model import Model, read_audio
 from ser_model.labels import LABELS
 from ser_model.network.metadata import ModelMetadata
 from ser_model.types import SAMPLE_RATE
-from support.models import without_table
+from support.models import without_class_mean_logits
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_bad_input_gets_one_sentence_and_writes_nothing(
 def test_a_model_that_cannot_be_adapted_needs_no_profile(
     home: Path, minute: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["speaker", "anna", "--from", *minute, "--model", str(without_table(home))]) == 2
+    assert main(["speaker", "anna", "--from", *minute, "--model", str(without_class_mean_logits(home))]) == 2
     error = capsys.readouterr().err
     assert error.startswith("ser-calibrate: The model reslstm-sa-h64 can't be adapted")
     assert error.count("\n") == 1

@@ -33,7 +33,7 @@ from ser_model.errors import SerError
 from ser_model.network.metadata import ModelMetadata
 from ser_model.types import SpeechEnded
 from support.daemon import Daemon, Message, wait_for
-from support.models import without_table
+from support.models import without_class_mean_logits
 
 STDIN = ("--mic", "stdin", "--rate", "16000")
 LOGITS = np.array([1, 0, 0, 0, 0, 0, 0, -1], dtype=np.float32)
@@ -304,7 +304,7 @@ def test_a_daemon_learns_keeps_and_forgets(tmp_path: Path, metadata: ModelMetada
 
 def test_a_daemon_with_a_model_that_cannot_be_adapted_says_so_once_and_judges_by_it_alone(tmp_path: Path) -> None:
     speech, _ = soundfile.read(bundled_recording(), dtype="int16")
-    with Daemon(*STDIN, "--model", str(without_table(tmp_path)), feed=True, folder=tmp_path) as daemon:
+    with Daemon(*STDIN, "--model", str(without_class_mean_logits(tmp_path)), feed=True, folder=tmp_path) as daemon:
         client = daemon.subscribe()
         assert "nothing is being learnt" in daemon.controller().request("reset-adaptation")["data"]["text"]
         daemon.write(speech)

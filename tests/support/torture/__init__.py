@@ -1,4 +1,4 @@
-"""What `make torture` and the tests let the daemon live through; every row is a function that measures."""
+"""The scenarios of `make torture` and its tests. Each is a function that returns measured figures."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from support.torture import crowd, endurance, faults, microphone, stalls
 from support.torture.measure import Check, Unavailable
 
-__all__ = ["ROWS", "Check", "Row", "Unavailable"]
+__all__ = ["SCENARIOS", "Check", "Scenario", "Unavailable"]
 
-Row = Callable[[bool], list[Check]]
-"""Measures; True: in the short form."""
+Scenario = Callable[[bool], list[Check]]
+"""Runs a scenario, in its short form if the argument is true."""
 
-ROWS: dict[str, Row] = {
+SCENARIOS: dict[str, Scenario] = {
     "unplugged": microphone.unplugged_in_silence,
     "unplugged-speaking": microphone.unplugged_mid_utterance,
     "unplugged-ten-times": microphone.unplugged_ten_times,
@@ -32,4 +32,4 @@ ROWS: dict[str, Row] = {
     "state-directory": faults.state_directory,
     "hours": endurance.hours,
 }
-"""By name, in the order of docs/reliability.md."""
+"""Scenarios by name, in the order of docs/reliability.md."""

@@ -1,4 +1,4 @@
-"""A row about clients that behave badly, all at once: the others must not notice."""
+"""Abusive clients, all at once, must not affect the others."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import numpy as np
 
 from ser_daemon.config.audio import AudioConfig
 from support.daemon import WAIT, Daemon
-from support.torture.measure import RATE, Check, Listener, facts, speech, write
+from support.torture.measure import RATE, Check, TimedSubscriber, facts, speech, write
 
 READ_SECONDS = AudioConfig().read_ms / 1000
 
 WARM_UP = 16
-"""Crowds after which the heap has the size that it keeps: ten more add less than 0.1 MB."""
+"""Crowds after which the heap has its final size: ten more add less than 0.1 MB."""
 
 CROWD = """
 import contextlib, json, resource, socket, sys, threading, time
@@ -57,7 +57,7 @@ for _ in range(1000):
 print("all there", flush=True)
 sys.stdin.readline()
 """
-"""A thousand connections, eight that never read, a byte a second, a flood of requests with and without reading."""
+"""Opens 1000 connections, eight that never read, one that sends a byte per second, and two that flood requests."""
 
 
 @contextlib.contextmanager
@@ -75,10 +75,10 @@ def _crowd(path: Path) -> Iterator[None]:
 
 
 def abusive_clients(quick: bool) -> list[Check]:
-    """Calm and abuse in turns, with a stream of 10 updates a second."""
+    """Normal and abusive clients in turns, with a stream of 10 updates per second."""
     seconds, turns = (4.0, 2) if quick else (15.0, 4)
     warm_up, growth = (1, 4.0) if quick else (WARM_UP, 1.0)
-    # The short form has too few updates for the 99th percentile to be more than the worst one.
+    # In the short form, the 99th percentile would be the worst update.
     share = 90 if quick else 99
     with tempfile.TemporaryDirectory(prefix="ser-", dir="/tmp") as name:
         folder = Path(name)
@@ -89,26 +89,26 @@ def abusive_clients(quick: bool) -> list[Check]:
         environment = {"SER_DECISION_UPDATE_MS": "100"}
         with (
             Daemon("--service", "--mic", f"file:{path}", environment=environment) as daemon,
-            contextlib.closing(Listener(daemon)) as listener,
+            contextlib.closing(TimedSubscriber(daemon)) as subscriber,
         ):
             control = daemon.controller()
-            listener.wait("emotion")
+            subscriber.wait("emotion")
             calm, abused = [], []
             for _ in range(warm_up):
                 with _crowd(daemon.socket):
                     time.sleep(1.0)
-                _until_gone(listener, daemon)
+                _until_gone(subscriber, daemon)
             before = facts(daemon)
             for _ in range(turns):
-                calm += _lines(listener, seconds)
+                calm += _lines(subscriber, seconds)
                 with _crowd(daemon.socket):
-                    abused += _lines(listener, seconds)
-                _until_gone(listener, daemon)
+                    abused += _lines(subscriber, seconds)
+                _until_gone(subscriber, daemon)
             after = facts(daemon)
             metrics = control.request("metrics")["data"]
             origin = metrics["origin_boot_seconds"]
             quiet, loud = (np.percentile(_delays(lines, origin), share) for lines in (calm, abused))
-            dropped = sum(line["data"].get("dropped", 0) for _, line in listener.lines)
+            dropped = sum(line["data"].get("dropped", 0) for _, line in subscriber.lines)
     print(f"  {len(calm)} updates in calm, p{share} {quiet:.1f} ms; {len(abused)} under abuse, p{share} {loud:.1f} ms")
     return [
         Check(f"p{share} of delivery under abuse, to calm", float(loud / quiet), 2.0, "times"),
@@ -118,16 +118,16 @@ def abusive_clients(quick: bool) -> list[Check]:
     ]
 
 
-def _lines(listener: Listener, seconds: float) -> list[tuple[float, dict[str, object]]]:
-    """The updates of so many seconds."""
-    place = listener.mark()
+def _lines(subscriber: TimedSubscriber, seconds: float) -> list[tuple[float, dict[str, object]]]:
+    """Return the updates of so many seconds."""
+    place = subscriber.mark()
     time.sleep(seconds)
-    lines = listener.lines[place:]
+    lines = subscriber.lines[place:]
     return [(came, line["data"]) for came, line in lines if line["type"] == "emotion" and not line["data"]["final"]]
 
 
 def _delays(lines: list[tuple[float, dict[str, object]]], origin: float) -> list[float]:
-    """Times in ms from when an update's last block was due until its line was here."""
+    """Return the times in ms from the due time of an update's last block to the arrival of its line."""
     delays = []
     for came, data in lines:
         due = math.ceil((float(str(data["end"])) - 0.5) / 1000 / READ_SECONDS) * READ_SECONDS
@@ -135,8 +135,8 @@ def _delays(lines: list[tuple[float, dict[str, object]]], origin: float) -> list
     return delays
 
 
-def _until_gone(listener: Listener, daemon: Daemon) -> None:
-    """Wait until the daemon has noticed that the crowd is gone."""
+def _until_gone(subscriber: TimedSubscriber, daemon: Daemon) -> None:
+    """Wait until the daemon has closed the crowd's connections."""
     end = time.monotonic() + WAIT
     control = daemon.controller()
     while control.request("metrics")["data"]["clients"] > 5 + 10:

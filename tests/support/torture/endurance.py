@@ -1,4 +1,4 @@
-"""A row about hours: everything is counted, at its place, and nothing grows."""
+"""Hours of sound: every utterance is reported at its time, and memory does not grow."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ import soundfile
 
 from ser_daemon.cli.demo import bundled_recording
 from support.daemon import Daemon, Message
-from support.torture.measure import RATE, Check, Listener, rss_mb
+from support.torture.measure import RATE, Check, TimedSubscriber, rss_mb
 
 PAUSE_SECONDS = 4.0
-"""Between two utterances: longer than any hangover, and time for the noise floor to find itself."""
+"""Between two utterances: longer than any hangover, and long enough for the noise floor to adapt."""
 
 UTTERANCES = ((0.6, 4.4), (4.6, 7.7))
-"""Where in the bundled recording an utterance is, with its quiet before and after, in seconds."""
+"""Utterances of the bundled recording, with the quiet around them, in seconds."""
 
 
 class Programme:
-    """Minutes of speech, noise and silence, made as they are needed; the same for the same number of seconds."""
+    """Generates speech, noise and silence. The result depends on the number of seconds only."""
 
     def __init__(self, seconds: float) -> None:
         self.onsets: list[float] = []
-        """Where utterances begin, in seconds."""
+        """Onsets of the utterances in seconds."""
         self.length = round(seconds * RATE)
         self._speech = _utterances()
         self._generator = np.random.default_rng(7)
 
     def pieces(self) -> Iterator[npt.NDArray[np.int16]]:
-        """All of it, in order; whole pieces, so that it may be a little longer than was asked for."""
+        """Yield the samples in pieces. The last piece is whole, so the total may be longer than requested."""
         position = number = 0
         while position < self.length:
             for piece in self._scene(number, position):
@@ -40,17 +40,17 @@ class Programme:
             number += 1
 
     def _scene(self, number: int, position: int) -> Iterator[npt.NDArray[np.int16]]:
-        """A minute or so: quiet with utterances, steady noise with utterances, nothing at all."""
+        """Yield about a minute: utterances in a quiet room, utterances in steady noise, or digital silence."""
         kind = ("room", "noise", "room", "silence")[number % 4]
         if kind == "silence":
             yield np.zeros(40 * RATE, np.int16)
             return
         level = {"room": 10.4, "noise": 100.0}[kind]
         background = self._generator.normal(0, level, 60 * RATE)
-        # Sound does not begin at once after nothing at all: a gate may well take such a beginning for a word's.
+        # Fades in: the gate may take a sudden start after digital silence for an onset.
         background[: 2 * RATE] *= np.linspace(0, 1, 2 * RATE)
         if kind == "noise":
-            # Rounded off like a fan's, not like a radio's between two stations.
+            # Low-pass noise, like that of a fan, instead of white noise.
             background = np.convolve(background, np.ones(8) / 8, "same") * 2
         begin = 8 * RATE
         while begin + 8 * RATE < len(background):
@@ -62,7 +62,7 @@ class Programme:
 
 
 def _utterances() -> list[tuple[npt.NDArray[np.float64], int]]:
-    """Utterances faded in and out, and the sample at which each comes within 30 dB of its peak."""
+    """Return utterances, faded in and out, each with its first sample within 30 dB of the peak."""
     whole, _ = soundfile.read(bundled_recording(), dtype="float64")
     found = []
     for begin, end in UTTERANCES:
@@ -75,37 +75,37 @@ def _utterances() -> list[tuple[npt.NDArray[np.float64], int]]:
 
 
 def hours(quick: bool) -> list[Check]:
-    """Six hours (or half an hour) of speech, noise and silence through the whole process, as fast as it takes it."""
+    """Six hours (or half an hour) of speech, noise and silence through a daemon, as fast as possible."""
     seconds = 1800.0 if quick else 6 * 3600.0
     programme = Programme(seconds)
     memory: list[tuple[int, float]] = []
     fed = 0
     with (
         Daemon("--service", "--mic", "stdin", "--rate", str(RATE), feed=True) as daemon,
-        contextlib.closing(Listener(daemon)) as listener,
+        contextlib.closing(TimedSubscriber(daemon)) as subscriber,
     ):
         for piece in programme.pieces():
-            # In small writes the daemon's own reading sets the pace.
+            # Small writes, so that the pipe paces the writer.
             daemon.write(piece)
             fed += len(piece)
             memory.append((fed, rss_mb(daemon)))
-        told = daemon.controller().request("metrics")["data"]
+        metrics = daemon.controller().request("metrics")["data"]
         daemon.end_of_input()
-        listener.wait("state:stopping", seconds=120)
+        subscriber.wait("state:stopping", seconds=120)
         daemon.wait()
-        lines = [line for _, line in listener.lines]
-    lost = told["samples_dropped"] + told["samples_missing"]
-    return [*_judge(programme, fed, memory, lines), Check("samples dropped or missing", lost, 0, "")]
+        lines = [line for _, line in subscriber.lines]
+    lost = metrics["samples_dropped"] + metrics["samples_missing"]
+    return [*_make_checks(programme, fed, memory, lines), Check("samples dropped or missing", lost, 0, "")]
 
 
-def _judge(programme: Programme, fed: int, memory: list[tuple[int, float]], lines: list[Message]) -> list[Check]:
+def _make_checks(programme: Programme, fed: int, memory: list[tuple[int, float]], lines: list[Message]) -> list[Check]:
     starts = [line["data"]["timestamp"] / 1000 for line in lines if line["type"] == "voice-started"]
     finals = sum(bool(line["data"].get("final")) for line in lines)
     stops = sum(line["type"] == "voice-stopped" for line in lines)
     early = max(rss for at, rss in memory if at <= fed / 10)
     late = max(rss for at, rss in memory if at > fed / 10)
     checks = [
-        Check("utterances told of, off by", abs(len(starts) - len(programme.onsets)), 0, ""),
+        Check("utterances reported, off by", abs(len(starts) - len(programme.onsets)), 0, ""),
         Check("finals, off by", abs(finals - len(programme.onsets)), 0, ""),
         Check("ends of utterances, off by", abs(stops - len(programme.onsets)), 0, ""),
         Check("memory after the first tenth, more than in it", late - early, 1.0, "MB"),
@@ -114,7 +114,7 @@ def _judge(programme: Programme, fed: int, memory: list[tuple[int, float]], line
         errors = np.array(starts) - np.array(programme.onsets)
         tenth = max(1, len(errors) // 10)
         drift = abs(float(np.median(errors[-tenth:]) - np.median(errors[:tenth]))) * 1000
-        # A start is told to one of the detector's frames.
+        # The resolution of an onset is one frame of the detector.
         checks.append(Check("drift from the first to the last tenth", drift, 32.0, "ms"))
     hours = fed / RATE / 3600
     print(f"  {hours:.2f} h, {len(starts)} utterances, memory {early:.1f} MB in the first tenth, {late:.1f} MB after")

@@ -1,4 +1,4 @@
-"""Rows about the daemon's own parts failing: a hanging source, a raising thread, a mute, a state directory."""
+"""Faults of the daemon's own parts: a hanging source, a failing thread, mute, the state directory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from support.daemon import Daemon
-from support.torture.measure import Check, Listener, Unavailable, eventually, now, sound_server
+from support.torture.measure import Check, TimedSubscriber, Unavailable, eventually, now, sound_server
 from support.torture.microphone import Scene
 
 WATCHDOG = 20.0
-"""Seconds, as in the units."""
+"""Watchdog interval in seconds, as in the units."""
 
 BROKEN = """
 import ctypes, sys, time
@@ -51,25 +51,25 @@ class Broken:
 engine.make_source = lambda config: Broken()
 sys.exit(command.main(sys.argv[1:-1]))
 """
-"""A daemon whose device speaks, and in the middle of an utterance hangs in C for ever, or raises."""
+"""A daemon whose device plays speech, and then hangs in C or raises in the middle of an utterance."""
 
 
-class Manager:
-    """A service manager's end of the notifications (sd_notify(3))."""
+class ServiceManager:
+    """Receives the notifications of a service (sd_notify(3))."""
 
     def __init__(self, folder: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(folder / "notify"))
         self.environment = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": str(int(WATCHDOG * 1e6))}
-        self.fed: list[float] = []
-        """When the watchdog was fed, on the boot-time clock."""
+        self.watchdog_times: list[float] = []
+        """Times of the watchdog keep-alives, on the boot-time clock."""
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
         with contextlib.suppress(OSError):
             while data := self._socket.recv(4096):
                 if b"WATCHDOG=1" in data.splitlines():
-                    self.fed.append(now())
+                    self.watchdog_times.append(now())
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
@@ -77,39 +77,39 @@ class Manager:
         self._socket.close()
 
     def longest_pause(self, since: float) -> float:
-        """The longest time from one feeding to the next, and to now."""
-        times = [since, *(fed for fed in self.fed if fed > since), now()]
+        """Return the longest time between two keep-alives, or to now."""
+        times = [since, *(at for at in self.watchdog_times if at > since), now()]
         return max(b - a for a, b in itertools.pairwise(times))
 
 
 @contextlib.contextmanager
-def _broken(how: str) -> Iterator[tuple[Daemon, Listener, Manager]]:
+def _broken(how: str) -> Iterator[tuple[Daemon, TimedSubscriber, ServiceManager]]:
     program = [sys.executable, "-c", BROKEN]
     with tempfile.TemporaryDirectory(prefix="ser-", dir="/tmp") as folder:
-        manager = Manager(Path(folder))
+        manager = ServiceManager(Path(folder))
         with (
             contextlib.closing(manager),
             Daemon("--service", how, program=program, environment=manager.environment) as daemon,
-            contextlib.closing(Listener(daemon)) as listener,
+            contextlib.closing(TimedSubscriber(daemon)) as subscriber,
         ):
-            yield daemon, listener, manager
+            yield daemon, subscriber, manager
 
 
 def hangs_in_c(quick: bool) -> list[Check]:
-    """A source that never returns from a C call: told, no longer fed, ended, to be started again."""
-    with _broken("hang") as (daemon, listener, manager):
-        listener.wait("emotion")
-        told = listener.wait("state:no-device")
-        last_fed = manager.fed[-1]
+    """A source hangs in C: this is reported, the watchdog gets no keep-alive, and the process ends for a restart."""
+    with _broken("hang") as (daemon, subscriber, manager):
+        subscriber.wait("emotion")
+        reported = subscriber.wait("state:no-device")
+        last_alive = manager.watchdog_times[-1]
         code = daemon.wait()
         ended = now()
-        kinds = listener.kinds()
+        kinds = subscriber.kinds()
         stacks = daemon.stderr.count("in read")
-        fed_after = sum(fed > last_fed + 1.0 for fed in manager.fed)
+        alive_after = sum(at > last_alive + 1.0 for at in manager.watchdog_times)
     return [
-        Check("no-device told after the last sign of life", told - last_fed, 2.0),
-        Check("watchdog fed though it hangs", fed_after, 0, ""),
-        Check("process ended after the last sign of life", ended - last_fed, WATCHDOG),
+        Check("no-device reported after the last keep-alive", reported - last_alive, 2.0),
+        Check("keep-alives while it hangs", alive_after, 0, ""),
+        Check("process ended after the last keep-alive", ended - last_alive, WATCHDOG),
         Check("exit status 0", code == 0, 0, ""),
         Check("open utterance without its final", "final" not in kinds, 0, ""),
         Check("stack logged other than once", abs(stacks - 1), 0, ""),
@@ -117,10 +117,10 @@ def hangs_in_c(quick: bool) -> list[Check]:
 
 
 def hangs_and_is_muted(quick: bool) -> list[Check]:
-    """While a source hangs in C, a mute is answered, and SIGTERM ends the process."""
-    with _broken("hang") as (daemon, listener, _):
+    """A source hangs in C: mute is answered, and SIGTERM ends the process."""
+    with _broken("hang") as (daemon, subscriber, _):
         control = daemon.controller()
-        listener.wait("state:no-device")
+        subscriber.wait("state:no-device")
         begun = now()
         answer = control.request("mute")
         answered = now() - begun
@@ -139,38 +139,38 @@ def hangs_and_is_muted(quick: bool) -> list[Check]:
 
 
 def thread_raises(quick: bool) -> list[Check]:
-    """A bug in a thread: the stack once, a final for the open utterance, a non-zero exit."""
-    with _broken("raise") as (daemon, listener, _):
-        listener.wait("emotion")
-        stopping = listener.wait("state:stopping")
+    """A thread raises: one stack trace, a final answer for the open utterance, and a non-zero exit status."""
+    with _broken("raise") as (daemon, subscriber, _):
+        subscriber.wait("emotion")
+        stopping = subscriber.wait("state:stopping")
         code = daemon.wait()
         took = now() - stopping
         return [
             Check("stack logged other than once", abs(daemon.stderr.count("Traceback") - 1), 0, ""),
             Check("exit status 0", code == 0, 0, ""),
-            Check("open utterance without its final", "final" not in listener.kinds(), 0, ""),
+            Check("open utterance without its final", "final" not in subscriber.kinds(), 0, ""),
             Check("ended after the state `stopping`", took, 2.0),
         ]
 
 
 def muted_over_a_restart(quick: bool) -> list[Check]:
-    """Muted, killed, started again: the microphone stays closed until somebody says `unmute`."""
+    """A muted daemon is killed and started again: the microphone stays closed until `unmute`."""
     seconds = 4.0 if quick else 60.0
     with sound_server() as pulse, tempfile.TemporaryDirectory(prefix="ser-", dir="/tmp") as name:
         folder = Path(name)
-        manager = Manager(folder)
+        manager = ServiceManager(folder)
         environment = pulse.environment | manager.environment
         with contextlib.closing(manager):
             with Daemon("--service", environment=environment, folder=folder) as daemon:
-                with contextlib.closing(Listener(daemon)) as listener:
-                    listener.listening()
+                with contextlib.closing(TimedSubscriber(daemon)) as subscriber:
+                    subscriber.listening()
                     assert daemon.controller().request("mute")["type"] == "done"
                 open_while_muted = pulse.capture_streams()
                 daemon.signal(signal.SIGKILL)
                 daemon.wait()
             with (
                 Daemon("--service", environment=environment, folder=folder) as daemon,
-                contextlib.closing(Listener(daemon)) as listener,
+                contextlib.closing(TimedSubscriber(daemon)) as subscriber,
             ):
                 control = daemon.controller()
                 not_muted = not control.request("status")["data"]["muted"]
@@ -179,42 +179,42 @@ def muted_over_a_restart(quick: bool) -> list[Check]:
                     open_while_muted = max(open_while_muted, pulse.capture_streams())
                     time.sleep(0.25)
                 pause = manager.longest_pause(begun)
-                place, begun = listener.mark(), now()
+                place, begun = subscriber.mark(), now()
                 control.request("unmute")
-                back = listener.wait("state:listening", place) - begun
+                back = subscriber.wait("state:listening", place) - begun
     return [
         Check("captures while muted", open_while_muted, 0, ""),
         Check("not muted after the restart", not_muted, 0, ""),
-        Check("longest pause of the watchdog's food", pause, WATCHDOG / 2),
-        Check("hears after unmute", back, 1.0),
+        Check("longest pause between keep-alives", pause, WATCHDOG / 2),
+        Check("listening after unmute", back, 1.0),
     ]
 
 
 def state_directory(quick: bool) -> list[Check]:
-    """A state directory that is read-only, or full: the daemon runs on and says so once."""
+    """The state directory is read-only or full: the daemon continues, and logs this once."""
     checks = []
     for what, options in (("read-only", "ro"), ("full", "size=4k,nr_inodes=2")):
         with _mounted(options) as folder:
             if what == "full":
-                # One page, and a file has it.
+                # The file takes the only page.
                 (folder / "filler").write_bytes(b"x" * 4096)
             with Scene(SER_SERVICE_STATE_DIRECTORY=str(folder)) as scene:
-                scene.listener.listening()
+                scene.subscriber.listening()
                 for _ in range(3):
                     assert scene.control.request("mute")["type"] == "done"
                     assert scene.control.request("unmute")["type"] == "done"
                 eventually(lambda scene=scene: scene.pulse.capture_streams() == 1)
-                scene.say()
-                said = scene.daemon.stderr.count("will not survive a restart")
+                scene.speak()
+                logged = scene.daemon.stderr.count("will not survive a restart")
                 traces = scene.daemon.stderr.count("Traceback")
-        checks.append(Check(f"{what}: said other than once", abs(said - 1), 0, ""))
+        checks.append(Check(f"{what}: logged other than once", abs(logged - 1), 0, ""))
         checks.append(Check(f"{what}: tracebacks", traces, 0, ""))
     return checks
 
 
 @contextlib.contextmanager
 def _mounted(options: str) -> Iterator[Path]:
-    """A file system of a few kB."""
+    """Mount a file system of a few kB."""
     with tempfile.TemporaryDirectory(prefix="ser-", dir="/tmp") as folder:
         command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder]
         try:

@@ -1,4 +1,4 @@
-"""What the torture rows share: checks, a subscriber that notes when lines came, and looks into a process."""
+"""Tools of the scenarios: figures with bounds, a subscriber with arrival times, and process statistics."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ HOP = 683 / RATE
 """Seconds from one feature frame to the next."""
 
 LIMIT = 30.0
-"""Seconds after which a row gives up waiting; far above every bound, so that a miss shows by how much."""
+"""Time limit of waits in seconds. It is far above every bound, so that a missed bound can be measured."""
 
 
 class Unavailable(Exception):  # noqa: N818
-    """The row needs something that this machine does not have; the text says what."""
+    """The scenario needs something that this machine does not have; the text says what."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """The bound holds."""
+        """Whether the bound holds."""
         return self.measured <= self.bound
 
     def __str__(self) -> str:
@@ -52,13 +52,13 @@ class Check:
         return f"{self.what}: {self.measured:.3g}{unit} (bound {self.bound:g}{unit})"
 
 
-class Listener(Subscriber):
-    """A subscriber whose lines are read at once, with the time at which each came."""
+class TimedSubscriber(Subscriber):
+    """A subscriber that reads in a thread, and records the arrival time of each line."""
 
     def __init__(self, daemon: Daemon) -> None:
         daemon.controller()
         super().__init__(daemon.socket)
-        # Silence is no fault: `wait` has its own limit.
+        # The stream may be silent for long; `wait` has its own limit.
         self._socket.settimeout(None)
         self.lines: list[tuple[float, Message]] = []
         """(boot-time clock in seconds, line), in order."""
@@ -79,23 +79,23 @@ class Listener(Subscriber):
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Hang up, also while the other thread reads."""
+        """Close the connection, also while the thread reads."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         super().close()
 
     def mark(self) -> int:
-        """A place in the stream, for `wait`."""
+        """Return the present position in the stream, for `wait`."""
         return len(self.lines)
 
     def wait(self, wanted: Callable[[Message], bool] | str, since: int = 0, seconds: float = LIMIT) -> float:
-        """When the first line from the place `since` on came that fits; see `support.daemon.fits`."""
+        """Return the arrival time of the first matching line from position `since` on; see `support.daemon.fits`."""
         return self.find(wanted, since, seconds)[0]
 
     def find(
         self, wanted: Callable[[Message], bool] | str, since: int = 0, seconds: float = LIMIT
     ) -> tuple[float, Message]:
-        """The same, with the line."""
+        """Like `wait`, but return the line too."""
         deadline = time.monotonic() + seconds
         with self._changed:
             while True:
@@ -110,18 +110,18 @@ class Listener(Subscriber):
                 self._changed.wait(left)
 
     def all(self, seconds: float = LIMIT) -> list[Message]:
-        """All lines, once the stream has ended."""
+        """Wait for the end of the stream; return all lines."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._ended, seconds), f"no end within {seconds} s"
         return [message for _, message in self.lines]
 
     def listening(self) -> None:
-        """Wait until the microphone is heard."""
+        """Wait until the daemon is listening."""
         if self.hello["data"]["state"] != "listening":
             self.wait("state:listening")
 
     def kinds(self, since: int = 0) -> list[str]:
-        """Types of the lines, states as `state:NAME`, finals as `final`."""
+        """Return the types of the lines. States are `state:NAME`, and final answers `final`."""
         names = []
         for _, message in self.lines[since:]:
             data = message["data"]
@@ -134,14 +134,14 @@ class Listener(Subscriber):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a process holds (proc(5))."""
+    """Resources of a process (proc(5))."""
 
     threads: int
     descriptors: int
     rss_mb: float
 
     def checks_against(self, before: Facts, growth_mb: float) -> list[Check]:
-        """Threads and descriptors as many as before, memory not much more."""
+        """Return checks for the same threads and descriptors as before, and bounded growth of memory."""
         return [
             Check("threads more than before", abs(self.threads - before.threads), 0, ""),
             Check("descriptors more than before", abs(self.descriptors - before.descriptors), 0, ""),
@@ -150,24 +150,24 @@ class Facts:
 
 
 def facts(daemon: Daemon) -> Facts:
-    """Look into the daemon's process."""
+    """Read the resources of a daemon."""
     folder = Path(f"/proc/{daemon.process.pid}")
     return Facts(len(os.listdir(folder / "task")), len(os.listdir(folder / "fd")), rss_mb(daemon))
 
 
 def rss_mb(daemon: Daemon) -> float:
-    """Resident memory."""
+    """Return the resident memory in MB."""
     found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{daemon.process.pid}/status").read_text())
     return int(found[1]) / 1024 if found else 0.0
 
 
 def now() -> float:
-    """Boot-time clock in seconds, as the daemon's sample clock is held to."""
+    """Return the boot-time clock in seconds, which is the reference of the daemon's sample clock."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def eventually(condition: Callable[[], bool], seconds: float = LIMIT) -> float:
-    """Seconds until something that announces itself by no event is so."""
+    """Poll until a condition holds; return the seconds that this took."""
     begun = time.monotonic()
     while not condition():
         assert time.monotonic() - begun < seconds, f"nothing happened within {seconds} s"
@@ -176,32 +176,36 @@ def eventually(condition: Callable[[], bool], seconds: float = LIMIT) -> float:
 
 
 def sound_server() -> PulseAudio:
-    """A private sound server, to be entered; Unavailable where there can be none."""
+    """Return a private sound server, as a context manager.
+
+    Raises:
+        Unavailable: This machine cannot run one.
+    """
     if (reason := missing()) is not None:
         raise Unavailable(reason)
     return PulseAudio()
 
 
 def play_evenly(pulse: PulseAudio, path: Path, sink: str = "mic") -> subprocess.Popen[bytes]:
-    """Play with a buffer that a busy machine does not let run dry: a gap in the playing would make the truth untrue."""
+    """Play with a buffer that is large enough for a busy machine. A gap would shift the true positions."""
     command = ["paplay", f"--device={sink}", "--latency-msec=2000", str(path)]
     return subprocess.Popen(command, env=pulse.environment, stdin=subprocess.DEVNULL)
 
 
 def speech() -> npt.NDArray[np.int16]:
-    """The first utterance of the bundled recording with room tone around it: 0.9 s, 2 s of speech, 0.9 s."""
+    """Return the first utterance of the bundled recording: 0.9 s of room tone, 2 s of speech, 0.9 s of room tone."""
     samples, _ = soundfile.read(bundled_recording(), dtype="int16")
     return np.asarray(samples[int(0.6 * RATE) : int(4.4 * RATE)], np.int16)
 
 
 def room(seconds: float, seed: int = 1) -> npt.NDArray[np.int16]:
-    """A quiet room: noise at -70 dBFS."""
+    """Return the noise of a quiet room at -70 dBFS."""
     generator = np.random.default_rng(seed)
     return np.asarray(generator.normal(0, 10.4, round(seconds * RATE)).round(), np.int16)
 
 
 def write(folder: Path, *pieces: npt.NDArray[np.int16]) -> Path:
-    """A WAV file of the pieces."""
+    """Write the pieces to a WAV file."""
     path = folder / f"{len(list(folder.glob('*.wav')))}.wav"
     soundfile.write(path, np.concatenate(pieces), RATE)
     return path

@@ -1,4 +1,4 @@
-"""Rows about microphones and sound servers that come and go: a real daemon on a private PulseAudio."""
+"""Microphones and sound servers that disappear and return: a real daemon on a private PulseAudio."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.daemon import Daemon
 from support.pulse import PulseAudio
 from support.torture.measure import (
     Check,
-    Listener,
+    TimedSubscriber,
     eventually,
     facts,
     now,
@@ -24,13 +24,13 @@ from support.torture.measure import (
 )
 
 GONE, BACK = 2.0, 2.0
-"""Seconds in which subscribers are to know that the microphone is gone, and in which it is heard again."""
+"""Bounds in seconds for reporting a missing microphone, and for listening after its return."""
 
 GROWTH_MB = 1.0
 
 
 class Scene:
-    """A sound server, a daemon that listens to it as a service, and a subscriber."""
+    """The setting of a scenario: a sound server, a daemon as a service, and a subscriber."""
 
     def __init__(self, *arguments: str, config: str = "", start: bool = True, **environment: str) -> None:
         self._stack = ExitStack()
@@ -41,7 +41,7 @@ class Scene:
             file.write(config)
         self.environment = self.pulse.environment | environment
         self.daemon = self._stack.enter_context(Daemon("--service", *arguments, environment=self.environment))
-        self.listener = self._stack.enter_context(contextlib.closing(Listener(self.daemon)))
+        self.subscriber = self._stack.enter_context(contextlib.closing(TimedSubscriber(self.daemon)))
         self.control = self.daemon.controller()
 
     def __enter__(self) -> Scene:
@@ -50,12 +50,12 @@ class Scene:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def say(self, sink: str = "mic", seconds: float = 30.0) -> tuple[float, float]:
-        """Speak once; when the start and the end of the utterance came."""
-        place = self.listener.mark()
+    def speak(self, sink: str = "mic", seconds: float = 30.0) -> tuple[float, float]:
+        """Play one utterance; return the arrival times of its start and its end."""
+        place = self.subscriber.mark()
         player = self.pulse.play(write(self.pulse.folder, speech(), room(0.3)), sink)
         try:
-            return self.listener.wait("voice-started", place, seconds), self.listener.wait(
+            return self.subscriber.wait("voice-started", place, seconds), self.subscriber.wait(
                 "voice-stopped", place, seconds
             )
         finally:
@@ -63,44 +63,44 @@ class Scene:
 
 
 def _unplug(scene: Scene) -> list[Check]:
-    place, begun = scene.listener.mark(), now()
+    place, begun = scene.subscriber.mark(), now()
     scene.pulse.unload_sink("mic")
-    gone = scene.listener.wait("state:no-device", place) - begun
-    # Long enough for the attempts to be seconds apart.
-    eventually(lambda: scene.listener.kinds(place).count("state:no-device") >= 4)
-    place, begun = scene.listener.mark(), now()
+    gone = scene.subscriber.wait("state:no-device", place) - begun
+    # By then the attempts are seconds apart.
+    eventually(lambda: scene.subscriber.kinds(place).count("state:no-device") >= 4)
+    place, begun = scene.subscriber.mark(), now()
     scene.pulse.load_sink("mic")
-    back = scene.listener.wait("state:listening", place) - begun
+    back = scene.subscriber.wait("state:listening", place) - begun
     return [Check("no-device after", gone, GONE), Check("listening after its return", back, BACK)]
 
 
 def unplugged_in_silence(quick: bool) -> list[Check]:
-    """The microphone goes in silence and comes back seconds later."""
+    """The microphone is unplugged in silence, and plugged in seconds later."""
     with Scene() as scene:
-        scene.listener.listening()
+        scene.subscriber.listening()
         checks = _unplug(scene)
-        scene.say()
+        scene.speak()
         return checks
 
 
 def unplugged_mid_utterance(quick: bool) -> list[Check]:
-    """The microphone goes while somebody speaks: the utterance ends with what it had."""
+    """The microphone is unplugged during an utterance, which then ends with a final answer."""
     with Scene() as scene:
-        scene.listener.listening()
-        place = scene.listener.mark()
+        scene.subscriber.listening()
+        place = scene.subscriber.mark()
         player = scene.pulse.play(write(scene.pulse.folder, np.tile(speech()[14_000:44_000], 4)))
-        scene.listener.wait("emotion", place)
+        scene.subscriber.wait("emotion", place)
         begun = now()
         scene.pulse.unload_sink("mic")
-        gone = scene.listener.wait("state:no-device", place) - begun
+        gone = scene.subscriber.wait("state:no-device", place) - begun
         player.wait(20)
-        kinds = scene.listener.kinds(place)
+        kinds = scene.subscriber.kinds(place)
         upto = kinds[: kinds.index("state:no-device") + 1]
         wrong = upto[-3:] != ["final", "voice-stopped", "state:no-device"]
         begun = now()
         scene.pulse.load_sink("mic")
-        back = scene.listener.wait("state:listening", place) - begun
-        scene.say()
+        back = scene.subscriber.wait("state:listening", place) - begun
+        scene.speak()
         return [
             Check("no-device after", gone, GONE),
             Check("open utterance without its final before it", wrong, 0, ""),
@@ -109,23 +109,23 @@ def unplugged_mid_utterance(quick: bool) -> list[Check]:
 
 
 def unplugged_ten_times(quick: bool) -> list[Check]:
-    """Ten times in a row: nothing is left behind."""
+    """The microphone is unplugged ten times: no resources leak."""
     times = 3 if quick else 10
     worst_gone = worst_back = 0.0
     with Scene() as scene:
-        scene.listener.listening()
+        scene.subscriber.listening()
         before = None
         for _ in range(times + 1):
-            place, begun = scene.listener.mark(), now()
+            place, begun = scene.subscriber.mark(), now()
             scene.pulse.unload_sink("mic")
-            worst_gone = max(worst_gone, scene.listener.wait("state:no-device", place) - begun)
+            worst_gone = max(worst_gone, scene.subscriber.wait("state:no-device", place) - begun)
             begun = now()
             scene.pulse.load_sink("mic")
-            worst_back = max(worst_back, scene.listener.wait("state:listening", place) - begun)
-            # What the first time loads stays: libraries, and buffers once.
+            worst_back = max(worst_back, scene.subscriber.wait("state:listening", place) - begun)
+            # The first time loads libraries and allocates buffers, which stay.
             before = before or facts(scene.daemon)
         after = facts(scene.daemon)
-        scene.say()
+        scene.speak()
     return [
         Check("no-device after, worst", worst_gone, GONE),
         Check("listening after its return, worst", worst_back, BACK),
@@ -136,20 +136,20 @@ def unplugged_ten_times(quick: bool) -> list[Check]:
 def server_killed(quick: bool) -> list[Check]:
     """The sound server is killed and started again."""
     with Scene() as scene:
-        scene.listener.listening()
+        scene.subscriber.listening()
         before = facts(scene.daemon)
-        place, begun = scene.listener.mark(), now()
+        place, begun = scene.subscriber.mark(), now()
         assert scene.pulse._server is not None
         scene.pulse._server.send_signal(signal.SIGKILL)
-        gone = scene.listener.wait("state:no-device", place) - begun
+        gone = scene.subscriber.wait("state:no-device", place) - begun
         scene.pulse.stop()
-        eventually(lambda: scene.listener.kinds(place).count("state:no-device") >= 4)
+        eventually(lambda: scene.subscriber.kinds(place).count("state:no-device") >= 4)
         scene.pulse.start()
-        place, begun = scene.listener.mark(), now()
+        place, begun = scene.subscriber.mark(), now()
         scene.pulse.load_sink("mic")
-        back = scene.listener.wait("state:listening", place) - begun
+        back = scene.subscriber.wait("state:listening", place) - begun
         after = facts(scene.daemon)
-        scene.say()
+        scene.speak()
         return [
             Check("no-device after", gone, GONE),
             Check("listening after its return", back, BACK),
@@ -162,53 +162,53 @@ def server_late(quick: bool) -> list[Check]:
     sound_server().close()
     with Scene(start=False) as scene:
         eventually(lambda: scene.control.request("status")["data"]["state"] == "no-device")
-        eventually(lambda: scene.listener.kinds().count("state:no-device") >= 3)
+        eventually(lambda: scene.subscriber.kinds().count("state:no-device") >= 3)
         scene.pulse.start()
         begun = now()
         scene.pulse.load_sink("mic")
-        back = scene.listener.wait("state:listening") - begun
-        scene.say()
+        back = scene.subscriber.wait("state:listening") - begun
+        scene.speak()
         return [Check("listening after its start", back, BACK)]
 
 
 def default_changed(quick: bool) -> list[Check]:
-    """Another microphone becomes the default: it is the one that is heard."""
+    """Another microphone becomes the default, and is used from then on."""
     with Scene() as scene:
-        scene.listener.listening()
-        # The first utterance takes memory that stays: the network's.
-        scene.say()
+        scene.subscriber.listening()
+        # The first utterance allocates memory for the network, which stays.
+        scene.speak()
         before = facts(scene.daemon)
         scene.pulse.load_sink("other")
-        place, begun = scene.listener.mark(), now()
+        place, begun = scene.subscriber.mark(), now()
         scene.pulse.set_default("other")
-        started, _ = scene.say("other")
-        # Playing takes its time to begin, and the speech begins 0.9 s into it.
-        heard = started - begun - 0.9
-        away = scene.listener.kinds(place).count("state:no-device")
+        started, _ = scene.speak("other")
+        # The speech starts 0.9 s after the recording.
+        delay = started - begun - 0.9
+        away = scene.subscriber.kinds(place).count("state:no-device")
         return [
-            Check("speech into the new default heard after", heard, BACK),
+            Check("speech into the new default reported after", delay, BACK),
             Check("no-device meanwhile", away, 0, ""),
             *facts(scene.daemon).checks_against(before, GROWTH_MB),
         ]
 
 
 def preferred_returns(quick: bool) -> list[Check]:
-    """A microphone chosen by name goes; another one that comes meanwhile is no substitute for it."""
+    """A microphone chosen by name is unplugged; another one does not replace it."""
     config = 'pcm.desk { type pulse device "desk.monitor" hint { show on description "desk" } }\n'
     with Scene("--mic", "desk", config=config) as scene:
         scene.pulse.unload_sink("mic")
         scene.pulse.load_sink("desk")
-        scene.listener.listening()
-        place, begun = scene.listener.mark(), now()
+        scene.subscriber.listening()
+        place, begun = scene.subscriber.mark(), now()
         scene.pulse.unload_sink("desk")
-        gone = scene.listener.wait("state:no-device", place) - begun
+        gone = scene.subscriber.wait("state:no-device", place) - begun
         scene.pulse.load_sink("mic")
-        eventually(lambda: scene.listener.kinds(place).count("state:no-device") >= 3)
+        eventually(lambda: scene.subscriber.kinds(place).count("state:no-device") >= 3)
         other = scene.pulse.capture_streams()
         begun = now()
         scene.pulse.load_sink("desk")
-        back = scene.listener.wait("state:listening", place) - begun
-        scene.say("desk")
+        back = scene.subscriber.wait("state:listening", place) - begun
+        scene.speak("desk")
         return [
             Check("no-device after", gone, GONE),
             Check("captured from another one meanwhile", other, 0, ""),
@@ -217,18 +217,18 @@ def preferred_returns(quick: bool) -> list[Check]:
 
 
 def silent(quick: bool) -> list[Check]:
-    """A microphone that gives digital zeros is told of, and once it gives sound again, too."""
+    """Digital zeros are reported as `silent`, and sound after them as `listening`."""
     after = 3.0 if quick else 60.0
     with Scene(SER_SERVICE_SILENT_SECONDS=str(after)) as scene:
-        scene.listener.listening()
+        scene.subscriber.listening()
         listening = now()
-        late = scene.listener.wait("state:silent", seconds=after + 10) - listening - after
-        place = scene.listener.mark()
-        scene.say()
-        back = "state:listening" in scene.listener.kinds(place)
+        late = scene.subscriber.wait("state:silent", seconds=after + 10) - listening - after
+        place = scene.subscriber.mark()
+        scene.speak()
+        back = "state:listening" in scene.subscriber.kinds(place)
         return [
-            Check(f"`silent` told off {after:g} s by", abs(late), 2.0),
-            Check("`listening` not told when sound came", not back, 0, ""),
+            Check(f"`silent` reported off {after:g} s by", abs(late), 2.0),
+            Check("`listening` not reported with sound", not back, 0, ""),
         ]
 
 
@@ -241,7 +241,7 @@ microphone._attempts = lambda device: [(rate, form)]
 microphone._channels_to_open = lambda device, channel: channels
 sys.exit(daemon.main(sys.argv[4:]))
 """
-"""A daemon whose device takes nothing but one rate, number of channels and sample format."""
+"""A daemon whose device accepts one rate, number of channels and sample format only."""
 
 
 def formats(quick: bool) -> list[Check]:
@@ -256,14 +256,16 @@ def formats(quick: bool) -> list[Check]:
             pulse.load_sink("mic", rate, channels)
             program = [sys.executable, "-c", NATIVE, str(rate), str(channels), form]
             with Daemon("--service", environment=pulse.environment, program=program) as daemon:
-                listener = Listener(daemon)
-                listener.listening()
-                # A room before: what comes straight out of digital silence can be taken for a sound.
+                subscriber = TimedSubscriber(daemon)
+                subscriber.listening()
+                # Room noise first: the gate may take a start after digital silence for an onset.
                 player = play_evenly(pulse, write(pulse.folder, room(2.0), speech(), room(0.3)))
-                final = listener.find(lambda line: bool(line["data"].get("final")) and line["data"]["voiced_ms"] > 500)
+                final = subscriber.find(
+                    lambda line: bool(line["data"].get("final")) and line["data"]["voiced_ms"] > 500
+                )
                 spoken = final[1]["data"]["end"] - final[1]["data"]["start"]
                 player.wait(20)
-                listener.close()
+                subscriber.close()
                 missing_ms = daemon.controller().request("metrics")["data"]["samples_missing"] / 16
             name = f"{rate / 1000:g} kHz, {channels} channels, {form}"
             checks.append(Check(f"{name}: length of the utterance off by", abs(spoken - SPOKEN_MS), 150, "ms"))
@@ -272,10 +274,10 @@ def formats(quick: bool) -> list[Check]:
 
 
 SPOKEN_MS = 1592
-"""Length of the utterance as heard from the file itself."""
+"""Length of the utterance when the file itself is read."""
 
 
 def pid_of_server(pulse: PulseAudio) -> int:
-    """The sound server's process."""
+    """Return the process id of the sound server."""
     assert pulse._server is not None
     return pulse._server.pid

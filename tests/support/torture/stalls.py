@@ -1,4 +1,4 @@
-"""Rows about time that goes by unheard: a stopped daemon, a stopped sound server."""
+"""Stalls: a stopped daemon, and a stopped sound server."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from support.torture.measure import HOP, Check, now, play_evenly, room, speech, 
 from support.torture.microphone import Scene, pid_of_server
 
 GAP = 0.050
-"""Seconds by which the sample clock may be wrong after a stall."""
+"""Bound in seconds for the error of the sample clock after a stall."""
 
 STALL = 2.0
 
 
 def _offset(control: Subscriber, seconds: float) -> float:
-    """How far the sample clock is ahead of the boot clock, but for a constant, as the most punctual block tells it.
+    """Return the offset of the sample clock to the boot clock in seconds, up to a constant.
 
-    Blocks come every 160 ms, so what one request sees is late by up to that; the best of many is not.
+    Blocks arrive every 160 ms, so a single request may see a position that is late by that much. The largest offset of
+    many requests is not.
     """
     best, end = -np.inf, time.monotonic() + seconds
     while time.monotonic() < end:
@@ -46,37 +47,37 @@ def _stall(scene: Scene, pid: int) -> list[Check]:
 
 
 def server_stopped(quick: bool) -> list[Check]:
-    """SIGSTOP of the sound server for two seconds."""
+    """The sound server is stopped by SIGSTOP for two seconds."""
     with Scene() as scene:
-        scene.listener.listening()
+        scene.subscriber.listening()
         time.sleep(1.0)
         checks = _stall(scene, pid_of_server(scene.pulse))
-        scene.say()
+        scene.speak()
         return checks
 
 
 def daemon_stopped(quick: bool) -> list[Check]:
-    """SIGSTOP of the daemon for two seconds, between two utterances of a recording that goes on meanwhile."""
+    """The daemon is stopped by SIGSTOP for two seconds, between two utterances of a recording."""
     with Scene() as scene:
-        scene.listener.listening()
+        scene.subscriber.listening()
         time.sleep(1.0)
-        place = scene.listener.mark()
+        place = scene.subscriber.mark()
         pause = 6.5
         between = (len(speech()) / 16_000 + pause) * 1000
         path = write(scene.pulse.folder, speech(), room(pause), speech(), room(1.0))
         player = play_evenly(scene.pulse, path)
-        first = scene.listener.find("voice-started", place)[1]["data"]["timestamp"]
-        scene.listener.wait("voice-stopped", place)
+        first = scene.subscriber.find("voice-started", place)[1]["data"]["timestamp"]
+        scene.subscriber.wait("voice-stopped", place)
         checks = _stall(scene, scene.daemon.process.pid)
-        second = scene.listener.find(
+        second = scene.subscriber.find(
             lambda line: line["type"] == "voice-started" and line["data"]["timestamp"] > first, place
         )[1]["data"]["timestamp"]
         player.wait(20)
-        return [*checks, Check("next utterance told off by", abs(second - first - between), GAP * 1000, "ms")]
+        return [*checks, Check("next utterance reported off by", abs(second - first - between), GAP * 1000, "ms")]
 
 
 def stop_for(pid: int, seconds: float) -> None:
-    """SIGSTOP a process, and SIGCONT it."""
+    """Stop a process by SIGSTOP for so long."""
     os.kill(pid, signal.SIGSTOP)
     try:
         time.sleep(seconds)
