@@ -33,7 +33,7 @@ from ser_model.training.data.dataset import Dataset
 from ser_model.training.folds.predictions import Predictions, out_of_fold
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.architecture import ResLstmSa
-from ser_model.training.networks.fit import predict
+from ser_model.training.networks.inference import predict
 
 FOLDS: Final = range(len(TEST_ACTORS))
 

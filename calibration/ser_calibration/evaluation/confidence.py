@@ -25,7 +25,7 @@ from ser_model.training.calibration_files import (
     VoicedConfidence,
     write_confidence,
 )
-from ser_model.training.folds.jobs import FOLDS
+from ser_model.training.folds.jobs import FOLDS, Split
 from ser_model.training.folds.predictions import Predictions, out_of_fold
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.scores import posterior, unknown_threshold
@@ -46,12 +46,13 @@ def measure_confidence(source: RunSource) -> None:
     run, _, dataset = source.load()
     lengths = {"utterance": None, "window": WINDOW_MS, "full_window": WINDOW_MS}
     lengths |= {"live_window": DecisionConfig().window_ms}
+    kinds_of: dict[Split, tuple[str, ...]] = {"validation": FITTED_ON, "test": tuple(lengths)}
     validation, test = (
         {
             kind: [out_of_fold(run, dataset, seed, split, lengths[kind], kind == "full_window") for seed in run.seeds]
             for kind in track(kinds, f"answers for {split} actors")
         }
-        for split, kinds in (("validation", FITTED_ON), ("test", tuple(lengths)))
+        for split, kinds in kinds_of.items()
     )
     temperatures = fit_folds(run, [validation[kind] for kind in FITTED_ON])
     measured = {kind: measure_kind(run, temperatures, test[kind]) for kind in lengths}

@@ -14,9 +14,10 @@ from ser_model.training.calibration_files import WINDOW_MS, DetectionFigures
 from ser_model.training.data.corpus import TEST_ACTORS
 from ser_model.training.data.dataset import Dataset
 from ser_model.training.folds.jobs import Job
-from ser_model.training.folds.predictions import Predictions, infer, predict_recordings
+from ser_model.training.folds.predictions import Predictions, predict_recordings
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.architecture import ResLstmSa
+from ser_model.training.networks.inference import infer
 from ser_model.training.scores import Classes, Logits
 from ser_model.types import Frames
 

@@ -21,10 +21,11 @@ from ser_model.training.data.dataset import Dataset
 from ser_model.training.data.windowing import cut_windows, update_ends
 from ser_model.training.experiments.long_speech import Track, make_tracks, speeches
 from ser_model.training.files import write_json
-from ser_model.training.folds.jobs import FOLDS
-from ser_model.training.folds.predictions import Predictions, infer
+from ser_model.training.folds.jobs import FOLDS, Split
+from ser_model.training.folds.predictions import Predictions
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.architecture import ResLstmSa
+from ser_model.training.networks.inference import infer
 from ser_model.training.scores import Classes, posterior
 
 Way = tuple[float, float, int]
@@ -100,7 +101,7 @@ def single(run: RunFolder, dataset: Dataset) -> list[Track]:
     return out
 
 
-def answer_all(run: RunFolder, stretches: Sequence[Track], seed: int, split: str) -> list[Answered]:
+def answer_all(run: RunFolder, stretches: Sequence[Track], seed: int, split: Split) -> list[Answered]:
     """What one seed's networks say of the actors they answer for, at temperatures by how much was heard.
 
     These are fitted on the very answers: two numbers, the same for all ways of smoothing.

@@ -32,8 +32,9 @@ from ser_model.training.data.augment import AcousticEnvironment
 from ser_model.training.data.dataset import Dataset
 from ser_model.training.data.segmentation import Segmentation
 from ser_model.training.folds.jobs import FINAL, FOLDS
-from ser_model.training.folds.predictions import infer, out_of_fold
+from ser_model.training.folds.predictions import out_of_fold
 from ser_model.training.folds.run_folder import RunFolder, final_digest
+from ser_model.training.networks.inference import infer
 from ser_model.types import SAMPLE_RATE
 
 SNR_DB: Final = 10.0
@@ -163,7 +164,7 @@ def gate_figures(found: Sequence[Segmentation]) -> GateFigures:
         "found": float(np.mean(utterances > 0)),
         "one": float(np.mean(utterances == 1)),
         "split": float(np.mean(utterances > 1)),
-        "beside": float(np.mean([one.beside > 0 for one in found])),
+        "beside": float(np.mean([one.outside > 0 for one in found])),
     }
 
 

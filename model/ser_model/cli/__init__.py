@@ -1,7 +1,8 @@
 """The command line `ser-model`. Nothing imports this package."""
 
 __all__ = [
+    "experiments",
     "main",
-    "measure",
-    "search",
+    "options",
+    "runs",
 ]

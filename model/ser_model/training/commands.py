@@ -1,9 +1,9 @@
-"""What `ser-model train` and `export` do."""
+"""`ser-model train` and `ser-model export`."""
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,67 +20,97 @@ from ser_model.training.folds.jobs import FINAL, FOLDS, SPLITS, Job
 from ser_model.training.folds.run_folder import final_digest
 from ser_model.training.folds.run_results import RunResults, calibrate, open_results
 from ser_model.training.networks.export import export
-from ser_model.training.networks.fit import FitConfig
+from ser_model.training.networks.fit_config import FitConfig
 
 TRAINING_DATA = "RAVDESS speech, 1440 recordings of 24 actors (Livingstone & Russo 2018, 10.1371/journal.pone.0196391)"
 LICENCE = "CC BY-NC-SA 4.0"
-"""Of the weights: RAVDESS' terms are non-commercial and share-alike, and the weights inherit them."""
+"""Licence of the weights: they inherit the non-commercial, share-alike terms of RAVDESS."""
 
 
-def train(arguments: argparse.Namespace) -> None:
-    """Train what the command line asks for and is not there yet."""
-    corpus = load_corpus(arguments.data, allow_missing=arguments.allow_missing)
-    options = {"variant": arguments.variant}
-    if arguments.epochs is not None:
-        options["epochs"] = arguments.epochs
-    config = FitConfig(**options)
-    noise, rooms = arguments.noise, arguments.rooms
-    for folder in (noise, rooms):
-        check_folder(folder)
-    settings = {
+def train(
+    data: Path,
+    output: Path,
+    *,
+    variant: str,
+    seeds: int,
+    epochs: int | None,
+    variants: int,
+    noise: Path | None,
+    rooms: Path | None,
+    final: bool,
+    allow_missing: bool,
+    workers: int | None,
+    device: str,
+) -> None:
+    """Train the networks of a run that are missing, and evaluate it.
+
+    Args:
+        data: the RAVDESS folder.
+        output: the folder of the run.
+        variant: size of the networks.
+        seeds: number of seeds.
+        epochs: length of the training; `None`: that of the recipe.
+        variants: number of augmented versions of each recording.
+        noise: folder of noises; `None`: generated ones only.
+        rooms: folder of room responses; `None`: none.
+        final: train only the final network, on all actors.
+        allow_missing: accept an incomplete corpus.
+        workers: number of processes; `None`: one per core.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        SerError: A folder or the device is not what is expected.
+    """
+    corpus = load_corpus(data, allow_missing=allow_missing)
+    config = FitConfig(variant=variant) if epochs is None else FitConfig(variant=variant, epochs=epochs)
+    check_folder(noise)
+    check_folder(rooms)
+    open_run(output, _settings(config, variants, noise, rooms))
+    cache = output.parent / "cache"
+    dataset = build(corpus, variants=variants, noise=noise, rooms=rooms, cache=cache, workers=workers)
+    rows = [[recording.name, recording.emotion, recording.actor] for recording in corpus.recordings]
+    write_json(output / "recordings.json", rows)
+    jobs = [Job(seed, fold, split) for seed in range(seeds) for split in SPLITS for fold in FOLDS]
+    run(dataset, config, [FINAL] if final else jobs, output, workers, device)
+    if not final:
+        evaluate(output)
+
+
+def _settings(config: FitConfig, variants: int, noise: Path | None, rooms: Path | None) -> dict[str, Any]:
+    """Return the content of settings.json."""
+    return {
         "fit": {name: getattr(config, name) for name in config.__slots__},
-        "variants": arguments.variants,
+        "variants": variants,
         "noise": noise is not None,
         "rooms": rooms is not None,
     }
-    open_run(arguments.output, settings)
-    dataset = build(
-        corpus,
-        variants=arguments.variants,
-        noise=noise,
-        rooms=rooms,
-        cache=arguments.output.parent / "cache",
-        workers=arguments.workers,
-    )
-    jobs = [Job(seed, fold, split) for seed in range(arguments.seeds) for split in SPLITS for fold in FOLDS]
-    if arguments.final:
-        jobs = [FINAL]
-    write_json(
-        arguments.output / "recordings.json",
-        [[recording.name, recording.emotion, recording.actor] for recording in corpus.recordings],
-    )
-    run(dataset, config, jobs, arguments.output, arguments.workers, arguments.device)
-    if not arguments.final:
-        evaluate(arguments.output)
 
 
 def export_run(folder: Path, stem: Path | None) -> None:
-    """Export the final network of a run."""
-    finished = open_results(folder)
-    variant = finished.folder.variant
-    network = finished.folder.network(FINAL.seed, FINAL.fold, FINAL.split)
-    found = read_calibration(folder, final_digest(folder))
-    fitted = found or _fit_utterances(finished)
+    """Export the final network of a run.
+
+    Args:
+        folder: the folder of the run.
+        stem: path of the model without the suffixes; `None`: RUN/reslstm-sa-VARIANT.
+
+    Raises:
+        SerError: The run has no final network, or a file is damaged.
+    """
+    results = open_results(folder)
+    variant = results.folder.variant
+    network = results.folder.network(FINAL.seed, FINAL.fold, FINAL.split)
+    measured = read_calibration(folder, final_digest(folder))
+    calibration = measured or _fit_utterances(results)
     paths = export(
         network,
         stem or folder / f"reslstm-sa-{variant}",
         variant=variant,
-        temperature=fitted.temperature,
-        short_temperature=fitted.short_temperature,
-        calibrated=found is not None,
-        unknown_below=fitted.unknown_below,
-        unlike_speech=fitted.ood,
-        typical_logits=fitted.class_mean_logits,
+        temperature=calibration.temperature,
+        short_temperature=calibration.short_temperature,
+        calibrated=measured is not None,
+        unknown_below=calibration.unknown_below,
+        unlike_speech=calibration.ood,
+        typical_logits=calibration.class_mean_logits,
         training_data=TRAINING_DATA,
         licence=LICENCE,
     )
@@ -88,18 +118,18 @@ def export_run(folder: Path, stem: Path | None) -> None:
     write_checksums(paths, checksums)
     for path in (*paths, checksums):
         print(f"{path}  {path.stat().st_size} bytes")
-    unlike = "not known" if fitted.ood is None else f"by {fitted.ood.method}"
+    unlike = "not known" if calibration.ood is None else f"by {calibration.ood.method}"
     print(
-        f"temperature {fitted.temperature:.3f}, after little speech {fitted.short_temperature:.3f}; "
-        f"unknown below {fitted.unknown_below:.3f}; unlike speech: {unlike}; "
-        f"adaptation: {'not possible' if fitted.class_mean_logits is None else 'possible'}"
+        f"temperature {calibration.temperature:.3f}, after little speech {calibration.short_temperature:.3f}; "
+        f"unknown below {calibration.unknown_below:.3f}; unlike speech: {unlike}; "
+        f"adaptation: {'not possible' if calibration.class_mean_logits is None else 'possible'}"
     )
-    if found is None or found.ood is None or found.class_mean_logits is None:
+    if measured is None or measured.ood is None or measured.class_mean_logits is None:
         print("to have what is missing measured: ser-calibrate confidence, unknown and adaptation; then export again")
 
 
 def _fit_utterances(run: RunResults) -> Calibration:
-    """Temperature and threshold of whole utterances, for all; nothing is known about short ones."""
+    """Fit temperature and threshold on whole utterances; short speech gets the same temperature."""
     index, logits = (np.concatenate([getattr(one, name) for one in run.validation]) for name in ("index", "logits"))
     temperature, threshold = (round(value, 4) for value in calibrate(run, index, logits))
     return Calibration(temperature, temperature, threshold, None, read_class_mean_logits(run.folder.path))

@@ -77,7 +77,7 @@ def test_only_an_utterance_that_overlaps_is_speech_found(corpus: Path) -> None:
     recordings = find_recordings(corpus)
     found = find_speech(recordings, AcousticEnvironment(), None, 1)
     assert gate_figures(found)["one"] == 1.0
-    assert all(one.voiced > 0 and one.beside == 0 for one in found)
+    assert all(one.voiced > 0 and one.outside == 0 for one in found)
 
 
 def test_each_reason_has_its_rule_and_the_first_that_holds_is_named() -> None:

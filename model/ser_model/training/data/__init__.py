@@ -1,10 +1,11 @@
-"""From recordings to feature frames: corpora, the gate, augmentation, noises and conditions."""
+"""Data for training: the corpus, augmentation, the gate, and the feature frames of all recordings."""
 
 __all__ = [
+    "acoustic_conditions",
     "augment",
-    "conditions",
     "corpus",
-    "cutting",
     "dataset",
     "noises",
+    "segmentation",
+    "windowing",
 ]

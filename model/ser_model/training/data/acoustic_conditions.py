@@ -1,12 +1,14 @@
-"""What may lie between a mouth and the daemon: noises and a room that training never heard, levels, a telephone."""
+"""Acoustic conditions that change a recording: held-out noises and rooms, levels, and a telephone band."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from ser_model.audio.files import read_audio
 from ser_model.errors import SerError
@@ -24,25 +26,25 @@ from ser_model.types import SAMPLE_RATE, Samples
 
 TELEPHONE_RATE: Final = 8_000
 TELEPHONE_BAND: Final = (300.0, 3_400.0)
-"""Hz that a narrow-band call lets through (ITU-T G.712)."""
+"""Pass band of a narrow-band call in Hz (ITU-T G.712)."""
 TELEPHONE_ORDER: Final = 6
-"""Of the Butterworth filter at either end of the band."""
+"""Order of the Butterworth filter at either end of the band."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """One thing done to every recording before the gate hears it."""
+    """One change of every recording before the gate."""
 
     name: str
     title: str
     snr_db: float | None = None
-    """Ratio of speech to a noise that training never heard; None: no noise."""
+    """Ratio of speech to a held-out noise; `None`: no noise."""
     room: bool = False
-    """Played in a room that training never heard."""
+    """With the reverberation of a held-out room."""
     level_db: float = 0.0
-    """Change of level; what leaves the range of int16 is clipped."""
+    """Change of level. Samples beyond the range of int16 are clipped."""
     telephone: bool = False
-    """Narrow band, 8 kHz sampling."""
+    """Narrow band, sampled at 8 kHz."""
 
 
 CLEAN: Final = Condition(name="clean", title="as recorded")
@@ -59,17 +61,17 @@ CONDITIONS: Final = (
 
 
 def load_held_out(noise: Path | None, rooms: Path | None) -> AcousticEnvironment:
-    """Read the noises and rooms that training leaves out.
+    """Read the noises and rooms that are held out from training.
 
     Raises:
-        SerError: a folder isn't there, or holds none of them.
+        SerError: A folder does not exist, or holds none of them.
     """
     noises, kinds = _held_out(noise, HELD_OUT_NOISES)
     return AcousticEnvironment(noises, _held_out(rooms, HELD_OUT_ROOMS)[0], kinds)
 
 
-def _held_out(folder: Path | None, beginnings: tuple[str, ...]) -> tuple[list[Wave], list[str]]:
-    """Sounds, and which of the beginnings each has."""
+def _held_out(folder: Path | None, prefixes: tuple[str, ...]) -> tuple[list[Wave], list[str]]:
+    """Read the sounds whose path has one of the prefixes, and return the prefix of each too."""
     if folder is None:
         return [], []
     if not folder.is_dir():
@@ -77,47 +79,54 @@ def _held_out(folder: Path | None, beginnings: tuple[str, ...]) -> tuple[list[Wa
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix in (".wav", ".flac")]
     parts = {path: path.relative_to(folder).parts for path in paths}
     kept = {
-        path: next(one for one in beginnings if any(part.startswith(one) for part in parts[path]))
+        path: next(one for one in prefixes if any(part.startswith(one) for part in parts[path]))
         for path in paths
-        if any(part.startswith(beginnings) for part in parts[path])
+        if any(part.startswith(prefixes) for part in parts[path])
     }
     if not kept:
-        names = ", ".join(beginnings)
+        names = ", ".join(prefixes)
         raise SerError(f"{folder}: found no WAV or FLAC file or folder that is kept from training ({names})")
     return [to_wave(read_audio(path)) for path in kept], list(kept.values())
 
 
 def noise_index(name: str, count: int) -> int:
-    """Index of the noise, of so many, that a recording of this name gets in a condition without a room."""
+    """Index of the noise, of `count`, that a recording of this name gets in a condition without a room."""
     return int(np.random.default_rng(list(name.encode())).integers(count))
 
 
+def noise_kinds(held_out: AcousticEnvironment, names: Sequence[str]) -> npt.NDArray[np.str_]:
+    """Kind of noise that each recording gets, shape (recordings,); empty if there is no noise."""
+    if not held_out.noises:
+        return np.array([], dtype=np.str_)
+    return np.array([held_out.kinds[noise_index(name, len(held_out.noises))] for name in names])
+
+
 def apply(condition: Condition, samples: Samples, held_out: AcousticEnvironment, seed: str) -> Samples:
-    """The recording as `pad_with_room_noise` surrounds it, under a condition; noise goes on before and after it.
+    """Pad a recording by `pad_with_room_noise`, and change it and the padding.
 
     Args:
-        condition: what is done.
+        condition: the change.
         samples: the recording, int16 at 16 kHz.
-        held_out: what `load_held_out` read.
-        seed: name of the recording; the same name gets the same piece of the same noise at every ratio.
+        held_out: noises and rooms, from `load_held_out`.
+        seed: name of the recording. It determines the noise and the place in it, the same at every ratio.
 
     Returns:
-        int16 at 16 kHz, the recording from sample `PADDING` on
+        int16 at 16 kHz; the recording starts at sample `PADDING`
     """
     rng = np.random.default_rng(list(seed.encode()))
     wave = to_wave(pad_with_room_noise(samples))
     if condition.room:
         wave = add_reverberation(wave, held_out.rooms[rng.integers(len(held_out.rooms))])
     if condition.snr_db is not None:
-        wave = _with_noise(wave, _piece(held_out.noises, len(wave), rng), condition.snr_db)
+        wave = _with_noise(wave, _draw_noise(held_out.noises, len(wave), rng), condition.snr_db)
     if condition.telephone:
         wave = simulate_telephone(wave)
     wave = wave * np.float32(10 ** (condition.level_db / 20))
     return np.clip(np.rint(wave * 32768), -32768, 32767).astype(np.int16)
 
 
-def _piece(noises: list[Wave], length: int, rng: np.random.Generator) -> Wave:
-    """A piece of one of the noises; short ones are repeated."""
+def _draw_noise(noises: list[Wave], length: int, rng: np.random.Generator) -> Wave:
+    """Draw a segment of one of the noises; short ones are repeated."""
     noise = noises[rng.integers(len(noises))]
     noise = np.tile(noise, length // len(noise) + 2)
     start = rng.integers(len(noise) - length)
@@ -125,7 +134,7 @@ def _piece(noises: list[Wave], length: int, rng: np.random.Generator) -> Wave:
 
 
 def _with_noise(wave: Wave, noise: Wave, snr_db: float) -> Wave:
-    """Noise through all of it, at a ratio that is that of `add_noise` for the recording itself."""
+    """Add noise throughout, at the ratio that `add_noise` gives for the recording without its padding."""
     own = slice(PADDING, len(wave) - PADDING)
     added = add_noise(wave[own], noise[own], snr_db) - wave[own]
     scale = float(np.dot(added, noise[own])) / max(float(np.dot(noise[own], noise[own])), 1e-12)
@@ -133,7 +142,7 @@ def _with_noise(wave: Wave, noise: Wave, snr_db: float) -> Wave:
 
 
 def simulate_telephone(wave: Wave) -> Wave:
-    """What is left of 16 kHz sound after a narrow-band call: sampled at 8 kHz, band-passed, and brought back."""
+    """Apply a narrow-band call to 16 kHz sound: resample to 8 kHz, band-pass, and resample to 16 kHz."""
     import soxr
     from scipy.signal import butter, sosfilt
 

@@ -1,4 +1,4 @@
-"""Waveform augmentation: what a room and a voice do to speech (levels: see `ser_model.training.networks.fit`)."""
+"""Augmentation of waveforms: speed, noise and rooms. Levels: `ser_model.training.networks.frame_store`."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from ser_model.types import SAMPLE_RATE, Samples
 Wave = npt.NDArray[np.float32]
 
 HELD_OUT_NOISES = ("rain", "sea_waves", "dog_bark", "baby_cry", "doing_the_dishes", "running_tap")
-"""Names of files or folders never used in training, so that robustness can be measured on them."""
+"""Prefixes of files or folders of noises that training leaves out, so that robustness can be measured on them."""
 
 HELD_OUT_ROOMS = ("kitchen",)
-"""Beginnings of names of room responses never used in training."""
+"""Prefixes of names of room responses that training leaves out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentConfig:
-    """How far a variant may be from the recording."""
+    """Ranges of the changes."""
 
     speed: float = 0.12
-    """Largest relative change of speed, and with it of pitch."""
+    """Largest relative change of speed, which changes the pitch too."""
     noise_share: float = 0.6
     """Share of variants with noise."""
     snr_db: tuple[float, float] = (5.0, 30.0)
     """Range of the signal-to-noise ratio."""
     room_share: float = 0.3
-    """Share of variants played in a room."""
+    """Share of variants with the reverberation of a room."""
     pre_roll_ms: tuple[int, int] = (100, 500)
     """Range of the gate's pre-roll."""
     hangover_ms: tuple[int, int] = (500, 900)
@@ -43,24 +43,24 @@ class AugmentConfig:
 
 @dataclass
 class AcousticEnvironment:
-    """Noises and rooms to draw from; generated noises where no recordings are given."""
+    """Noises and room impulse responses to draw from; without recorded noises, generated ones are used."""
 
     noises: list[Wave] = field(default_factory=list)
     rooms: list[Wave] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
-    """What each of the noises is, where they are those held out."""
+    """Kind of each noise; only for held-out noises."""
 
     @classmethod
     def load(cls, noise: Path | None, rooms: Path | None) -> AcousticEnvironment:
-        """Read all WAV and FLAC files below two folders, but those held out for measuring.
+        """Read all WAV and FLAC files below two folders, except those that are held out.
 
         Raises:
-            SerError: a folder isn't there.
+            SerError: A folder does not exist.
         """
         return cls(_read_all(noise, HELD_OUT_NOISES), _read_all(rooms, HELD_OUT_ROOMS))
 
     def noise(self, length: int, rng: np.random.Generator) -> Wave:
-        """A piece of a recorded noise (three times of four) or of a generated one."""
+        """Draw a segment of a recorded noise (in three of four cases) or a generated noise."""
         if self.noises and rng.random() < 0.75:
             noise = self.noises[rng.integers(len(self.noises))]
             noise = np.tile(noise, length // len(noise) + 2)
@@ -71,10 +71,10 @@ class AcousticEnvironment:
 
 
 def check_folder(path: Path | None) -> None:
-    """Refuse a folder of sounds that isn't there; None is no folder.
+    """Check that a folder of sounds exists; `None` stands for no folder.
 
     Raises:
-        SerError: with its name.
+        SerError: It does not exist.
     """
     if path is not None and not path.is_dir():
         raise SerError(f"{path}: expected a folder of WAV or FLAC files, found no such folder")
@@ -90,12 +90,12 @@ def _read_all(folder: Path | None, held_out: tuple[str, ...]) -> list[Wave]:
 
 
 def to_wave(samples: Samples) -> Wave:
-    """Samples as float32 in ±1."""
+    """Convert samples to float32, full scale at ±1."""
     return samples.astype(np.float32) / np.float32(32768)
 
 
 def change_speed(wave: Wave, factor: float) -> Wave:
-    """Play faster (factor above 1) or slower; pitch follows, as on a tape."""
+    """Play faster (factor above 1) or slower; the pitch changes too."""
     import soxr
 
     changed: Wave = soxr.resample(wave, SAMPLE_RATE * factor, SAMPLE_RATE)
@@ -103,7 +103,7 @@ def change_speed(wave: Wave, factor: float) -> Wave:
 
 
 def add_reverberation(wave: Wave, response: Wave) -> Wave:
-    """The sound in a room, aligned to the direct path and at the level it had."""
+    """Convolve with a room impulse response, aligned to its direct path; the level stays the same."""
     from scipy.signal import fftconvolve
 
     direct = int(np.argmax(np.abs(response)))
@@ -113,7 +113,7 @@ def add_reverberation(wave: Wave, response: Wave) -> Wave:
 
 
 def add_noise(wave: Wave, noise: Wave, snr_db: float) -> Wave:
-    """Mix at a ratio of the powers of the loud parts of the speech (above its mean) and of the noise."""
+    """Add noise at a ratio of the power of the loud parts of the speech (above its mean) to that of the noise."""
     power = np.square(wave)
     speech = float(np.sqrt(power[power > power.mean()].mean()))
     return (wave + noise * speech / max(_rms(noise), 1e-9) * 10 ** (-snr_db / 20)).astype(np.float32)
@@ -126,7 +126,7 @@ def _rms(wave: npt.NDArray[Any]) -> float:
 def augment(
     samples: Samples, config: AugmentConfig, environment: AcousticEnvironment, rng: np.random.Generator
 ) -> Samples:
-    """One random variant of a recording: speed, room, noise, in this order; int16 at 16 kHz."""
+    """Draw a variant of a recording: speed, room and noise, in this order; int16 at 16 kHz."""
     wave = to_wave(samples)
     wave = change_speed(wave, 1 + rng.uniform(-config.speed, config.speed))
     if environment.rooms and rng.random() < config.room_share:

@@ -1,4 +1,4 @@
-"""RAVDESS on disk: which recordings there are, what is wrong with a folder, and the folds of the paper."""
+"""RAVDESS on disk: its recordings, the faults of a folder, and the folds of the paper."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ TEST_ACTORS: tuple[tuple[int, ...], ...] = (
 """Actors of the five test folds (arXiv 2606.03359)."""
 
 VALIDATION_ACTORS: tuple[tuple[int, ...], ...] = ((3, 6), (10, 11), (8, 17), (1, 14), (2, 5))
-"""Actors that choose epochs and settings, fold by fold; each is a test actor of another fold."""
+"""Actors that choose epochs and settings, fold by fold. Each is a test actor of another fold."""
 
 NEVER_VALIDATING: frozenset[int] = frozenset(ACTORS) - {a for actors in VALIDATION_ACTORS for a in actors}
 """The 14 actors that choose nothing in any fold."""
 
 SAME_SOUND: Final = ("03-01-03-01-02-01-07", "03-01-03-01-02-02-07")
-"""Two recordings that hold the same samples: the second repetition was published as a copy of the first. They count
-as two, as in every published figure. Both are by actor 7, so that no split by actors parts them; a split by recordings
-has to keep what has the same `Recording.sound` on one side."""
+"""Two recordings with the same samples: the second repetition was published as a copy of the first. They count as two,
+as in all published results. Both are of actor 7, so that a split by actors keeps them together. A split by recordings
+must keep recordings with the same `Recording.sound` together."""
 
 _NAME = re.compile(r"03-01-(0[1-8])-(0[12])-(0[12])-(0[12])-([0-2]\d)\.(?:wav|flac)")
 
 _AUDIO = frozenset((".wav", ".flac", ".mp3", ".ogg", ".m4a", ".aac", ".aif", ".aiff", ".mp4", ".opus", ".wma"))
-"""Endings, in lower case, of what somebody may have taken for a recording."""
+"""Suffixes, in lower case, of files that may be meant as recordings."""
 
 _SHOWN: Final = 5
-"""How many names a sentence gives before it only counts."""
+"""Number of names in a message; further ones are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +63,31 @@ class Recording:
 
     @property
     def name(self) -> str:
-        """The name without its ending."""
+        """Name of the file without its suffix."""
         return self.path.stem
 
     @property
     def sound(self) -> str:
-        """The name of what is heard: the same for the two recordings that are one (see `SAME_SOUND`)."""
+        """Name of the sound: the same for two recordings with the same samples (see `SAME_SOUND`)."""
         return SAME_SOUND[0] if self.name in SAME_SOUND else self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """What a folder holds."""
+    """The recordings of a folder."""
 
     recordings: tuple[Recording, ...]
     missing: tuple[int, ...]
     """Actors with fewer than 60 recordings."""
     absent: tuple[str, ...] = ()
-    """Names of the recordings of RAVDESS that aren't there."""
+    """Names of the recordings of RAVDESS that are missing."""
     misnamed: tuple[Path, ...] = ()
-    """Audio files in actors' folders that are not named as RAVDESS names its recordings, or lie with another actor,
-    or are there twice; they are not used."""
+    """Audio files in the folders of actors that are not used: their name is not one of RAVDESS, belongs to another
+    actor, or occurs twice."""
 
 
 def expected_names(actor: int) -> list[str]:
-    """Names of an actor's 60 recordings: 8 emotions, 2 intensities (1 of neutral), 2 statements, 2 repetitions."""
+    """Names of the 60 recordings of an actor: 8 emotions, 2 intensities (neutral: 1), 2 statements, 2 repetitions."""
     return [
         f"03-01-{emotion:02d}-{intensity:02d}-{statement:02d}-{repetition:02d}-{actor:02d}"
         for emotion, intensity, statement, repetition in product(range(1, 9), (1, 2), (1, 2), (1, 2))
@@ -99,14 +99,14 @@ def find_recordings(root: Path) -> Corpus:
     """List the recordings below `root`, a folder of `Actor_NN/*.{wav,flac}`, in a fixed order.
 
     Raises:
-        SerError: the folder isn't there, or holds no recording named as RAVDESS names them.
+        SerError: The folder does not exist, or holds no recording with a name of RAVDESS.
     """
     if not root.is_dir():
         raise SerError(f"{root}: expected the RAVDESS folder (Actor_01 ... Actor_24), found no such folder")
     expected = [name for actor in ACTORS for name in expected_names(actor)]
     wanted, found, misnamed = set(expected), dict[str, Recording](), []
     for path in sorted(root.glob("Actor_*/*")):
-        # Hidden files are no recordings, whatever their names: macOS leaves `._NAME.wav` beside what it unpacks.
+        # Hidden files are no recordings: macOS leaves `._NAME.wav` beside the files that it unpacks.
         if path.suffix.lower() not in _AUDIO or path.name.startswith("."):
             continue
         recording = _parse(path)
@@ -115,7 +115,7 @@ def find_recordings(root: Path) -> Corpus:
         else:
             found[recording.name] = recording
     if not found:
-        others = f"; {_on_misnamed(misnamed)[0]}" if misnamed else ""
+        others = f"; {_misnamed_faults(misnamed)[0]}" if misnamed else ""
         raise SerError(
             f"{root}: found no recording; expected Actor_NN/03-01-*.wav or .flac, as in Audio_Speech_Actors_01-24"
             + others
@@ -124,7 +124,7 @@ def find_recordings(root: Path) -> Corpus:
 
 
 def _parse(path: Path) -> Recording | None:
-    """What a name says; None where it isn't one of RAVDESS, or the file lies in another actor's folder."""
+    """Parse the name of a file; `None` if it is not one of RAVDESS, or the folder is that of another actor."""
     match = _NAME.fullmatch(path.name)
     if match is None or path.parent.name != f"Actor_{match[5]}":
         return None
@@ -134,8 +134,8 @@ def _parse(path: Path) -> Recording | None:
 
 def _corpus(recordings: Iterable[Recording], misnamed: Sequence[Path]) -> Corpus:
     ordered = tuple(sorted(recordings, key=lambda recording: (recording.actor, recording.name)))
-    there = {recording.name for recording in ordered}
-    absent = {actor: [name for name in expected_names(actor) if name not in there] for actor in ACTORS}
+    present = {recording.name for recording in ordered}
+    absent = {actor: [name for name in expected_names(actor) if name not in present] for actor in ACTORS}
     return Corpus(
         ordered,
         tuple(actor for actor, names in absent.items() if names),
@@ -145,14 +145,14 @@ def _corpus(recordings: Iterable[Recording], misnamed: Sequence[Path]) -> Corpus
 
 
 def load_corpus(root: Path, *, allow_missing: bool = False) -> Corpus:
-    """Find the recordings, read each to its end, and say what is wrong with the folder.
+    """Find the recordings, read each to its end, and report the faults of the folder.
 
     Args:
         root: folder of `Actor_NN/*.{wav,flac}`.
-        allow_missing: print what is wrong, and go on without it.
+        allow_missing: print the faults and continue without the recordings concerned.
 
     Raises:
-        SerError: something is missing, misnamed or unreadable, unless that is allowed; or nothing is left.
+        SerError: Recordings are missing, misnamed or unreadable and `allow_missing` is false, or none can be read.
     """
     corpus = find_recordings(root)
     unreadable = find_unreadable(corpus)
@@ -161,16 +161,16 @@ def load_corpus(root: Path, *, allow_missing: bool = False) -> Corpus:
         if not kept:
             raise SerError(f"{root}: none of its recordings can be read, such as {next(iter(unreadable.values()))}")
         corpus = _corpus(kept, corpus.misnamed)
-    wrong = [*_on_missing(corpus), *_on_misnamed(corpus.misnamed), *_on_unreadable(unreadable)]
-    if wrong and not allow_missing:
-        raise SerError(f"{root}: {'; '.join(wrong)}; --allow-missing goes on without")
-    for sentence in wrong:
+    faults = [*_missing_faults(corpus), *_misnamed_faults(corpus.misnamed), *_unreadable_faults(unreadable)]
+    if faults and not allow_missing:
+        raise SerError(f"{root}: {'; '.join(faults)}; --allow-missing goes on without")
+    for sentence in faults:
         print(f"{root}: {sentence}")
     return corpus
 
 
 def find_unreadable(corpus: Corpus) -> dict[Path, str]:
-    """Read every recording to its end, on all cores; those that can't be read, each with the reason."""
+    """Read every recording to its end, on all cores; return those that cannot be read, each with the reason."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             reasons = pool.map(_reason, corpus.recordings)
@@ -189,7 +189,7 @@ def _reason(recording: Recording) -> str | None:
     return None
 
 
-def _on_missing(corpus: Corpus) -> list[str]:
+def _missing_faults(corpus: Corpus) -> list[str]:
     if not corpus.absent:
         return []
     present = {recording.actor for recording in corpus.recordings}
@@ -201,11 +201,11 @@ def _on_missing(corpus: Corpus) -> list[str]:
         sentence += f", of whom {_actors(sorted(present & set(corpus.missing)))} lack only some"
     if files:
         sentence += f" ({_some(files)})"
-    return [sentence, _on_protocol(present)]
+    return [sentence, _folds_fault(present)]
 
 
-def _on_protocol(present: set[int]) -> str:
-    """Whether the five folds are still those of the paper."""
+def _folds_fault(present: set[int]) -> str:
+    """Report whether the five folds are still those of the paper."""
     lacking = [
         f"fold {fold} lacks {kind} actors {_actors(actor for actor in actors if actor not in present)}"
         for kind, folds in (("test", TEST_ACTORS), ("validation", VALIDATION_ACTORS))
@@ -217,7 +217,7 @@ def _on_protocol(present: set[int]) -> str:
     return "the five folds still hold, every actor has recordings, but the figures rest on fewer"
 
 
-def _on_misnamed(misnamed: Sequence[Path]) -> list[str]:
+def _misnamed_faults(misnamed: Sequence[Path]) -> list[str]:
     names = [f"{path.parent.name}/{path.name}" for path in misnamed]
     if not names:
         return []
@@ -227,7 +227,7 @@ def _on_misnamed(misnamed: Sequence[Path]) -> list[str]:
     ]
 
 
-def _on_unreadable(unreadable: dict[Path, str]) -> list[str]:
+def _unreadable_faults(unreadable: dict[Path, str]) -> list[str]:
     if not unreadable:
         return []
     names = [f"{path.parent.name}/{path.name}" for path in unreadable]
@@ -239,6 +239,6 @@ def _actors(numbers: Iterable[int]) -> str:
 
 
 def _some(names: Sequence[str]) -> str:
-    """The first names, and how many more there are."""
+    """List the first names, and the number of further ones."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

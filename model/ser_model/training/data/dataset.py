@@ -1,4 +1,4 @@
-"""Recordings to feature frames, as the daemon hears them: through the gate, clean and in variants."""
+"""Feature frames of recordings, through the gate as in the daemon, clean and in augmented versions."""
 
 from __future__ import annotations
 
@@ -28,45 +28,45 @@ from ser_model.types import SAMPLE_RATE, Frames
 Counts = npt.NDArray[np.int64]
 
 FILE_FORMAT = 2
-"""Of what `save` writes; part of the names of the files, so that older ones are not read."""
+"""Version of the format of `save`. It is part of the names of the files, so that older ones are not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingFrames:
-    """One recording through the gate."""
+    """Frames of one recording."""
 
     frames: list[Frames]
-    """Its versions, each of shape (time, 46): clean, then the variants; one that was missed is missing."""
+    """Versions of shape (time, 46): clean, then the variants. A version without an utterance is left out."""
     utterances: int
-    """How many utterances the gate found in the clean recording's speech."""
+    """Number of utterances that the gate found in the speech of the clean recording."""
     voiced: Counts
-    """Voiced samples of the clean utterance at the end of each of its frames, shape (time,); empty without one."""
+    """Number of voiced samples of the clean utterance up to the end of each frame, shape (time,)."""
 
 
-def extract_frames(cut: Segmentation, variants: Sequence[Frames] = ()) -> RecordingFrames:
-    """Frames of what passed, and of its variants."""
-    frames = compute_features(cut.samples) if cut.utterances else np.zeros((0, SIZE), dtype=np.float32)
-    voiced = cut.voiced_after(FRAME + HOP * np.arange(len(frames), dtype=np.int64))
-    return RecordingFrames([frames, *variants] if cut.utterances else [*variants], cut.utterances, voiced)
+def extract_frames(segmented: Segmentation, variants: Sequence[Frames] = ()) -> RecordingFrames:
+    """Compute the frames of a clean recording, and add those of its variants."""
+    frames = compute_features(segmented.samples) if segmented.utterances else np.zeros((0, SIZE), dtype=np.float32)
+    voiced = segmented.voiced_after(FRAME + HOP * np.arange(len(frames), dtype=np.int64))
+    return RecordingFrames([frames, *variants] if segmented.utterances else [*variants], segmented.utterances, voiced)
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Feature frames of all recordings; row 0 of `frames[i]` is clean, the others are variants."""
+    """Feature frames of all recordings."""
 
     recordings: tuple[Recording, ...]
     frames: list[list[Frames]]
-    """For each recording its versions, each of shape (time, 46); a version the gate missed is missing."""
+    """For each recording its versions, as in `RecordingFrames`."""
     utterances: npt.NDArray[np.int64]
-    """How many utterances the gate found in each clean recording's speech, shape (recordings,)."""
+    """Number of utterances that the gate found in the speech of each clean recording, shape (recordings,)."""
     voiced: list[Counts]
-    """For each recording how many samples of the clean utterance were voiced at the end of each of its frames."""
+    """For each recording the number of voiced samples up to the end of each frame of the clean utterance."""
 
 
-def versions(
+def compute_versions(
     recording: Recording, seed: int, count: int, config: AugmentConfig, environment: AcousticEnvironment
 ) -> RecordingFrames:
-    """What is heard of the clean recording and of `count` variants."""
+    """Compute the frames of a recording and of `count` variants, which depend on `seed` and its name alone."""
     samples = read_audio(recording.path)
     out = []
     rng = np.random.default_rng([seed, *recording.name.encode()])
@@ -75,9 +75,9 @@ def versions(
             pre_roll_ms=int(rng.integers(*config.pre_roll_ms)),
             hangover_ms=int(rng.integers(*config.hangover_ms)),
         )
-        heard = segment(pad_with_room_noise(augment(samples, config, environment, rng)), settings)
-        if heard.utterances:
-            out.append(compute_features(heard.samples))
+        segmented = segment(pad_with_room_noise(augment(samples, config, environment, rng)), settings)
+        if segmented.utterances:
+            out.append(compute_features(segmented.samples))
     return extract_frames(segment_clean(samples), out)
 
 
@@ -92,23 +92,23 @@ def build(
     seed: int = 0,
     workers: int | None = None,
 ) -> Dataset:
-    """Compute all frames, or take them from `cache` where the same were computed before.
+    """Compute the frames of all recordings, or read them from `cache`.
 
     Args:
         corpus: the recordings.
-        cache: folder for the frames; a file's name holds a digest of everything they depend on.
-        variants: augmented versions of each.
-        noise: folder of noises, None for generated ones only.
-        rooms: folder of room responses, None for none.
-        config: how far the variants go.
-        seed: of the variants.
-        workers: processes; None: one per core.
+        cache: folder for the frames. The names of its files hold a digest of all that the frames depend on.
+        variants: number of variants of each recording.
+        noise: folder of noises; `None`: generated ones only.
+        rooms: folder of room responses; `None`: none.
+        config: ranges of the variants.
+        seed: seed of the variants.
+        workers: number of processes; `None`: one per core.
     """
     config = config or AugmentConfig()
     path = cache_path(cache, corpus, [variants, str(noise), str(rooms), seed], asdict(config))
     if not path.exists():
         environment = AcousticEnvironment.load(noise, rooms)
-        work = partial(versions, seed=seed, count=variants, config=config, environment=environment)
+        work = partial(compute_versions, seed=seed, count=variants, config=config, environment=environment)
         with new_pool(workers) as pool:
             steps = pool.imap(work, corpus.recordings, chunksize=4)
             rows = list(track(steps, "gate and features", len(corpus.recordings)))
@@ -117,7 +117,7 @@ def build(
 
 
 def cache_path(cache: Path, corpus: Corpus, *depends: object) -> Path:
-    """File for the frames of a corpus, named after the gate, the features and whatever else they depend on."""
+    """Path for the frames of a corpus, with a digest of the gate, the features and the values `depends`."""
     key = json.dumps(
         [
             [recording.name for recording in corpus.recordings],
@@ -132,25 +132,22 @@ def cache_path(cache: Path, corpus: Corpus, *depends: object) -> Path:
 
 
 def _fingerprint() -> str:
-    """Digest of what augmentation, gate and features make of a probe: frames of older code are not taken for today's.
+    """Digest of the results of augmentation, gate and features on a test sound, so that it changes with the code.
 
-    The probe is a buzz of changing pitch with pauses; numbers are rounded far above the noise of floating point.
+    The sound is a buzz of changing pitch with pauses. Numbers are rounded far above the errors of floating point.
     """
     time = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
     buzz = np.sin(2 * np.pi * (140 * time + 12 * np.sin(3 * time))) ** 9 * (np.sin(2 * np.pi * 1.1 * time) > -0.5)
     probe = (8000 * buzz).astype(np.int16)
     varied = augment(probe, AugmentConfig(noise_share=1.0), AcousticEnvironment(), np.random.default_rng(0))
-    heard = segment_clean(varied)
-    sizes = np.array([len(heard.samples), heard.utterances])
+    segmented = segment_clean(varied)
+    sizes = np.array([len(segmented.samples), segmented.utterances])
     numbers = [compute_features(probe).round(2), compute_features(varied).round(1), sizes]
     return hashlib.sha256(b"".join((part + 0.0).astype(np.float32).tobytes() for part in numbers)).hexdigest()
 
 
 def save(path: Path, rows: Sequence[RecordingFrames]) -> None:
-    """Keep what was heard of each recording.
-
-    Half precision is far finer than the noise that training adds.
-    """
+    """Write the frames of all recordings, in half precision, which is far finer than the noise that training adds."""
     flat = [frames for row in rows for frames in row.frames]
     write_arrays(
         path,
@@ -164,10 +161,10 @@ def save(path: Path, rows: Sequence[RecordingFrames]) -> None:
 
 
 def load(path: Path, corpus: Corpus) -> Dataset:
-    """Read what `save` wrote.
+    """Read the frames that `save` wrote.
 
     Raises:
-        SerError: the file is damaged; it is removed.
+        SerError: The file is damaged. It is removed.
     """
     try:
         with np.load(path) as file:

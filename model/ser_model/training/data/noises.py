@@ -26,17 +26,17 @@ def _at_level(signal: Signal, level_dbfs: float = -30.0) -> Signal:
 
 
 def white(samples: int, rng: Generator) -> Signal:
-    """Equal power in every Hz: a hissing preamplifier."""
+    """White noise, equal power in every Hz, as the hiss of a preamplifier."""
     return _at_level(_shaped(samples, rng, np.ones_like))
 
 
 def pink(samples: int, rng: Generator) -> Signal:
-    """Equal power in every octave: wind, distant traffic."""
+    """Pink noise, equal power in every octave, as wind or distant traffic."""
     return _at_level(_shaped(samples, rng, lambda f: f**-0.5))
 
 
 def hum(samples: int, rng: Generator) -> Signal:
-    """Mains hum: 50 Hz, its harmonics, and a little hiss."""
+    """Mains hum: 50 Hz, its harmonics, and weak noise."""
     time = np.arange(samples) / SAMPLE_RATE
     tone = np.zeros(samples)
     for harmonic in range(1, 8):
@@ -45,17 +45,17 @@ def hum(samples: int, rng: Generator) -> Signal:
 
 
 def fan(samples: int, rng: Generator) -> Signal:
-    """A fan: low-passed rush, blade tone, slow beating."""
-    rush = _shaped(samples, rng, lambda f: 1 / (1 + (f / 400) ** 2))
-    rush /= np.std(rush)
+    """A fan: low-passed noise, tones of the blades, slow amplitude modulation."""
+    noise = _shaped(samples, rng, lambda f: 1 / (1 + (f / 400) ** 2))
+    noise /= np.std(noise)
     time = np.arange(samples) / SAMPLE_RATE
     blade = 0.5 * np.sin(2 * np.pi * 118 * time) + 0.25 * np.sin(2 * np.pi * 236 * time)
     beat = 1 + 0.2 * np.sin(2 * np.pi * 0.7 * time)
-    return _at_level(((rush + blade) * beat).astype(np.float32))
+    return _at_level(((noise + blade) * beat).astype(np.float32))
 
 
 def _scatter(samples: int, rng: Generator, per_second: float, make: Callable[[], Signal]) -> Signal:
-    """Short sounds at the arrival times of a Poisson process."""
+    """Add short sounds at the arrival times of a Poisson process."""
     out = np.zeros(samples, dtype=np.float32)
     for at in rng.integers(0, samples, rng.poisson(per_second * samples / SAMPLE_RATE)):
         sound = make()[: samples - at]
@@ -64,26 +64,26 @@ def _scatter(samples: int, rng: Generator, per_second: float, make: Callable[[],
 
 
 def _click(rng: Generator, seconds: float, low_hz: float, high_hz: float) -> Signal:
-    """A decaying burst around one resonance."""
+    """A decaying burst with one resonance."""
     time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     ring = np.sin(2 * np.pi * rng.uniform(low_hz, high_hz) * time) + 0.7 * rng.standard_normal(len(time))
     return (rng.uniform(0.3, 1.0) * ring * np.exp(-time * 6 / seconds)).astype(np.float32)
 
 
 def rain(samples: int, rng: Generator) -> Signal:
-    """Rain on a window: many small drops over a hiss."""
+    """Rain on a window: many small drops over noise."""
     drops = _scatter(samples, rng, 150.0, lambda: _click(rng, 0.008, 1500, 6000))
     return _at_level(drops + 0.05 * rng.standard_normal(samples).astype(np.float32))
 
 
 def keyboard(samples: int, rng: Generator) -> Signal:
-    """Typing: presses and releases, six a second, over a quiet room."""
+    """Typing: six clicks per second over weak noise."""
     keys = _scatter(samples, rng, 6.0, lambda: _click(rng, 0.025, 800, 4500))
     return _at_level(keys + 0.003 * rng.standard_normal(samples).astype(np.float32))
 
 
 def music(samples: int, rng: Generator) -> Signal:
-    """Plucked chords from a major scale, with six harmonics a note."""
+    """Plucked chords of a major scale, with six harmonics per note."""
     out = np.zeros(samples, dtype=np.float32)
     scale = 220.0 * 2 ** (np.array([0, 2, 4, 5, 7, 9, 11, 12, 14, 16]) / 12)
     for at in range(0, samples, SAMPLE_RATE // 2):

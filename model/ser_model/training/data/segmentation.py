@@ -1,4 +1,4 @@
-"""What the gate makes of a recording: the utterances in it, and which of them hold its speech."""
+"""Segmentation of recordings by the gate: the utterances, and which of them hold the speech."""
 
 from __future__ import annotations
 
@@ -14,50 +14,49 @@ from ser_model.config import GateConfig
 from ser_model.types import SAMPLE_RATE, Block, GateEvent, Samples, SpeechAudio, SpeechEnded, SpeechStarted
 
 PADDING: Final = SAMPLE_RATE
-"""Samples of room before and after a recording, so that the gate opens and closes by itself."""
+"""Samples of room noise before and after a recording, so that the gate opens and closes within it."""
 _LOUD: Final = 10 ** (-30 / 20)
-"""Speech is what lies between the first and the last 10 ms above this share of the loudest."""
+"""Speech extends from the first to the last 10 ms above this share of the peak."""
 
 Extent = tuple[int, int]
-"""First sample, and the sample after the last."""
+"""First sample, and end (exclusive)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """What passed."""
+    """The utterances that count, as one piece of sound."""
 
     samples: Samples
-    """From the first utterance that counts to the last."""
+    """Sound from the first to the last utterance that counts."""
     utterances: int
-    """How many count: all, or those that overlap with the speech."""
-    beside: int
-    """How many don't: something else was taken for speech."""
+    """Number of utterances that count: those that overlap with the speech, or all."""
+    outside: int
+    """Number of utterances outside the speech: other sounds that the gate took for speech."""
     progress: npt.NDArray[np.int64]
-    """How many of the samples had been heard, and how many of these were voiced, after each piece of the first that
-    counts, shape (pieces, 2)."""
+    """Samples, and voiced samples, up to the end of each block of the first utterance, shape (blocks, 2)."""
 
     @property
     def voiced(self) -> int:
-        """Voiced samples of the first that counts; 0 without one."""
+        """Number of voiced samples of the first utterance; 0 if there is none."""
         return int(self.progress[-1, 1]) if len(self.progress) else 0
 
-    def voiced_after(self, heard: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Voiced samples when so many of the samples had been heard, shape as given."""
+    def voiced_after(self, ends: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Number of voiced samples among the first `ends` samples, shape as given."""
         if not len(self.progress):
-            return np.zeros_like(heard)
-        piece = np.searchsorted(self.progress[:, 0], heard).clip(max=len(self.progress) - 1)
-        return np.asarray(self.progress[piece, 1])
+            return np.zeros_like(ends)
+        block = np.searchsorted(self.progress[:, 0], ends).clip(max=len(self.progress) - 1)
+        return np.asarray(self.progress[block, 1])
 
     @classmethod
     def join(cls, parts: Sequence[Segmentation]) -> Segmentation:
-        """Some one after the other, as one utterance; at least one of them."""
+        """Concatenate at least one segmentation into a single utterance."""
         before = np.cumsum([(0, 0), *((len(part.samples), part.voiced) for part in parts)], axis=0)
         progress = [part.progress + so_far for part, so_far in zip(parts, before[:-1], strict=True)]
         return cls(np.concatenate([part.samples for part in parts]), 1, 0, np.concatenate(progress))
 
 
 def pad_with_room_noise(samples: Samples) -> Samples:
-    """A recording with a second before and after it, at the level of its own quietest moments."""
+    """Add a second of noise before and after a recording, at the level of its quietest tenth."""
     quiet = np.sort(np.abs(samples))[: max(1, len(samples) // 10)].max(initial=1)
     rng = np.random.default_rng(len(samples))
     room = [rng.normal(0, quiet / 1.3, PADDING).astype(np.int16) for _ in range(2)]
@@ -65,7 +64,7 @@ def pad_with_room_noise(samples: Samples) -> Samples:
 
 
 def speech_extent(samples: Samples) -> Extent:
-    """Where the speech of a clean recording lies in `pad_with_room_noise` of it, as `docs/gate.md` defines it."""
+    """Extent of the speech of a clean recording within its padded form, as `docs/gate.md` defines it."""
     block = SAMPLE_RATE // 100
     levels = np.abs(samples[: len(samples) // block * block].astype(np.float64)).reshape(-1, block).max(axis=1)
     loud = np.flatnonzero(levels >= levels.max(initial=0) * _LOUD)
@@ -75,26 +74,25 @@ def speech_extent(samples: Samples) -> Extent:
 
 class _Utterance(NamedTuple):
     first: int
-    """Where its samples begin, pre-roll included."""
+    """First sample, pre-roll included."""
     last: int
     onset: int
     offset: int
     progress: list[tuple[int, int]]
 
 
-def segment(whole: Samples, config: GateConfig, speech: Extent | None = None) -> Segmentation:
-    """Let a new gate hear a sound.
+def segment(sound: Samples, config: GateConfig, speech: Extent | None = None) -> Segmentation:
+    """Segment a sound with a new gate.
 
     Args:
-        whole: int16 at 16 kHz, with some room before what matters.
-        config: of the gate.
-        speech: where the speech lies; an utterance elsewhere is another sound, not a piece of this speech. None:
-            every utterance counts.
+        sound: int16 at 16 kHz, with room noise before the speech.
+        config: settings of the gate.
+        speech: extent of the speech; utterances outside do not count. `None`: every utterance counts.
     """
     gate = Gate(config)
-    every = _utterances([*gate.push(Block(whole, 0)), *gate.finish()])
+    every = _utterances([*gate.push(Block(sound, 0)), *gate.finish()])
     kept = [one for one in every if speech is None or (one.onset < speech[1] and one.offset > speech[0])]
-    samples = whole[kept[0].first : kept[-1].last] if kept else whole[:0]
+    samples = sound[kept[0].first : kept[-1].last] if kept else sound[:0]
     progress = np.array(kept[0].progress if kept else [], dtype=np.int64).reshape(-1, 2)
     return Segmentation(samples, len(kept), len(every) - len(kept), progress)
 
@@ -118,5 +116,5 @@ def _utterances(events: Iterable[GateEvent]) -> list[_Utterance]:
 
 
 def segment_clean(samples: Samples) -> Segmentation:
-    """What the gate as shipped makes of a clean recording."""
+    """Segment a clean recording with the default gate."""
     return segment(pad_with_room_noise(samples), GateConfig(), speech_extent(samples))

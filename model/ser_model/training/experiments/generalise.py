@@ -1,9 +1,9 @@
-"""How a recipe carries over to other people and ways of speaking: leave one actor out, and divisions of the folds."""
+"""`ser-model generalise`: leave-one-actor-out, and the accuracy on parts of the recordings."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 from rich.console import Console
@@ -16,7 +16,7 @@ from ser_model.training.folds.crossval import read_pooled, run
 from ser_model.training.folds.jobs import Job
 from ser_model.training.folds.metrics import Metrics, format_metric, mean_and_std
 from ser_model.training.folds.run_folder import RunFolder
-from ser_model.training.networks.fit import FitConfig
+from ser_model.training.networks.fit_config import FitConfig
 from ser_model.training.scores import MISSED, Classes, uar
 
 DIVISIONS: tuple[tuple[str, Callable[[Recording], bool]], ...] = (
@@ -27,27 +27,49 @@ DIVISIONS: tuple[tuple[str, Callable[[Recording], bool]], ...] = (
     ("Kids are talking by the door", lambda recording: recording.statement == 1),
     ("Dogs are sitting by the door", lambda recording: recording.statement == 2),
 )
-"""Parts of RAVDESS; odd actors are men, and neutral has no strong intensity."""
+"""Parts of RAVDESS. Actors with odd numbers are men. Neutral speech has no strong intensity."""
 
 
-def generalise(arguments: argparse.Namespace) -> None:
-    """Measure as the command line asks; print the figures and write them beside the run."""
-    folder = RunFolder.open(arguments.run)
-    corpus = folder.corpus(arguments.data)
+def generalise(
+    path: Path,
+    data: Path,
+    *,
+    seeds: int,
+    noise: Path | None,
+    rooms: Path | None,
+    workers: int | None,
+    device: str,
+) -> None:
+    """Train the networks that are missing, print the metrics, and write RUN/generalisation.json.
+
+    Args:
+        path: the folder of the run.
+        data: the recordings of the run.
+        seeds: number of seeds.
+        noise: folder of noises; `None`: generated ones only.
+        rooms: folder of room responses; `None`: none.
+        workers: number of processes; `None`: one per core.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        SerError: A folder or the device is not what is expected.
+    """
+    folder = RunFolder.open(path)
+    corpus = folder.corpus(data)
     settings = folder.settings()
     config = FitConfig(**{**settings["fit"], "crop_seconds": tuple(settings["fit"]["crop_seconds"])})
     dataset = build(
         corpus,
         variants=settings["variants"],
-        noise=arguments.noise,
-        rooms=arguments.rooms,
+        noise=noise,
+        rooms=rooms,
         cache=folder.path.parent / "cache",
-        workers=arguments.workers,
+        workers=workers,
     )
-    jobs = [Job(seed, fold, "actor") for seed in range(arguments.seeds) for fold in range(len(ACTORS))]
-    run(dataset, config, jobs, folder.path, arguments.workers, arguments.device)
+    jobs = [Job(seed, fold, "actor") for seed in range(seeds) for fold in range(len(ACTORS))]
+    run(dataset, config, jobs, folder.path, workers, device)
     result = {
-        "leave_one_actor_out": _leave_one_out(folder, corpus, arguments.seeds),
+        "leave_one_actor_out": _leave_one_out(folder, corpus, seeds),
         "divisions": _divide(folder, corpus),
     }
     write_json(folder.path / "generalisation.json", result)
@@ -55,7 +77,7 @@ def generalise(arguments: argparse.Namespace) -> None:
 
 
 def _leave_one_out(folder: RunFolder, corpus: Corpus, seeds: int) -> Metrics:
-    """UAR pooled over the 24 networks, and each actor's own, mean over seeds."""
+    """UAR pooled over the 24 networks, and the UAR of each actor as the mean over seeds."""
     total, by_actor = [], np.zeros((seeds, len(ACTORS)))
     for seed in range(seeds):
         predicted = np.full(len(corpus.recordings), MISSED, dtype=np.int64)
@@ -72,7 +94,7 @@ def _actors(folder: RunFolder) -> list[Classes]:
 
 
 def _divide(folder: RunFolder, corpus: Corpus) -> list[Metrics]:
-    """UAR of the folds' answers on parts of the recordings."""
+    """UAR of the predictions of the folds on parts of the recordings."""
     predicted = [read_pooled(folder.path, seed, "test").classes(len(folder.emotions)) for seed in folder.seeds]
     rows = []
     for title, belongs in DIVISIONS:

@@ -23,7 +23,7 @@ from ser_model.training.files import write_json
 from ser_model.training.folds.metrics import Metrics, format_metric, uar_metrics
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.architecture import ResLstmSa
-from ser_model.training.networks.fit import predict
+from ser_model.training.networks.inference import predict
 from ser_model.training.processes import new_pool
 from ser_model.training.scores import Classes, posterior
 from ser_model.types import SAMPLE_RATE, Frames

@@ -1,4 +1,4 @@
-"""The protocol of arXiv 2606.03359 as written: its features, its networks, its folds, the best epoch of each."""
+"""The protocol of arXiv 2606.03359: its features, networks and folds, and the best epoch of each network."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from torch import Tensor
 from ser_model.training.data.corpus import TEST_ACTORS, VALIDATION_ACTORS, Corpus, Recording
 from ser_model.training.data.dataset import FILE_FORMAT, Dataset, RecordingFrames, load, save
 from ser_model.training.networks.batched import BatchedNetworks
-from ser_model.training.networks.fit import FitConfig, Task, fit
+from ser_model.training.networks.fit import fit
+from ser_model.training.networks.fit_config import FitConfig
 from ser_model.training.networks.frame_store import FrameStore
+from ser_model.training.networks.training_step import Task
 from ser_model.training.processes import new_pool
 from ser_model.training.scores import Classes, Logits, uar
 from ser_model.types import Frames
@@ -43,7 +45,7 @@ RECIPE = FitConfig(
     jitter=0.0,
     crop_share=0.0,
 )
-"""Plain cross-entropy on the recordings as they are; rate, L2, dropout, batch and cycle are the best of 48 trials of
+"""Plain cross-entropy on unchanged recordings. Rate, L2, dropout, batch and cycle are the best of 48 trials of
 `ser-model tune --recipe paper` with ResLSTM-SA h64, by validation actors."""
 
 
@@ -75,7 +77,7 @@ TABLE = (
 
 
 def features(recording: Recording) -> Frames:
-    """34 MFCC and 12 chroma a frame of the whole recording at 48 kHz, librosa's defaults, shape (time, 46)."""
+    """34 MFCC and 12 chroma per frame of the whole recording at 48 kHz, by librosa's defaults, shape (time, 46)."""
     import librosa
 
     samples, _ = librosa.load(recording.path, sr=RATE, mono=True)
@@ -85,7 +87,7 @@ def features(recording: Recording) -> Frames:
 
 
 def frames(corpus: Corpus, cache: Path, workers: int | None = None) -> Dataset:
-    """Features of all recordings, or those from `cache` where they were computed before."""
+    """Compute the features of all recordings, or read them from `cache`."""
     key = json.dumps([[recording.name for recording in corpus.recordings], RATE, NFFT, HOP, MFCC, FILE_FORMAT])
     path = cache / f"paper-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
     if not path.exists():
@@ -97,19 +99,19 @@ def frames(corpus: Corpus, cache: Path, workers: int | None = None) -> Dataset:
 
 
 @dataclass(slots=True)
-class Answers:
-    """What the five networks of a seed answer, each at its best epoch."""
+class BestEpochPredictions:
+    """Logits of the five networks of a seed, each at its best epoch."""
 
     validation: Logits
-    """For the recordings in the order of `validation_rows`, shape (600, 8)."""
+    """For validation actors, fold by fold, shape (600, 8)."""
     test: Logits
-    """Of every recording from the network that didn't hear it, at the best epoch on the validation actors."""
+    """For every recording as a test recording, at the best epoch on the validation actors, shape (1440, 8)."""
     peeked: Logits
-    """The same at the best epoch on the test actors themselves, as a search scored on the test folds would have it."""
+    """The same at the best epoch on the test actors themselves: what scoring on the test folds would claim."""
 
 
 def rows_of(actors: Classes, chosen: Sequence[Sequence[int]]) -> list[npt.NDArray[np.int64]]:
-    """For each fold the recordings of its actors."""
+    """For each fold the indices of the recordings of its actors."""
     return [np.flatnonzero(np.isin(actors, own)) for own in chosen]
 
 
@@ -119,20 +121,20 @@ def cross_validate(
     seeds: Sequence[int],
     device: str = "cpu",
     every: int = 1,
-    after_epoch: Callable[[int, list[float]], None] = lambda epoch, scores: None,
-) -> list[Answers]:
-    """Train five folds for each pair of a recipe and a seed, all side by side.
+    after_evaluation: Callable[[int, list[float]], None] = lambda epoch, scores: None,
+) -> list[BestEpochPredictions]:
+    """Train five folds for each pair of a recipe and a seed, all at once.
 
     Args:
-        dataset: one version of each recording or more.
-        configs: recipes; those of one call share variant, residual, epochs and batch.
+        dataset: at least one version of each recording.
+        configs: recipes with the same variant, residual, epochs and batch.
         seeds: one for each recipe.
         device: `cpu` or `cuda`.
-        every: epochs between two looks at the validation actors.
-        after_epoch: called after every look with the epoch and each pair's UAR on them, pooled over folds.
+        every: epochs between two evaluations.
+        after_evaluation: called with the epoch and the UAR of each pair on the validation actors, pooled over folds.
 
     Returns:
-        the answers of each pair
+        the predictions of each pair
     """
     truth = np.array([recording.emotion for recording in dataset.recordings])
     actors = np.array([recording.actor for recording in dataset.recordings])
@@ -140,18 +142,18 @@ def cross_validate(
     test, validation = rows_of(actors, TEST_ACTORS), rows_of(actors, VALIDATION_ACTORS)
     train = [np.setdiff1d(np.arange(len(truth)), [*own, *other]) for own, other in zip(test, validation, strict=True)]
     tasks = [Task(seed, own, config) for config, seed in zip(configs, seeds, strict=True) for own in train]
-    session = _BestEpochs(store, truth, validation, test, len(configs))
+    best = _BestEpochs(store, truth, validation, test, len(configs))
 
-    def observe(epoch: int, stack: BatchedNetworks, losses: Tensor) -> None:
+    def after_epoch(epoch: int, batched: BatchedNetworks, losses: Tensor) -> None:
         if epoch % every == 0 or epoch == configs[0].epochs:
-            after_epoch(epoch, session.look(stack))
+            after_evaluation(epoch, best.update(batched))
 
-    fit(store, truth, tasks, observe)
-    return session.answers
+    fit(store, truth, tasks, after_epoch)
+    return best.predictions
 
 
 class _BestEpochs:
-    """Keeps each network's answers of the epoch that was best on its validation actors, and on its test actors."""
+    """Keeps the logits of each network at its best epoch on its validation actors, and on its test actors."""
 
     def __init__(
         self,
@@ -161,7 +163,7 @@ class _BestEpochs:
         test: list[npt.NDArray[np.int64]],
         pairs: int,
     ) -> None:
-        self._bank, self._truth, self._validation, self._test = store, truth, validation, test
+        self._store, self._truth, self._validation, self._test = store, truth, validation, test
         both = [np.concatenate(own) for own in zip(validation, test, strict=True)]
         width = max(len(own) for own in both)
         self._rows = np.stack([np.resize(own, width) for own in both] * pairs)
@@ -170,35 +172,37 @@ class _BestEpochs:
         starts = np.cumsum([0, *(len(own) for own in validation)])
         self._places = [np.arange(start, start + len(own)) for start, own in zip(starts[:-1], validation, strict=True)]
         shape = (int(starts[-1]), 8), (len(truth), 8), (len(truth), 8)
-        self.answers = [Answers(*(np.zeros(size, dtype=np.float32) for size in shape)) for _ in range(pairs)]
+        self.predictions = [
+            BestEpochPredictions(*(np.zeros(size, dtype=np.float32) for size in shape)) for _ in range(pairs)
+        ]
 
-    def look(self, stack: BatchedNetworks) -> list[float]:
-        """Judge the networks as they are; return each pair's UAR on the validation actors, pooled over folds."""
-        logits = stack.answer(self._bank, self._rows).numpy()
-        now: list[list[Classes]] = [[] for _ in self.answers]
+    def update(self, batched: BatchedNetworks) -> list[float]:
+        """Evaluate the present networks; return the UAR of each pair on the validation actors, pooled over folds."""
+        logits = batched.predict(self._store, self._rows).numpy()
+        classes: list[list[Classes]] = [[] for _ in self.predictions]
         for network, own in enumerate(logits):
             pair, fold = divmod(network, len(self._test))
-            answers, count = self.answers[pair], len(self._validation[fold])
+            kept, count = self.predictions[pair], len(self._validation[fold])
             on_validation, on_test = own[:count], own[count : count + len(self._test[fold])]
-            now[pair].append(on_validation.argmax(axis=1))
-            score = uar(self._truth[self._validation[fold]], now[pair][-1])
+            classes[pair].append(on_validation.argmax(axis=1))
+            score = uar(self._truth[self._validation[fold]], classes[pair][-1])
             if score > self._best[network]:
                 self._best[network] = score
-                answers.validation[self._places[fold]] = on_validation
-                answers.test[self._test[fold]] = on_test
+                kept.validation[self._places[fold]] = on_validation
+                kept.test[self._test[fold]] = on_test
             peeked = uar(self._truth[self._test[fold]], on_test.argmax(axis=1))
             if peeked > self._best_peeked[network]:
                 self._best_peeked[network] = peeked
-                answers.peeked[self._test[fold]] = on_test
+                kept.peeked[self._test[fold]] = on_test
         truth = self._truth[np.concatenate(self._validation)]
-        return [uar(truth, np.concatenate(rows)) for rows in now]
+        return [uar(truth, np.concatenate(rows)) for rows in classes]
 
 
 def recipe(row: Published, **changes: float) -> FitConfig:
-    """The paper's recipe for one of its networks."""
+    """Return the paper's recipe for one of its networks."""
     return replace(RECIPE, variant=row.variant, residual=row.residual, **changes)  # type: ignore[arg-type]
 
 
 def set_threads() -> None:
-    """One thread a process: the processes share the cores."""
+    """Use one thread per process, as the processes share the cores."""
     torch.set_num_threads(1)

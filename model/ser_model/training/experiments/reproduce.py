@@ -1,8 +1,7 @@
-"""What `ser-model reproduce` does: the paper's table beside ours, seed by seed, resumable."""
+"""`ser-model reproduce`: the table of the paper beside ours. It can be resumed: each network has its own file."""
 
 from __future__ import annotations
 
-import argparse
 import json
 from functools import partial
 from pathlib import Path
@@ -27,13 +26,25 @@ from ser_model.training.scores import uar
 _dataset: Dataset
 
 
-def reproduce(arguments: argparse.Namespace) -> None:
-    """Train what the command line asks for and is not there yet, and print the table."""
-    check_device(arguments.device)
-    corpus = load_corpus(arguments.data, allow_missing=False)
-    dataset = paper.frames(corpus, arguments.output.parent / "cache", arguments.workers)
-    train(dataset, arguments.output, arguments.seeds, arguments.device, arguments.workers, arguments.epochs)
-    report(dataset, arguments.output, arguments.seeds)
+def reproduce(data: Path, output: Path, *, seeds: int, epochs: int | None, workers: int | None, device: str) -> None:
+    """Train the networks that are missing, and print the table.
+
+    Args:
+        data: the RAVDESS folder.
+        output: folder for the results.
+        seeds: number of seeds.
+        epochs: length of the training; `None`: that of the recipe.
+        workers: number of processes; `None`: one per core.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        SerError: The folder or the device is not what is expected.
+    """
+    check_device(device)
+    corpus = load_corpus(data, allow_missing=False)
+    dataset = paper.frames(corpus, output.parent / "cache", workers)
+    train(dataset, output, seeds, device, workers, epochs)
+    report(dataset, output, seeds)
 
 
 def train(
@@ -44,7 +55,7 @@ def train(
     workers: int | None = None,
     epochs: int | None = None,
 ) -> None:
-    """Train the six networks of the table for some seeds, one file each."""
+    """Train the six networks of the table for each seed, and write a file for each."""
     folder.mkdir(parents=True, exist_ok=True)
     todo = [(row, seed) for row in TABLE for seed in range(seeds) if not _path(folder, row, seed).exists()]
     with Progress() as bar:
@@ -77,13 +88,13 @@ def _train_one(folder: Path, epochs: int | None, one: tuple[Published, int]) -> 
 
 def _train(dataset: Dataset, folder: Path, epochs: int | None, row: Published, seeds: list[int], device: str) -> None:
     config = paper.recipe(row, **({} if epochs is None else {"epochs": epochs}))
-    answers = paper.cross_validate(dataset, [config] * len(seeds), seeds, device)
-    for seed, one in zip(seeds, answers, strict=True):
+    predictions = paper.cross_validate(dataset, [config] * len(seeds), seeds, device)
+    for seed, one in zip(seeds, predictions, strict=True):
         write_arrays(_path(folder, row, seed), test=one.test, peeked=one.peeked, validation=one.validation)
 
 
 def report(dataset: Dataset, folder: Path, seeds: int) -> None:
-    """Print mean, deviation and best of the seeds beside the published figures, and write them as JSON."""
+    """Print mean, deviation and best of the seeds beside the published results, and write reproduction.json."""
     truth = np.array([recording.emotion for recording in dataset.recordings])
     never = np.isin([recording.actor for recording in dataset.recordings], list(NEVER_VALIDATING))
     table = Table(title=f"UAR, pooled out-of-fold, whole recordings at 48 kHz, {seeds} seeds")
@@ -94,7 +105,7 @@ def report(dataset: Dataset, folder: Path, seeds: int) -> None:
         files = [np.load(_path(folder, row, seed)) for seed in range(seeds)]
         test = [file["test"].argmax(axis=1) for file in files]
         network = ResLstmSa(VARIANTS[row.variant], residual=row.residual)
-        figures: Metrics = {
+        metrics: Metrics = {
             "name": row.name,
             "parameters": count_parameters(network),
             "published": {"mean": row.mean, "std": row.std, "max": row.max},
@@ -102,16 +113,16 @@ def report(dataset: Dataset, folder: Path, seeds: int) -> None:
             "uar_14_actors": mean_and_std([uar(truth[never], one[never]) for one in test]),
             "peeked": mean_and_std([uar(truth, file["peeked"].argmax(axis=1)) for file in files]),
         }
-        rows.append(figures)
+        rows.append(metrics)
         table.add_row(
             row.title,
-            f"{figures['parameters']:,}",
+            f"{metrics['parameters']:,}",
             f"{row.mean:.4f} ± {row.std:.4f}",
             f"{row.max:.4f}",
-            format_metric(figures["uar"]),
-            f"{max(figures['uar']['seeds']):.4f}",
-            format_metric(figures["uar_14_actors"]),
-            format_metric(figures["peeked"]),
+            format_metric(metrics["uar"]),
+            f"{max(metrics['uar']['seeds']):.4f}",
+            format_metric(metrics["uar_14_actors"]),
+            format_metric(metrics["peeked"]),
         )
     write_json(folder / "reproduction.json", {"recipe": json.loads(json.dumps(_recipe())), "rows": rows})
     console = Console()

@@ -1,15 +1,15 @@
-"""What `ser-model tune` does: a search for settings, scored on validation actors alone.
+"""`ser-model tune`: a search for settings, scored on validation actors alone.
 
-Tree-structured Parzen estimator with median pruning (Optuna: Akiba et al. 2019, arXiv 1907.10902). The study lies in a
-database, so that it can be resumed and shared by several machines.
+The search uses a tree-structured Parzen estimator with median pruning (Optuna: Akiba et al. 2019, arXiv 1907.10902).
+The study is kept in a database, so that it can be resumed, and several machines can share it.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,20 +21,20 @@ from ser_model.errors import SerError
 from ser_model.training.data.corpus import VALIDATION_ACTORS, load_corpus
 from ser_model.training.data.dataset import Dataset, build
 from ser_model.training.experiments import paper
-from ser_model.training.experiments.paper import Answers
+from ser_model.training.experiments.paper import BestEpochPredictions
 from ser_model.training.folds.trainer import check_device
-from ser_model.training.networks.fit import FitConfig
+from ser_model.training.networks.fit_config import FitConfig
 from ser_model.training.scores import uar
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
 
-_LOOK_EVERY = 10
-"""Epochs between two looks at the validation actors, at which a trial may be pruned."""
+_EVALUATION_INTERVAL = 10
+"""Epochs between two evaluations on the validation actors; each may prune a trial."""
 
 
 def suggest_paper(trial: Trial) -> FitConfig:
-    """The paper's search: rate, L2, dropout, batch and length of the cosine cycle."""
+    """Suggest the settings that the paper searches: rate, L2, dropout, batch and length of the cosine cycle."""
     return replace(
         paper.RECIPE,
         learning_rate=trial.suggest_float("learning_rate", 1e-3, 3e-2, log=True),
@@ -46,7 +46,7 @@ def suggest_paper(trial: Trial) -> FitConfig:
 
 
 def suggest_ours(trial: Trial) -> FitConfig:
-    """The recipe of `ser-model train`, without teachers: they would cost each trial eight times as much."""
+    """Suggest settings of `ser-model train`, without teachers, which make a trial eight times as expensive."""
     return FitConfig(
         hard_share=1.0,
         learning_rate=trial.suggest_float("learning_rate", 2e-3, 1.2e-2, log=True),
@@ -64,31 +64,58 @@ def suggest_ours(trial: Trial) -> FitConfig:
 RECIPES = {"paper": suggest_paper, "ours": suggest_ours}
 
 
-def tune(arguments: argparse.Namespace) -> None:
-    """Search as the command line asks, and print the best trials."""
-    check_device(arguments.device)
-    corpus = load_corpus(arguments.data, allow_missing=False)
-    cache = arguments.cache
-    if arguments.recipe == "paper":
-        dataset = paper.frames(corpus, cache, arguments.workers)
+def tune(
+    data: Path,
+    *,
+    recipe: str,
+    trials: int,
+    storage: str,
+    study_name: str,
+    parallel: int,
+    cache: Path,
+    noise: Path | None,
+    rooms: Path | None,
+    workers: int | None,
+    device: str,
+) -> None:
+    """Add trials to a study, and print the best ones.
+
+    Args:
+        data: the RAVDESS folder.
+        recipe: a key of `RECIPES`.
+        trials: number of trials.
+        storage: an SQLAlchemy URL.
+        study_name: the name of the study in the database, without the recipe.
+        parallel: number of trials that are trained at once.
+        cache: folder for the frames.
+        noise: folder of noises; `None`: generated ones only.
+        rooms: folder of room responses; `None`: none.
+        workers: number of processes for the frames; `None`: one per core.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        SerError: A folder, the device or the storage is not what is expected.
+    """
+    check_device(device)
+    corpus = load_corpus(data, allow_missing=False)
+    if recipe == "paper":
+        dataset = paper.frames(corpus, cache, workers)
     else:
-        dataset = build(
-            corpus, variants=16, noise=arguments.noise, rooms=arguments.rooms, cache=cache, workers=arguments.workers
-        )
-    study = open_study(arguments.storage, f"{arguments.study}-{arguments.recipe}")
-    search(study, dataset, arguments.recipe, arguments.trials, arguments.parallel, arguments.device)
-    show(study)
+        dataset = build(corpus, variants=16, noise=noise, rooms=rooms, cache=cache, workers=workers)
+    study = open_study(storage, f"{study_name}-{recipe}")
+    search(study, dataset, recipe, trials, parallel, device)
+    print_best_trials(study)
 
 
 def open_study(storage: str, name: str) -> Study:
-    """Create a study, or go on with it.
+    """Create a study, or open an existing one.
 
     Args:
         storage: an SQLAlchemy URL, such as `sqlite:///tune.db`.
-        name: of the study in it.
+        name: the name of the study in the database.
 
     Raises:
-        SerError: the storage can't be opened.
+        SerError: The storage cannot be opened.
     """
     import optuna
     from sqlalchemy.exc import SQLAlchemyError
@@ -114,11 +141,11 @@ def search(study: Study, dataset: Dataset, recipe: str, trials: int, parallel: i
     """Add trials to a study.
 
     Args:
-        study: from `open_study`.
+        study: the study, from `open_study`.
         dataset: the frames.
         recipe: a key of `RECIPES`.
-        trials: how many.
-        parallel: trained side by side, worth it on a GPU; these are not pruned.
+        trials: number of trials.
+        parallel: number of trials that are trained at once, useful on a GPU. Above 1, none is pruned.
         device: `cpu` or `cuda`.
     """
     with Progress() as bar:
@@ -128,15 +155,17 @@ def search(study: Study, dataset: Dataset, recipe: str, trials: int, parallel: i
             configs = [RECIPES[recipe](trial) for trial in asked]
             for batch in sorted({config.batch for config in configs}):
                 own = [index for index, config in enumerate(configs) if config.batch == batch]
-                _try(study, dataset, [asked[i] for i in own], [configs[i] for i in own], device)
+                _run_trials(study, dataset, [asked[i] for i in own], [configs[i] for i in own], device)
                 bar.advance(task, len(own))
 
 
-def _try(study: Study, dataset: Dataset, trials: Sequence[Trial], configs: Sequence[FitConfig], device: str) -> None:
+def _run_trials(
+    study: Study, dataset: Dataset, trials: Sequence[Trial], configs: Sequence[FitConfig], device: str
+) -> None:
     from optuna import TrialPruned
     from optuna.trial import TrialState
 
-    def after_epoch(epoch: int, scores: list[float]) -> None:
+    def after_evaluation(epoch: int, scores: list[float]) -> None:
         for trial, score in zip(trials, scores, strict=True):
             trial.report(score, epoch)
         if len(trials) == 1 and trials[0].should_prune():
@@ -144,49 +173,49 @@ def _try(study: Study, dataset: Dataset, trials: Sequence[Trial], configs: Seque
 
     seeds = [trial.number for trial in trials]
     try:
-        answers = paper.cross_validate(dataset, configs, seeds, device, _LOOK_EVERY, after_epoch)
+        predictions = paper.cross_validate(dataset, configs, seeds, device, _EVALUATION_INTERVAL, after_evaluation)
     except TrialPruned:
         study.tell(trials[0], state=TrialState.PRUNED)
         return
-    for trial, one in zip(trials, answers, strict=True):
+    for trial, one in zip(trials, predictions, strict=True):
         validation, test, peeked = _scores(dataset, one)
         trial.set_user_attr("test", test)
         trial.set_user_attr("peeked", peeked)
         study.tell(trial, validation)
 
 
-def _scores(dataset: Dataset, answers: Answers) -> tuple[float, float, float]:
+def _scores(dataset: Dataset, predictions: BestEpochPredictions) -> tuple[float, float, float]:
     truth = np.array([recording.emotion for recording in dataset.recordings])
     actors = np.array([recording.actor for recording in dataset.recordings])
     order = np.concatenate(paper.rows_of(actors, VALIDATION_ACTORS))
     return (
-        uar(truth[order], answers.validation.argmax(axis=1)),
-        uar(truth, answers.test.argmax(axis=1)),
-        uar(truth, answers.peeked.argmax(axis=1)),
+        uar(truth[order], predictions.validation.argmax(axis=1)),
+        uar(truth, predictions.test.argmax(axis=1)),
+        uar(truth, predictions.peeked.argmax(axis=1)),
     )
 
 
-def show(study: Study) -> None:
-    """Print the best trials by validation actors, and what the test folds as judges would have claimed."""
-    whole = [trial for trial in study.trials if trial.value is not None and "test" in trial.user_attrs]
+def print_best_trials(study: Study) -> None:
+    """Print the best trials by validation actors, and what a choice by the test folds would claim."""
+    complete = [trial for trial in study.trials if trial.value is not None and "test" in trial.user_attrs]
     console = Console()
-    if not whole:
+    if not complete:
         console.print("no trial has ended yet")
         return
-    best = sorted(whole, key=lambda trial: -(trial.value or 0))[:5]
-    table = Table(title=f"best of {len(study.trials)} trials ({len(whole)} whole), by validation actors")
+    best = sorted(complete, key=lambda trial: -(trial.value or 0))[:5]
+    table = Table(title=f"best of {len(study.trials)} trials ({len(complete)} whole), by validation actors")
     for title in ("trial", "validation", "test", *best[0].params):
         table.add_column(title, justify="right")
     for trial in best:
-        values = [_short(value) for value in trial.params.values()]
+        values = [_format(value) for value in trial.params.values()]
         table.add_row(str(trial.number), f"{trial.value:.4f}", f"{trial.user_attrs['test']:.4f}", *values)
     console.print(table)
-    claimed = max(whole, key=lambda trial: trial.user_attrs["peeked"])
+    claimed = max(complete, key=lambda trial: trial.user_attrs["peeked"])
     console.print(
         f"The trial chosen on validation actors has {best[0].user_attrs['test']:.4f} on the test actors; choosing "
         f"trial and epoch on the test folds would have claimed {claimed.user_attrs['peeked']:.4f}."
     )
 
 
-def _short(value: Any) -> str:
+def _format(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,4 +1,4 @@
-"""How good single rolling windows are, as the partial answers of the live path judge them."""
+"""`ser-model windows`: the accuracy of single rolling windows, as the live path evaluates them for partial results."""
 
 from __future__ import annotations
 
@@ -18,29 +18,29 @@ from ser_model.training.data.windowing import cut_windows, update_ends, window_f
 from ser_model.training.files import write_json
 from ser_model.training.folds.metrics import Metrics, format_metric, uar_metrics
 from ser_model.training.folds.run_folder import RunFolder
-from ser_model.training.networks.fit import predict
+from ser_model.training.networks.inference import predict
 from ser_model.training.scores import MISSED, Classes, posterior
 from ser_model.types import Frames
 
 WINDOWS_MS: Final = (1_000, 2_000, 4_000)
-"""Lengths that are measured, beside the live path's own."""
+"""Lengths that are measured in addition to that of the live path."""
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
-    """All windows of one length; a recording that was missed or split has only windows that count as errors."""
+class WindowSet:
+    """All windows of one length. Every window of a recording that the gate missed or split counts as an error."""
 
     owner: npt.NDArray[np.int64]
-    """Index of the window's recording, shape (windows,)."""
+    """Index of the recording of each window, shape (windows,)."""
     full: npt.NDArray[np.bool_]
-    """Whether the window has its whole length."""
-    judged: npt.NDArray[np.bool_]
-    """Whether its recording was heard as one utterance."""
-    windows: list[Frames]
+    """Whether the window has its full length."""
+    valid: npt.NDArray[np.bool_]
+    """Whether the gate found exactly one utterance in the recording."""
+    frames: list[Frames]
 
 
-def collect(dataset: Dataset, window_ms: int) -> Items:
-    """Cut all recordings; one that the gate missed altogether stands for one window."""
+def collect(dataset: Dataset, window_ms: int) -> WindowSet:
+    """Cut windows from all recordings; a recording without an utterance counts as one empty window."""
     owner, full, windows = [], [], []
     for index, versions in enumerate(dataset.frames):
         pieces = cut_windows(versions[0], window_ms, update_ends(len(versions[0]))) if versions else []
@@ -50,15 +50,15 @@ def collect(dataset: Dataset, window_ms: int) -> Items:
         windows += pieces
     found = dataset.utterances[owner]
     some = np.array([len(window) > 0 for window in windows])
-    return Items(np.array(owner), np.array(full), (found == 1) & some, windows)
+    return WindowSet(np.array(owner), np.array(full), (found == 1) & some, windows)
 
 
-def windows(run: RunFolder, dataset: Dataset) -> None:
-    """Print how right a run's test networks are window by window, and write RUN/windows.json.
+def measure_windows(run: RunFolder, dataset: Dataset) -> None:
+    """Print the accuracy of the test networks window by window, and write RUN/windows.json.
 
     Args:
-        run: whose networks answer.
-        dataset: clean frames of the run's recordings.
+        run: the run.
+        dataset: clean frames of its recordings.
     """
     lengths = sorted({*WINDOWS_MS, DecisionConfig().window_ms})
     rows = [measure(run, collect(dataset, length), length) for length in track(lengths, "windows")]
@@ -74,16 +74,16 @@ def windows(run: RunFolder, dataset: Dataset) -> None:
     _print(result)
 
 
-def measure(run: RunFolder, items: Items, window_ms: int) -> Metrics:
+def measure(run: RunFolder, windows: WindowSet, window_ms: int) -> Metrics:
     """Metrics of one length: every window, those of full length, and utterances by the mean of their windows."""
-    truth, actors = run.emotions[items.owner], run.actors[items.owner]
+    truth, actors = run.emotions[windows.owner], run.actors[windows.owner]
     single, averaged = [], []
     for seed in run.seeds:
-        classes, mean = _answer(run, items, seed)
+        classes, mean = _predict(run, windows, seed)
         single.append(classes)
         averaged.append(mean)
-    full = items.full
-    # Where hardly any utterance is so long there may be nothing to take a mean of.
+    full = windows.full
+    # There is none if the utterances are too short.
     some = bool(np.isin(actors[full], list(NEVER_VALIDATING)).any())
     return {
         "window_ms": window_ms,
@@ -95,27 +95,27 @@ def measure(run: RunFolder, items: Items, window_ms: int) -> Metrics:
     }
 
 
-def _answer(run: RunFolder, items: Items, seed: int) -> tuple[Classes, Classes]:
+def _predict(run: RunFolder, windows: WindowSet, seed: int) -> tuple[Classes, Classes]:
     """Classes of all windows, and of all recordings by the mean posterior over their windows."""
-    single = np.full(len(items.owner), MISSED, dtype=np.int64)
+    single = np.full(len(windows.owner), MISSED, dtype=np.int64)
     averaged = np.full(len(run.names), MISSED, dtype=np.int64)
     for network, index in run.networks(seed):
-        judged = np.flatnonzero(np.isin(items.owner, index) & items.judged)
-        probabilities = posterior(predict(network, [items.windows[at] for at in judged]))
-        single[judged] = probabilities.argmax(axis=1)
+        chosen = np.flatnonzero(np.isin(windows.owner, index) & windows.valid)
+        probabilities = posterior(predict(network, [windows.frames[at] for at in chosen]))
+        single[chosen] = probabilities.argmax(axis=1)
         sums = np.zeros((len(run.names), probabilities.shape[1]))
-        np.add.at(sums, items.owner[judged], probabilities)
-        heard = np.unique(items.owner[judged])
-        averaged[heard] = sums[heard].argmax(axis=1)
+        np.add.at(sums, windows.owner[chosen], probabilities)
+        recordings = np.unique(windows.owner[chosen])
+        averaged[recordings] = sums[recordings].argmax(axis=1)
     return single, averaged
 
 
 def _whole(run: RunFolder, dataset: Dataset, seed: int) -> Classes:
-    """What the running state says at the end of every utterance."""
+    """Classes by the running state at the end of every utterance."""
     classes = np.full(len(run.names), MISSED, dtype=np.int64)
     for network, index in run.networks(seed):
-        heard = index[dataset.utterances[index] == 1]
-        classes[heard] = predict(network, [dataset.frames[at][0] for at in heard]).argmax(axis=1)
+        single = index[dataset.utterances[index] == 1]
+        classes[single] = predict(network, [dataset.frames[at][0] for at in single]).argmax(axis=1)
     return classes
 
 

@@ -1,11 +1,12 @@
-"""Cross-validation: who is held out where, the run folder, predictions and their evaluation."""
+"""Cross-validation: the networks of a run, their training, their predictions and the evaluation of these."""
 
 __all__ = [
     "crossval",
     "evaluate",
-    "finished",
     "jobs",
+    "metrics",
     "predictions",
     "run_folder",
+    "run_results",
     "trainer",
 ]

@@ -1,4 +1,4 @@
-"""Cross-validation over the five folds, resumable: one file per network."""
+"""Cross-validation over the five folds. It can be resumed: each network has its own files."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ser_model.errors import SerError
 from ser_model.training.data.dataset import Dataset
 from ser_model.training.files import write_arrays, write_json
-from ser_model.training.folds.jobs import FOLDS, Job
+from ser_model.training.folds.jobs import FOLDS, Job, Split
 from ser_model.training.folds.trainer import Trainer, check_device, evaluated_recordings
 from ser_model.training.networks.architecture import VARIANTS, ResLstmSa
-from ser_model.training.networks.fit import FitConfig, predict
+from ser_model.training.networks.fit_config import FitConfig
+from ser_model.training.networks.inference import predict
 from ser_model.training.processes import new_pool
 from ser_model.training.scores import MISSED, Classes, Logits
 
-_STACK = 128
-"""Networks that a GPU trains side by side."""
+_GPU_NETWORKS = 128
+"""Number of networks that a GPU trains at once."""
 
 _trainer: Trainer
 _epochs: Synchronized[int]
 
 
 def open_run(folder: Path, settings: dict[str, Any]) -> None:
-    """Create a run's folder, or go on in one that was begun with the same settings.
+    """Create the folder of a run, or check that an existing one has the same settings.
 
     Raises:
-        SerError: the folder belongs to a run with other settings.
+        SerError: The folder belongs to a run with other settings.
     """
     path = folder / "settings.json"
     if path.exists() and path.read_text() != json.dumps(settings, indent=2):
@@ -51,30 +52,30 @@ def run(
     workers: int | None = None,
     device: str = "cpu",
 ) -> None:
-    """Train what is not there yet, teachers first, with a bar that counts epochs.
+    """Train the networks that are missing, teachers first, with a progress bar.
 
     Args:
         dataset: the frames.
         config: the recipe.
         jobs: the networks wanted.
-        folder: the run's.
-        workers: processes, each training one network at a time; None: one per core.
-        device: `cuda`: one process that trains many networks side by side.
+        folder: the folder of the run.
+        workers: number of processes, each training one network at a time; `None`: one per core.
+        device: `cpu` or `cuda`. With `cuda` one process trains many networks at once.
 
     Raises:
-        SerError: there is no such device.
+        SerError: The device is not available.
     """
     check_device(device)
     teachers = list(dict.fromkeys(teacher for job in jobs for teacher in job.teachers)) if config.hard_share < 1 else []
     for stage in (teachers, jobs):
         todo = [job for job in stage if not (folder / f"{job.name}.npz").exists()]
         if todo and device == "cpu":
-            _run_processes(Trainer(dataset, config, folder), todo, workers)
+            _run_on_cpu(Trainer(dataset, config, folder), todo, workers)
         elif todo:
-            _run_side_by_side(Trainer(dataset, config, folder, device), todo)
+            _run_on_gpu(Trainer(dataset, config, folder, device), todo)
 
 
-def _bar(title: str) -> Progress:
+def _progress(title: str) -> Progress:
     return Progress(TextColumn(title), BarColumn(), MofNCompleteColumn(), TextColumn("epochs"), TimeRemainingColumn())
 
 
@@ -82,10 +83,10 @@ def _title(todo: Sequence[Job]) -> str:
     return f"training {len(todo)} {'teachers' if todo[0].part is not None else 'networks'}"
 
 
-def _run_processes(trainer: Trainer, todo: Sequence[Job], workers: int | None) -> None:
+def _run_on_cpu(trainer: Trainer, todo: Sequence[Job], workers: int | None) -> None:
     epochs = get_context("spawn").Value("l", 0)
     with (
-        _bar(_title(todo)) as bar,
+        _progress(_title(todo)) as bar,
         new_pool(workers, _start_worker, (trainer, epochs)) as pool,
     ):
         task = bar.add_task("", total=len(todo) * trainer.config.epochs)
@@ -97,11 +98,11 @@ def _run_processes(trainer: Trainer, todo: Sequence[Job], workers: int | None) -
         bar.update(task, completed=epochs.value)
 
 
-def _run_side_by_side(trainer: Trainer, todo: Sequence[Job]) -> None:
-    with _bar(_title(todo)) as bar:
+def _run_on_gpu(trainer: Trainer, todo: Sequence[Job]) -> None:
+    with _progress(_title(todo)) as bar:
         task = bar.add_task("", total=len(todo) * trainer.config.epochs)
-        for at in range(0, len(todo), _STACK):
-            some = todo[at : at + _STACK]
+        for at in range(0, len(todo), _GPU_NETWORKS):
+            some = todo[at : at + _GPU_NETWORKS]
             trainer.train(some, partial(bar.advance, task, len(some)))
 
 
@@ -122,8 +123,8 @@ def _count_epoch() -> None:
         _epochs.value += 1
 
 
-def answer_again(dataset: Dataset, variant: str, jobs: Sequence[Job], folder: Path) -> None:
-    """Let the trained networks answer for the recordings as the gate cuts them now."""
+def predict_again(dataset: Dataset, variant: str, jobs: Sequence[Job], folder: Path) -> None:
+    """Repeat the predictions of trained networks, on recordings as the present gate segments them."""
     import torch
 
     for job in jobs:
@@ -138,25 +139,25 @@ def answer_again(dataset: Dataset, variant: str, jobs: Sequence[Job], folder: Pa
 
 @dataclass(frozen=True, slots=True)
 class PooledPredictions:
-    """Logits of one seed, pooled over the folds."""
+    """Logits of the networks of one seed, pooled over the folds."""
 
     index: Classes
-    """Recordings that the gate heard as exactly one utterance, shape (n,)."""
+    """Recordings in which the gate found exactly one utterance, shape (n,)."""
     logits: Logits
     """Shape (n, 8)."""
 
     def classes(self, recordings: int) -> Classes:
-        """Predicted class of every recording, MISSED where the gate didn't hear exactly one utterance."""
+        """Predicted class of every recording; `MISSED` where the gate did not find exactly one utterance."""
         out = np.full(recordings, MISSED, dtype=np.int64)
         out[self.index] = self.logits.argmax(axis=1)
         return out
 
 
-def read_pooled(folder: Path, seed: int, split: str) -> PooledPredictions:
-    """Read one seed's answers for the `test` or the `validation` actors of all five folds.
+def read_pooled(folder: Path, seed: int, split: Split) -> PooledPredictions:
+    """Read the predictions of one seed for the `test` or the `validation` actors of all five folds.
 
     Raises:
-        SerError: a fold has not been trained.
+        SerError: A fold is not trained.
     """
     index, logits = [], []
     for fold in FOLDS:

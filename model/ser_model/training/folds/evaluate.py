@@ -1,4 +1,4 @@
-"""What `ser-model evaluate` does: a run's accuracy, seed by seed."""
+"""`ser-model evaluate`: the accuracy of a run, seed by seed."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from ser_model.labels import LABELS
 from ser_model.training.data.corpus import NEVER_VALIDATING
 from ser_model.training.data.dataset import build
 from ser_model.training.files import write_json
-from ser_model.training.folds.crossval import answer_again
+from ser_model.training.folds.crossval import predict_again
 from ser_model.training.folds.jobs import FOLDS, SPLITS, Job
-from ser_model.training.folds.run_results import open_results, selective
+from ser_model.training.folds.run_results import coverage_and_precision, open_results
 from ser_model.training.scores import confusion, uar
 
 
-def gate_again(folder: Path, data: Path) -> None:
-    """Answer anew for the clean recordings as today's gate cuts them, with the networks of the run."""
+def repeat_predictions(folder: Path, data: Path) -> None:
+    """Repeat the predictions of a run for the clean recordings as the present gate segments them."""
     run = open_results(folder)
     corpus = run.folder.corpus(data)
     dataset = build(corpus, cache=folder.parent / "cache")
     jobs = [Job(seed, fold, split) for seed in run.seeds for split in SPLITS for fold in FOLDS]
-    answer_again(dataset, run.folder.variant, jobs, folder)
+    predict_again(dataset, run.folder.variant, jobs, folder)
 
 
 def evaluate(folder: Path) -> None:
-    """Print a run's figures, seed by seed, and write them as JSON."""
+    """Print the metrics of a run, seed by seed, and write RUN/evaluation.json."""
     run = open_results(folder)
     truth = run.truth
     never = np.isin(run.folder.actors, list(NEVER_VALIDATING))
     rows, tables = [], []
     for seed, test, validation in zip(run.seeds, run.test, run.validation, strict=True):
         predicted = test.classes(len(truth))
-        labelled, right = selective(run, test, validation)
+        labelled, right = coverage_and_precision(run, test, validation)
         rows.append(
             {
                 "seed": seed,

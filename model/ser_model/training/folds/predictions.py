@@ -1,4 +1,4 @@
-"""What a run's networks say about speech of actors whom they have not heard: whole utterances, and rolling windows."""
+"""Predictions of a run for actors that its networks are not trained on: whole utterances and rolling windows."""
 
 from __future__ import annotations
 
@@ -7,26 +7,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from ser_model.config import DecisionConfig
 from ser_model.training.data.corpus import TEST_ACTORS
 from ser_model.training.data.dataset import Dataset
 from ser_model.training.data.windowing import cut_windows, update_ends, window_frames
+from ser_model.training.folds.jobs import Split
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.architecture import ResLstmSa
-from ser_model.training.networks.fit import pad
+from ser_model.training.networks.inference import Numbers, infer
 from ser_model.training.scores import Classes, Logits
 from ser_model.types import Frames
-
-Numbers = npt.NDArray[np.float32]
-
-_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """Answers for utterances or windows."""
+    """Predictions for utterances or windows."""
 
     owner: Classes
     """Index of the recording, shape (n,)."""
@@ -35,33 +31,21 @@ class Predictions:
     embeddings: Numbers
     """Shape (n, hidden)."""
     voiced: Classes
-    """Samples that were voiced by the end of each, shape (n,)."""
+    """Number of voiced samples up to the end of each, shape (n,)."""
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> Predictions:
-        """Only some of them, by a mask of shape (n,)."""
+        """Select by a mask of shape (n,)."""
         return Predictions(self.owner[chosen], self.logits[chosen], self.embeddings[chosen], self.voiced[chosen])
 
     @classmethod
     def join(cls, parts: Sequence[Predictions]) -> Predictions:
-        """All of several, in order."""
+        """Concatenate in order."""
         return cls(
             np.concatenate([part.owner for part in parts]),
             np.concatenate([part.logits for part in parts]),
             np.concatenate([part.embeddings for part in parts]),
             np.concatenate([part.voiced for part in parts]),
         )
-
-
-@torch.no_grad()
-def infer(network: ResLstmSa, sequences: Sequence[Frames]) -> tuple[Numbers, Numbers]:
-    """Logits, shape (n, 8), and embeddings, shape (n, hidden), of frames of any lengths."""
-    network.eval()
-    logits, embeddings = [np.zeros((0, 8), np.float32)], [np.zeros((0, network.hidden), np.float32)]
-    for at in range(0, len(sequences), _BATCH):
-        outcome = network(*pad(sequences[at : at + _BATCH]))
-        logits.append(outcome.logits.numpy())
-        embeddings.append(outcome.embedding.numpy())
-    return np.concatenate(logits), np.concatenate(embeddings)
 
 
 def predict_recordings(
@@ -72,15 +56,15 @@ def predict_recordings(
     update_ms: int | None = None,
     full: bool = False,
 ) -> Predictions:
-    """Answers for recordings that the gate heard as one utterance.
+    """Predict recordings in which the gate found exactly one utterance.
 
     Args:
-        network: who answers.
-        dataset: their frames.
-        index: of the recordings.
-        window_ms: judge the windows of this length behind each update of the live path; None: whole utterances.
-        update_ms: speech between two updates; None: the live path's own.
-        full: leave out the windows that are shorter because the utterance has just begun.
+        network: the network.
+        dataset: the frames of the recordings.
+        index: indices of the recordings.
+        window_ms: predict windows of this length at each update of the live path; `None`: whole utterances.
+        update_ms: duration between two updates; `None`: that of the live path.
+        full: leave out windows that are shorter because the utterance has just begun.
     """
     owner: list[int] = []
     voiced: list[int] = []
@@ -98,13 +82,13 @@ def predict_recordings(
 
 
 def out_of_fold(
-    run: RunFolder, dataset: Dataset, seed: int, split: str, window_ms: int | None = None, full: bool = False
+    run: RunFolder, dataset: Dataset, seed: int, split: Split, window_ms: int | None = None, full: bool = False
 ) -> tuple[Predictions, ...]:
     """For each fold the predictions of one seed's network for its `test` or `validation` actors."""
     networks = run.networks(seed, split)
     return tuple(predict_recordings(network, dataset, index, window_ms, full=full) for network, index in networks)
 
 
-def excluded_speakers(run: RunFolder, judged: Predictions, fold: int) -> Predictions:
-    """Leave out what was said by the fold's test actors: who is measured may choose nothing."""
-    return judged.where(~np.isin(run.actors[judged.owner], TEST_ACTORS[fold]))
+def excluded_speakers(run: RunFolder, predictions: Predictions, fold: int) -> Predictions:
+    """Leave out the test actors of a fold: they must not choose what they are evaluated with."""
+    return predictions.where(~np.isin(run.actors[predictions.owner], TEST_ACTORS[fold]))

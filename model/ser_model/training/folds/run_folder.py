@@ -1,4 +1,4 @@
-"""A run as `ser-model train` leaves it: its recordings, its networks, and how their answers are counted."""
+"""The output folder of `ser-model train`: recordings, settings and networks of a run."""
 
 from __future__ import annotations
 
@@ -15,44 +15,44 @@ import torch
 
 from ser_model.errors import SerError
 from ser_model.training.data.corpus import Corpus, find_recordings
-from ser_model.training.folds.jobs import FINAL, FOLDS, Job
+from ser_model.training.folds.jobs import FINAL, FOLDS, Job, Split
 from ser_model.training.networks.architecture import VARIANTS, ResLstmSa
 from ser_model.training.scores import Classes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RunFolder:
-    """What is measured: the networks that answer for the test actors, seed by seed."""
+    """A run whose test networks are trained for at least one seed."""
 
     path: Path
     names: tuple[str, ...]
-    """Of the recordings that the run was trained on."""
+    """Names of the recordings that the run was trained on."""
     emotions: Classes
     """Shape (recordings,)."""
     actors: Classes
     """Shape (recordings,)."""
     variant: str
     seeds: tuple[int, ...]
-    """Those whose five test networks are all there."""
+    """Seeds whose five test networks are all trained."""
 
     @classmethod
     def open(cls, path: Path, seeds: int | None = None) -> RunFolder:
-        """Look into the output folder of `ser-model train`.
+        """Read the output folder of `ser-model train`.
 
         Args:
             path: the folder.
-            seeds: use only the first so many; None: all.
+            seeds: number of seeds to use, from the first; `None`: all.
 
         Raises:
-            SerError: it is no such folder, or has fewer whole seeds.
+            SerError: It is no such folder, or has fewer complete seeds.
         """
         rows = _read(path, "recordings.json")
         settings = _read(path, "settings.json")
         found = range(len(list(path.glob("seed*-fold0-test.pt"))))
-        whole = [seed for seed in found if all(_weights(path, seed, fold).exists() for fold in FOLDS)]
-        if len(whole) < (seeds or 1):
+        complete = [seed for seed in found if all(_weights(path, seed, fold).exists() for fold in FOLDS)]
+        if len(complete) < (seeds or 1):
             raise SerError(
-                f"{path}: expected {seeds or 1} seeds with all five folds, found {len(whole)}; "
+                f"{path}: expected {seeds or 1} seeds with all five folds, found {len(complete)}; "
                 f"run `ser-model train --output {path}` first"
             )
         try:
@@ -64,18 +64,18 @@ class RunFolder:
             raise SerError(
                 f"{path}: its settings.json or recordings.json is not what `ser-model train` wrote"
             ) from error
-        return cls(path, names, emotions, actors, variant, tuple(whole[:seeds]))
+        return cls(path, names, emotions, actors, variant, tuple(complete[:seeds]))
 
     def settings(self) -> dict[str, Any]:
-        """The recipe and the variants that it was trained with."""
+        """Read the settings of the training."""
         settings: dict[str, Any] = _read(self.path, "settings.json")
         return settings
 
     def corpus(self, data: Path) -> Corpus:
-        """Find the run's recordings below `data`.
+        """Find the recordings of the run below `data`.
 
         Raises:
-            SerError: others are there.
+            SerError: The folder holds other recordings.
         """
         corpus = find_recordings(data)
         if tuple(recording.name for recording in corpus.recordings) != self.names:
@@ -84,11 +84,11 @@ class RunFolder:
             )
         return corpus
 
-    def network(self, seed: int, fold: int, split: str = "test") -> ResLstmSa:
-        """Load the network that answers for the fold's `test` or `validation` actors, or the `final` one.
+    def network(self, seed: int, fold: int, split: Split = "test") -> ResLstmSa:
+        """Load the `test` or `validation` network of a fold, or the `final` network.
 
         Raises:
-            SerError: its file is missing, damaged, or made by another version.
+            SerError: Its file is missing, damaged, or made by another version.
         """
         path = self.path / f"{Job(seed, fold, split).name}.pt"
         if not path.exists():
@@ -101,12 +101,12 @@ class RunFolder:
             raise SerError(f"{path}: is damaged or holds another network; remove it and train again") from error
         return network.eval()
 
-    def networks(self, seed: int, split: str = "test") -> Iterator[tuple[ResLstmSa, Classes]]:
-        """The five networks of a seed, each with the indices of the recordings that it answers for.
+    def networks(self, seed: int, split: Split = "test") -> Iterator[tuple[ResLstmSa, Classes]]:
+        """Yield the five networks of a seed, each with the indices of the recordings that it is evaluated on.
 
         Args:
             seed: one of `seeds`.
-            split: whom they answer for, `test` or `validation` actors.
+            split: `test` or `validation`.
         """
         for fold in FOLDS:
             actors = list(Job(seed, fold, split).evaluated_speakers)

@@ -1,4 +1,4 @@
-"""A run all of whose networks have answered, and what they answered."""
+"""The predictions of a run whose networks are all trained."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from ser_model.training.scores import Classes, Logits, fit_temperature, posterio
 
 @dataclass(frozen=True, slots=True)
 class RunResults:
-    """What a finished run answered."""
+    """The predictions of a run."""
 
     folder: RunFolder
     seeds: tuple[int, ...]
-    """Those whose ten networks are all trained."""
+    """Seeds whose ten networks are all trained."""
     test: tuple[PooledPredictions, ...]
-    """One for each seed, as `validation`."""
+    """For test actors, one for each seed; `validation` holds those for validation actors."""
     validation: tuple[PooledPredictions, ...]
 
     @property
@@ -34,23 +34,23 @@ class RunResults:
 
     @property
     def predicted(self) -> list[Classes]:
-        """Of every seed the answers for all recordings, as `uar` takes them."""
+        """For each seed the class of every recording, as `uar` takes them."""
         return [one.classes(len(self.truth)) for one in self.test]
 
 
 def open_results(path: Path) -> RunResults:
-    """Read a run.
+    """Read the predictions of a run.
 
     Raises:
-        SerError: it isn't one, or no seed of it has all its networks.
+        SerError: The folder is not that of a run, or no seed has all its networks.
     """
     folder = RunFolder.open(path)
     jobs = [(fold, split) for fold in FOLDS for split in SPLITS]
-    there = {seed: sum((path / f"{Job(seed, *job).name}.npz").exists() for job in jobs) for seed in folder.seeds}
-    seeds = tuple(seed for seed, count in there.items() if count == len(jobs))
+    counts = {seed: sum((path / f"{Job(seed, *job).name}.npz").exists() for job in jobs) for seed in folder.seeds}
+    seeds = tuple(seed for seed, count in counts.items() if count == len(jobs))
     if not seeds:
         raise SerError(
-            f"{path}: is unfinished, {max(there.values())} of the {len(jobs)} networks of a seed have answered; "
+            f"{path}: is unfinished, {max(counts.values())} of the {len(jobs)} networks of a seed have answered; "
             "the same `ser-model train` command goes on"
         )
     try:
@@ -66,11 +66,11 @@ def open_results(path: Path) -> RunResults:
 
 
 def calibrate(run: RunResults, index: Classes, logits: Logits) -> tuple[float, float]:
-    """One temperature for whole utterances, and the threshold of `unknown` at it.
+    """Fit one temperature for whole utterances, and the threshold of `unknown` at that temperature.
 
     Args:
-        run: whose answers they are.
-        index: of the recordings, by validation actors, shape (n,).
+        run: the run.
+        index: indices of recordings of validation actors, shape (n,).
         logits: shape (n, 8).
     """
     truth = run.truth[index]
@@ -79,8 +79,10 @@ def calibrate(run: RunResults, index: Classes, logits: Logits) -> tuple[float, f
     return temperature, unknown_threshold(probabilities, truth, run.folder.actors[index], PRECISION)
 
 
-def selective(run: RunResults, test: PooledPredictions, validation: PooledPredictions) -> tuple[float, float]:
-    """Share of the test actors' recordings that get a label, and share right of those, as validation actors chose."""
+def coverage_and_precision(
+    run: RunResults, test: PooledPredictions, validation: PooledPredictions
+) -> tuple[float, float]:
+    """Share of test recordings with a label, and share of right labels, at the threshold of validation actors."""
     temperature, threshold = calibrate(run, validation.index, validation.logits)
     probabilities = posterior(test.logits, temperature)
     given = probabilities.max(axis=1) >= threshold

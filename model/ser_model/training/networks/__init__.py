@@ -1,9 +1,12 @@
-"""The network in PyTorch: architecture, parallel training of many, and export to ONNX."""
+"""The network in PyTorch: architecture, training of many networks at once, inference, and export to ONNX."""
 
 __all__ = [
     "architecture",
-    "bank",
+    "batched",
     "export",
     "fit",
-    "stack",
+    "fit_config",
+    "frame_store",
+    "inference",
+    "training_step",
 ]

@@ -15,25 +15,25 @@ VARIANTS: Final[dict[str, int]] = {"h32": 32, "h64": 64, "h128": 128}
 """Hidden size of the second LSTM by variant; 27,988, 46,772 and 108,916 trainable parameters."""
 
 CLIP = 5.0
-"""Normalised features beyond this many standard deviations say no more: digital silence is a log of almost 0."""
+"""Limit of normalised features, in standard deviations: digital silence has a log energy far below all speech."""
 
 _NOTHING_YET = -1e30
-"""Attention maximum before the first frame; finite, since infinity minus infinity is not a number."""
+"""Attention maximum before the first frame; finite, as infinity minus infinity is not a number."""
 
 
 class Outcome(NamedTuple):
-    """What the network says about a batch of utterances."""
+    """Outputs of the network for a batch of utterances."""
 
     logits: Tensor
     """Shape (batch, 8)."""
     embedding: Tensor
-    """The attended and normalised context, shape (batch, hidden)."""
+    """The normalised context vector of the attention, shape (batch, hidden)."""
     attention: Tensor
-    """Weights over time, shape (batch, time); 0 on padding, each row sums to 1."""
+    """Weights over time, shape (batch, time). They are 0 on padding, and each row sums to 1."""
 
 
 class State(NamedTuple):
-    """Everything a running utterance needs to go on."""
+    """State of the network within an utterance."""
 
     h1: Tensor
     """Shape (1, batch, 46), as `c1`."""
@@ -50,10 +50,10 @@ class State(NamedTuple):
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation over (batch, time) whose statistics see no padding."""
+    """Batch normalisation over (batch, time) whose statistics leave out padding."""
 
     def forward(self, input: Tensor, mask: Tensor | None = None) -> Tensor:  # noqa: A002
-        """Normalise (batch, time, features); `mask` is True where a frame is real."""
+        """Normalise (batch, time, features); `mask` is `True` for frames that are not padding."""
         if mask is None or not self.training:
             mean, variance = self.running_mean, self.running_var
             assert mean is not None
@@ -65,9 +65,9 @@ class MaskedBatchNorm(nn.BatchNorm1d):
 
 
 class ResLstmSa(nn.Module):
-    """Frames of 46 raw features to eight logits; normalisation is inside.
+    """The network: frames of 46 raw features to eight logits. It normalises the features itself.
 
-    Without the residual part, the first LSTM and its sum and norm, it is the paper's baseline LSTM-SA.
+    Without the residual part (the first LSTM, its sum and its norm), it is the paper's baseline LSTM-SA.
     """
 
     mean: Tensor
@@ -90,7 +90,7 @@ class ResLstmSa(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """Xavier normal input weights, orthogonal recurrent ones, forget gates open, as in the paper's code."""
+        """Xavier normal input weights, orthogonal recurrent weights, forget biases of 1, as in the paper's code."""
         for lstm in (self.lstm1, self.lstm2) if self.residual else (self.lstm2,):
             for name, weight in lstm.named_parameters():
                 if name.startswith("weight_ih"):
@@ -104,11 +104,11 @@ class ResLstmSa(nn.Module):
         nn.init.normal_(self.query, std=1 / math.sqrt(self.hidden))
 
     def forward(self, frames: Tensor, mask: Tensor | None = None) -> Outcome:
-        """Judge whole utterances or windows.
+        """Compute the outputs for whole utterances or windows.
 
         Args:
             frames: shape (batch, time, 46), padded at the end.
-            mask: shape (batch, time), True where a frame is real; None: all are.
+            mask: shape (batch, time), `True` for frames that are not padding; `None`: there is no padding.
         """
         h = self._normalise(frames)
         if self.residual:
@@ -122,10 +122,10 @@ class ResLstmSa(nn.Module):
         return Outcome(*self._classify(context), attention)
 
     def stream(self, frames: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
-        """Go on with running utterances: logits and embedding over everything so far, and the new state.
+        """Continue utterances; return logits and embedding over all frames so far, and the new state.
 
-        The attention's softmax over all past frames is kept as a running maximum, sum and weighted sum, so that
-        any split of an utterance gives what `forward` gives on the whole.
+        The softmax of the attention over all past frames is kept as a running maximum, sum and weighted sum. Any
+        split of an utterance therefore gives what `forward` gives on the whole.
         """
         x = self._normalise(frames)
         h, (h1, c1) = self.lstm1(x, (state.h1, state.c1))
@@ -133,15 +133,15 @@ class ResLstmSa(nn.Module):
         h, (h2, c2) = self.lstm2(h, (state.h2, state.c2))
         scores = (h * self.query).sum(dim=2)
         peak = torch.cat((state.attention_max, scores), dim=1).max(dim=1, keepdim=True).values
-        faded = torch.exp(state.attention_max - peak)
+        decay = torch.exp(state.attention_max - peak)
         weights = torch.exp(scores - peak)
-        total = state.attention_sum * faded + weights.sum(dim=1, keepdim=True)
-        weighted = state.attention_weighted * faded + (weights.unsqueeze(2) * h).sum(dim=1)
+        total = state.attention_sum * decay + weights.sum(dim=1, keepdim=True)
+        weighted = state.attention_weighted * decay + (weights.unsqueeze(2) * h).sum(dim=1)
         logits, embedding = self._classify(weighted / total.clamp(min=1e-30))
         return logits, embedding, State(h1, c1, h2, c2, peak, total, weighted)
 
     def start(self, batch: int = 1) -> State:
-        """The state before the first frame."""
+        """Return the state before the first frame."""
         one, two = torch.zeros(1, batch, SIZE), torch.zeros(1, batch, self.hidden)
         none = torch.full((batch, 1), _NOTHING_YET)
         return State(one, one, two, two, none, torch.zeros(batch, 1), torch.zeros(batch, self.hidden))

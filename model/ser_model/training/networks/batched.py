@@ -1,6 +1,6 @@
-"""Networks of one shape side by side, trained in one go: on a GPU a hundred cost little more than one.
+"""Many networks of one shape in one computation: on a GPU a hundred cost little more than one.
 
-Every parameter of `ResLstmSa` gets a leading axis of networks; nothing is shared between them.
+Every parameter of `ResLstmSa` gets a leading axis of networks. The networks share nothing.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from ser_model.training.networks.frame_store import FrameStore
 
 _MOMENTUM = 0.1
 _EPSILON = 1e-5
-"""Of the batch normalisations: PyTorch's defaults, as in the single network."""
+"""Constants of the batch normalisations: PyTorch's defaults, as in the single network."""
 
 
 class BatchedNetworks:
     """The parameters and statistics of K networks.
 
     Args:
-        networks: all of the same shape; their weights are copied.
-        mean: of the raw features that each normalises with, shape (K, 46).
-        std: likewise.
+        networks: networks of the same shape; their weights are copied.
+        mean: mean of the raw features that each network normalises with, shape (K, 46).
+        std: standard deviation, likewise.
         device: `cpu` or `cuda`.
     """
 
@@ -44,8 +44,8 @@ class BatchedNetworks:
                 self.statistics[name] = rows
         self.statistics["mean"], self.statistics["std"] = mean.to(device), std.to(device)
 
-    def networks(self) -> list[ResLstmSa]:
-        """The networks as they stand, each for itself, on the CPU and in evaluation mode."""
+    def unstack(self) -> list[ResLstmSa]:
+        """Return the networks with their present weights, on the CPU and in evaluation mode."""
         out = []
         for index in range(len(self.statistics["mean"])):
             network = ResLstmSa(self._template.hidden, self._template.dropout.p, residual=self._template.residual)
@@ -56,17 +56,17 @@ class BatchedNetworks:
         return out
 
     def normalise(self, frames: Tensor) -> Tensor:
-        """Raw frames of shape (time, K, batch, 46) in standard deviations, not yet clipped."""
+        """Normalise raw frames of shape (time, K, batch, 46), without clipping."""
         return (frames - self.statistics["mean"][:, None]) / self.statistics["std"][:, None]
 
     def forward(self, inputs: Tensor, mask: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Logits of shape (K, batch, 8), as `ResLstmSa.forward` gives them.
+        """Compute the logits of `ResLstmSa.forward`, shape (K, batch, 8).
 
         Args:
             inputs: normalised frames, shape (time, K, batch, 46).
             mask: 1 where a frame is real, shape (time, K, batch).
-            keep: what dropout multiplies the embedding with, shape (K, batch, hidden); given, the networks are in
-                training: batch normalisation uses and updates its statistics.
+            keep: factors of the embedding by dropout, shape (K, batch, hidden). If given, the networks are in training:
+                batch normalisation uses and updates its statistics.
         """
         training = keep is not None
         real = mask.unsqueeze(3)
@@ -85,17 +85,17 @@ class BatchedNetworks:
         return torch.baddbmm(bias[:, None], embedding, weight.transpose(1, 2))
 
     @torch.no_grad()
-    def answer(self, store: FrameStore, rows: npt.NDArray[Any], version: int = 0) -> Tensor:
+    def predict(self, store: FrameStore, rows: npt.NDArray[Any], version: int = 0) -> Tensor:
         """Logits of whole utterances, shape (K, n, 8), on the CPU.
 
         Args:
             store: the frames.
-            rows: for each network the recordings that it answers for, shape (K, n).
+            rows: for each network the recordings, shape (K, n).
             version: 0 for the clean recording.
         """
         out = []
         for at in range(0, rows.shape[1], 64):
-            frames, mask = store.whole(rows[:, at : at + 64], version)
+            frames, mask = store.whole_utterances(rows[:, at : at + 64], version)
             out.append(self.forward(self.normalise(frames), mask).cpu())
         return torch.cat(out, dim=1)
 
@@ -115,7 +115,7 @@ class BatchedNetworks:
         return torch.stack(out, dim=1)
 
     def _norm(self, name: str, x: Tensor, real: Tensor, axes: tuple[int, ...], training: bool) -> Tensor:
-        """Batch normalisation over `axes`, of what is real alone."""
+        """Batch normalisation over `axes`, without padding."""
         mean, variance = self.statistics[f"{name}.running_mean"], self.statistics[f"{name}.running_var"]
         if training:
             count = real.sum(dim=axes)
@@ -130,15 +130,15 @@ class BatchedNetworks:
 
 
 class _Lstm(torch.autograd.Function):
-    """K LSTMs over time on a GPU: cuDNN's runs one network at a time.
+    """K LSTMs over time on a GPU; cuDNN runs one network at a time.
 
-    Takes the input's share of the gates, shape (time, K, batch, 4 H), and the recurrent weights, shape (K, H, 4 H);
-    gives the hidden states, shape (time, K, batch, H).
+    The inputs are the input part of the gates, shape (time, K, batch, 4 H), and the recurrent weights, shape
+    (K, H, 4 H). The outputs are the hidden states, shape (time, K, batch, H).
     """
 
     @staticmethod
     def forward(ctx: Any, gates: Tensor, weight: Tensor) -> Tensor:
-        """Step through time, keeping what the way back needs."""
+        """Step through time, and keep what the backward pass needs."""
         time, count, batch, width = gates.shape
         size = width // 4
         h, c = gates.new_zeros(count, batch, size), gates.new_zeros(count * batch, size)
@@ -157,7 +157,7 @@ class _Lstm(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        """Step back through time; the weights' gradient is one product over all steps."""
+        """Step back through time; the gradient of the weights is one product over all steps."""
         (above,) = gradients
         weight, hidden = ctx.saved_tensors
         time, count, batch, size = above.shape

@@ -1,10 +1,12 @@
-"""Writes a trained network as two ONNX graphs that describe themselves, and holds them to PyTorch."""
+"""Export of a trained network as two ONNX graphs with metadata, after a comparison with PyTorch."""
 
 from __future__ import annotations
 
 import copy
 import io
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,7 +27,7 @@ from ser_model.training.networks.architecture import ResLstmSa, State
 
 OPSET = 17
 TOLERANCE = 1e-4
-"""Largest difference of logits allowed between torch, the window graph and the stream graph."""
+"""Largest difference of logits allowed between PyTorch, the window graph and the stream graph."""
 
 _LENGTHS = (1, 2, 3, 7, 23, 46, 94, 188, 700)
 
@@ -48,18 +50,15 @@ class _Stream(nn.Module):
     def forward(self, frames: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         before = State(*state)
         logits, embedding, after = self.network.stream(frames, before)
-        # ONNX' LSTM answers an empty sequence with a zero state: keep the one that came in. The attention's
-        # running values are right either way.
+        # The LSTM of ONNX returns a zero state for an empty sequence: keep the state that came in. The running
+        # values of the attention are right in both cases.
         some = torch._shape_as_tensor(frames)[1] > 0
         lstm = [torch.where(some, new, old) for new, old in zip(after[:4], before[:4], strict=True)]
         return logits, embedding, *lstm, *after[4:]
 
 
 def _to_onnx(network: ResLstmSa, mode: Mode) -> onnx.ModelProto:
-    """Trace one graph.
-
-    With torch's TorchScript exporter: the newer one fixed the number of frames while calling it dynamic.
-    """
+    """Trace one graph, with the TorchScript exporter: the newer one fixed the number of frames."""
     frames = torch.zeros(1, 7, SIZE)
     if mode == "window":
         wrapped: nn.Module = _Window(network)
@@ -81,7 +80,7 @@ def _to_onnx(network: ResLstmSa, mode: Mode) -> onnx.ModelProto:
         torch.onnx.export(
             wrapped.eval(),
             inputs,
-            buffer,  # type: ignore[arg-type]  # a file object is taken with dynamo=False
+            buffer,  # type: ignore[arg-type]  # dynamo=False accepts a file object
             input_names=names,
             output_names=outputs,
             dynamic_axes=axes,
@@ -105,50 +104,60 @@ def export(
     unlike_speech: OodParameters | None = None,
     typical_logits: ClassMeanLogits | None = None,
 ) -> ModelFiles:
-    """Write STEM.window.onnx and STEM.stream.onnx, after checking them against torch; the rest is `ModelMetadata`'s.
+    """Compare both graphs with PyTorch, and write STEM.window.onnx and STEM.stream.onnx.
+
+    The other arguments are fields of `ModelMetadata`.
 
     Raises:
-        SerError: the graphs don't give what torch gives; nothing is written then.
+        SerError: The graphs and PyTorch give different logits; nothing is written.
     """
     network = copy.deepcopy(network).eval()
-    contents: list[bytes] = []
-    for mode in MODES:
-        metadata = ModelMetadata(
-            mode=mode,
-            variant=variant,
-            hidden=network.hidden,
-            mean=tuple(float(value) for value in network.mean),
-            std=tuple(float(value) for value in network.std),
-            temperature=temperature,
-            short_temperature=short_temperature,
-            calibrated=calibrated,
-            unknown_below=unknown_below,
-            unlike_speech=unlike_speech,
-            typical_logits=typical_logits,
-            training_data=training_data,
-            licence=licence,
-            features=RECIPE,
-        )
-        graph = _to_onnx(network, mode)
-        onnx.helper.set_model_props(graph, metadata.to_properties())
-        graph.doc_string = f"{metadata.name}, {mode} graph. Licence of the weights: {licence}"
-        onnx.checker.check_model(graph, full_check=True)
-        contents.append(graph.SerializeToString())
+    metadata = ModelMetadata(
+        mode="window",
+        variant=variant,
+        hidden=network.hidden,
+        mean=tuple(float(value) for value in network.mean),
+        std=tuple(float(value) for value in network.std),
+        temperature=temperature,
+        short_temperature=short_temperature,
+        calibrated=calibrated,
+        unknown_below=unknown_below,
+        unlike_speech=unlike_speech,
+        typical_logits=typical_logits,
+        training_data=training_data,
+        licence=licence,
+        features=RECIPE,
+    )
+    contents = [_serialise(network, replace(metadata, mode=mode)) for mode in MODES]
+    _check(network, contents, stem)
+    files = ModelFiles.named(stem)
+    for path, content in zip(files, contents, strict=True):
+        replace_file(path, content)
+    return files
+
+
+def _serialise(network: ResLstmSa, metadata: ModelMetadata) -> bytes:
+    graph = _to_onnx(network, metadata.mode)
+    onnx.helper.set_model_props(graph, metadata.to_properties())
+    graph.doc_string = f"{metadata.name}, {metadata.mode} graph. Licence of the weights: {metadata.licence}"
+    onnx.checker.check_model(graph, full_check=True)
+    content: bytes = graph.SerializeToString()
+    return content
+
+
+def _check(network: ResLstmSa, contents: Sequence[bytes], stem: Path) -> None:
+    """Raise `SerError` if the graphs and PyTorch give different logits."""
     with TemporaryDirectory() as folder:
-        trial = ModelFiles.named(Path(folder, stem.name))
-        for path, content in zip(trial, contents, strict=True):
+        files = ModelFiles.named(Path(folder, stem.name))
+        for path, content in zip(files, contents, strict=True):
             path.write_bytes(content)
-        worst = difference(network, Model.load(trial.window))
+        worst = difference(network, Model.load(files.window))
     if worst > TOLERANCE:
         raise SerError(f"{stem}: torch and ONNX differ by {worst:.2g}, more than {TOLERANCE}; nothing was exported")
-    pair = ModelFiles.named(stem)
-    for path, content in zip(pair, contents, strict=True):
-        replace_file(path, content)
-    return pair
 
 
 def difference(network: ResLstmSa, model: Model) -> float:
-    """Largest difference of logits between torch, window graph and stream graph, at lengths from 1 to 700 frames."""
+    """Largest difference of logits between PyTorch, window graph and stream graph, at lengths of 1 to 700 frames."""
     rng = np.random.default_rng(1)
     mean, std = np.array(model.metadata.mean), np.array(model.metadata.std)
     worst = 0.0
@@ -157,7 +166,7 @@ def difference(network: ResLstmSa, model: Model) -> float:
         with torch.no_grad():
             expected = network(torch.from_numpy(frames)[None]).logits[0].numpy()
         stream = model.stream()
-        # Both ends among the cuts: empty pieces must change nothing.
+        # Cuts at both ends give empty pieces, which must change nothing.
         cuts = np.sort([0, *rng.integers(0, length + 1, 3), length])
         for piece in np.split(frames, cuts):
             running = stream.push(piece)

@@ -20,7 +20,7 @@ from ser_model.training.data.segmentation import segment_clean
 from ser_model.training.folds.jobs import Job
 from ser_model.training.folds.run_results import RunResults
 from ser_model.training.networks.architecture import ResLstmSa, count_parameters
-from ser_model.training.networks.fit import pad
+from ser_model.training.networks.inference import pad
 from ser_model.training.scores import Classes, posterior
 from ser_model.types import Frames, Samples
 

@@ -10,7 +10,7 @@ from rich.progress import track
 from ser_model.training.calibration_files import PRECISION
 from ser_model.training.data.corpus import NEVER_VALIDATING
 from ser_model.training.data.dataset import build
-from ser_model.training.folds.run_results import RunResults, open_results, selective
+from ser_model.training.folds.run_results import RunResults, coverage_and_precision, open_results
 from ser_model.training.report.network import look
 from ser_model.training.report.page import compose
 from ser_model.training.report.pictures import makers
@@ -56,7 +56,7 @@ def headline(run: RunResults, parameters: int) -> list[tuple[str, str]]:
         (f"UAR, all {len(set(run.folder.actors.tolist()))} actors", [uar(run.truth, one) for one in run.predicted]),
         ("UAR, the 14 actors that chose no setting", [uar(run.truth[never], one[never]) for one in run.predicted]),
     ]
-    chosen = [selective(run, *pair) for pair in zip(run.test, run.validation, strict=True)]
+    chosen = [coverage_and_precision(run, *pair) for pair in zip(run.test, run.validation, strict=True)]
     coverage, precision = np.mean(chosen, axis=0)
     missed = len(run.truth) - len(run.test[0].index)
     return [

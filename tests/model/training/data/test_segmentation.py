@@ -51,10 +51,10 @@ def test_an_utterance_elsewhere_is_no_piece_of_the_speech(sentence: Samples) -> 
     both = np.concatenate((pause, sentence, pause, sentence, pause))
     second = 2 * len(pause) + len(sentence)
     one = segment(both, GateConfig(), (second, second + len(sentence)))
-    assert (one.utterances, one.beside) == (1, 1)
+    assert (one.utterances, one.outside) == (1, 1)
     assert 0.5 < len(one.samples) / len(sentence) < 2
     every = segment(both, GateConfig())
-    assert (every.utterances, every.beside) == (2, 0)
+    assert (every.utterances, every.outside) == (2, 0)
     assert len(every.samples) > second - len(pause)
     nothing = segment(pause, GateConfig())
     assert (len(nothing.samples), nothing.utterances, nothing.voiced) == (0, 0, 0)

@@ -14,8 +14,11 @@ from ser_model.network.estimator import Model  # noqa: E402
 from ser_model.training.networks.architecture import VARIANTS, ResLstmSa, count_parameters  # noqa: E402
 from ser_model.training.networks.batched import BatchedNetworks  # noqa: E402
 from ser_model.training.networks.export import difference, export  # noqa: E402
-from ser_model.training.networks.fit import FitConfig, Task, fit, pad, predict  # noqa: E402
+from ser_model.training.networks.fit import fit  # noqa: E402
+from ser_model.training.networks.fit_config import FitConfig  # noqa: E402
 from ser_model.training.networks.frame_store import FrameStore  # noqa: E402
+from ser_model.training.networks.inference import pad, predict  # noqa: E402
+from ser_model.training.networks.training_step import Task  # noqa: E402
 
 
 def network(variant: str = "h64") -> ResLstmSa:
@@ -96,25 +99,25 @@ def test_networks_side_by_side_equal_each_one_alone(device: str, residual: bool)
         one.mean.normal_()
         one.std.uniform_(0.5, 2)
     mean, std = (torch.stack([getattr(one, name) for one in networks]) for name in ("mean", "std"))
-    stack = BatchedNetworks(networks, mean, std, device)
+    batched = BatchedNetworks(networks, mean, std, device)
     rng = np.random.default_rng(0)
     sequences = [rng.standard_normal((length, 46)).astype(np.float32) for length in (5, 20, 33, 1)]
     store = FrameStore([[sequence] for sequence in sequences], device)
     rows = np.tile(np.arange(4), (3, 1))
-    np.testing.assert_allclose(stack.answer(store, rows), [predict(one, sequences) for one in networks], atol=1e-5)
+    np.testing.assert_allclose(batched.predict(store, rows), [predict(one, sequences) for one in networks], atol=1e-5)
 
-    frames, mask = store.whole(rows, 0)
-    logits = stack.forward(stack.normalise(frames), mask, torch.ones(3, 4, 32, device=device))
+    frames, mask = store.whole_utterances(rows, 0)
+    logits = batched.forward(batched.normalise(frames), mask, torch.ones(3, 4, 32, device=device))
     logits.square().sum().backward()
     for index, one in enumerate(networks):
         alone = one.train()(*pad(sequences)).logits
         alone.square().sum().backward()
         for name, parameter in one.named_parameters():
-            torch.testing.assert_close(stack.parameters[name].grad[index].cpu(), parameter.grad, atol=1e-3, rtol=1e-3)
+            torch.testing.assert_close(batched.parameters[name].grad[index].cpu(), parameter.grad, atol=1e-3, rtol=1e-3)
         torch.testing.assert_close(
-            stack.statistics["norm2.running_var"][index].cpu(), one.norm2.running_var, atol=1e-4, rtol=1e-4
+            batched.statistics["norm2.running_var"][index].cpu(), one.norm2.running_var, atol=1e-4, rtol=1e-4
         )
-    for back, one in zip(stack.networks(), networks, strict=True):
+    for back, one in zip(batched.unstack(), networks, strict=True):
         torch.testing.assert_close(back.classifier.weight, one.classifier.weight)
 
 
@@ -152,12 +155,12 @@ def test_examples_are_cut_varied_and_in_place() -> None:
     sequence = np.arange(200, dtype=np.float32)[:, None] * np.ones(46, dtype=np.float32)
     store = FrameStore([[sequence], [sequence[:40] + 1000]], "cpu")
     config = FitConfig(batch=4, crop_share=1.0, tempo=0.15, level_db=0.0)
-    for draw, longest in store.epoch([np.array([0, 1] * 20)], [config], [np.random.default_rng(0)]):
-        frames, mask = store.examples(draw, longest)
+    for batch, longest in store.epoch_batches([np.array([0, 1] * 20)], [config], [np.random.default_rng(0)]):
+        frames, mask = store.examples(batch, longest)
         for row in range(4):
             real = frames[mask[:, 0, row] == 1, 0, row, 1].numpy()
             steps = np.diff(real)
             assert np.ptp(steps) < 0.01
             assert 1 / 1.2 < steps[0] < 1.2
-            low, high = (1000, 1039) if draw.recording[0, row] == 1 else (0, 199)
+            low, high = (1000, 1039) if batch.recording[0, row] == 1 else (0, 199)
             assert low <= real[0] < real[-1] <= high

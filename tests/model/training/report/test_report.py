@@ -25,7 +25,7 @@ from ser_model.training.data.corpus import find_recordings  # noqa: E402
 from ser_model.training.data.dataset import build  # noqa: E402
 from ser_model.training.folds.jobs import FOLDS, SPLITS, Job  # noqa: E402
 from ser_model.training.networks.architecture import ResLstmSa  # noqa: E402
-from ser_model.training.networks.fit import predict  # noqa: E402
+from ser_model.training.networks.inference import predict  # noqa: E402
 from ser_model.training.report.figures import recalls, reliability  # noqa: E402
 from ser_model.training.report.inside import nearest_agree, principal_axes  # noqa: E402
 from ser_model.training.report.network import trace  # noqa: E402
