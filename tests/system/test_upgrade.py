@@ -17,9 +17,9 @@ def test_an_upgrade_keeps_the_users_files(service: Machine) -> None:
     before = service.pid()
     source = service.box.path("/usr/src/ser-daemon/daemon/ser_daemon/__init__.py")
     source.write_text(source.read_text() + "# newer\n")
-    said = service.make("install-service")
-    assert "the new defaults are in /etc/ser-daemon/config.yaml.new" in said
-    assert "To undo:             sudo make uninstall-service" in said
+    output = service.make("install-service")
+    assert "the new defaults are in /etc/ser-daemon/config.yaml.new" in output
+    assert "To undo:             sudo make uninstall-service" in output
     service.wait_for("muted")
     assert service.pid() != before
     assert {name: service.box.path(name).read_text() for name in files} == files
@@ -49,9 +49,9 @@ def test_a_user_installs_a_service_of_the_session(machine: Machine) -> None:
     uid = machine.box.run("id", "-u", "desktop").stdout.strip()
     manager = machine.box.path(f"/run/user/{uid}/systemd/private")
     assert manager.exists() or machine.box.run("systemctl", "start", f"user@{uid}").returncode == 0
-    said = machine.make("install-user-service", user="desktop")
-    assert "It runs." in said
-    assert "lingering is on" in said
+    output = machine.make("install-user-service", user="desktop")
+    assert "It runs." in output
+    assert "lingering is on" in output
     socket = machine.box.path(f"/run/user/{uid}/ser-daemon/ser.sock")
     assert socket.stat().st_mode & 0o777 == 0o600
     environ = ["env", f"XDG_RUNTIME_DIR=/run/user/{uid}"]
@@ -65,9 +65,9 @@ def test_a_user_installs_a_service_of_the_session(machine: Machine) -> None:
 
 def test_removal_keeps_settings_and_purging_leaves_no_files(service: Machine) -> None:
     service.ctl("mute", user="controller")
-    said = service.make("uninstall-service")
-    assert "Kept: /etc/ser-daemon" in said
-    assert "PURGE=1 removes these too" in said
+    output = service.make("uninstall-service")
+    assert "Kept: /etc/ser-daemon" in output
+    assert "PURGE=1 removes these too" in output
     assert service.state() == "unreachable"
     assert service.config.exists()
     assert service.box.path("/var/lib/private/ser-daemon/muted").exists()
