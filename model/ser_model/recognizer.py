@@ -196,7 +196,7 @@ class Recognizer:
         model: `None` loads the shipped one.
         gate: `None` uses the defaults.
         decision: `None` uses the defaults.
-        adaptation: `None` adapts to nobody.
+        adaptation: `None` disables it.
 
     Example:
         >>> from importlib.resources import files

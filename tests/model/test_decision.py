@@ -1,4 +1,4 @@
-"""What stands between logits and an answer: temperatures, `unknown` and its reasons, smoothing, the projection."""
+"""From logits to an answer: temperatures, `unknown` and its reasons, smoothing, and the affect projection."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def softmax(values: np.ndarray) -> np.ndarray:
     return np.exp(values) / np.exp(values).sum()
 
 
-def test_confidence_grows_with_what_was_heard_of_finals_and_partials_alike(metadata: ModelMetadata) -> None:
+def test_confidence_grows_with_the_voiced_time_in_finals_and_partials(metadata: ModelMetadata) -> None:
     known = dataclasses.replace(metadata, temperature=1.0, short_temperature=2.0, unknown_below=0.0)
     decision, logits = Decision(DecisionConfig(), known), logits_for("sad")
     for answer in (decision.final, decision.partial):
@@ -70,9 +70,9 @@ def test_only_the_models_own_fitted_temperatures_count_as_calibrated(
     assert decision.partial(logits_for("sad"), 16_000).calibrated is expected
 
 
-def test_what_is_unlike_speech_is_unknown_whatever_the_confidence(metadata: ModelMetadata) -> None:
-    near = OodParameters(method="energy", limit=-3.0, window_limit=-5.0)
-    known = dataclasses.replace(metadata, temperature=1.0, unknown_below=0.5, unlike_speech=near)
+def test_out_of_distribution_is_unknown_at_any_confidence(metadata: ModelMetadata) -> None:
+    ood = OodParameters(method="energy", limit=-3.0, window_limit=-5.0)
+    known = dataclasses.replace(metadata, temperature=1.0, unknown_below=0.5, unlike_speech=ood)
     decision, logits = Decision(DecisionConfig(), known), logits_for("sad")
     assert -5.0 < energy(logits) < -3.0
     assert decision.final(logits, 16_000, EMBEDDING).label == "sad"
@@ -105,15 +105,15 @@ def test_the_mahalanobis_score_is_the_distance_to_the_nearest_mean() -> None:
     np.testing.assert_allclose(scorer.scores(np.zeros((5, 8)), points), expected)
 
 
-def test_the_description_survives_the_file_and_older_ones_stay_readable(metadata: ModelMetadata) -> None:
-    unlike = OodParameters(
+def test_metadata_survive_the_file_and_older_ones_stay_readable(metadata: ModelMetadata) -> None:
+    ood = OodParameters(
         method="mahalanobis",
         limit=90.0,
         window_limit=120.5,
         means=tuple((0.5,) * metadata.hidden for _ in LABELS),
         whitening=tuple(tuple(row) for row in np.eye(metadata.hidden).tolist()),
     )
-    full = dataclasses.replace(metadata, short_temperature=1.25, calibrated=True, unlike_speech=unlike)
+    full = dataclasses.replace(metadata, short_temperature=1.25, calibrated=True, unlike_speech=ood)
     properties = full.to_properties()
     assert ModelMetadata.from_properties(properties, "f", full.mode) == full
     for name in ("short_temperature", "calibrated", "unlike_speech"):
@@ -127,7 +127,7 @@ def test_the_description_survives_the_file_and_older_ones_stay_readable(metadata
     [
         ("short_temperature", 0, "impossible"),
         ("short_temperature", "warm", "damaged"),
-        ("unlike_speech", {"method": "smell", "limit": 1, "window_limit": 1}, "no method 'smell'"),
+        ("unlike_speech", {"method": "cosine", "limit": 1, "window_limit": 1}, "no method 'cosine'"),
         ("unlike_speech", {"method": "energy", "limit": 1}, "damaged"),
         ("unlike_speech", {"method": "mahalanobis", "limit": 1, "window_limit": 1}, "do not fit"),
         (
@@ -138,7 +138,7 @@ def test_the_description_survives_the_file_and_older_ones_stay_readable(metadata
         ("unlike_speech", [1], "damaged"),
     ],
 )
-def test_an_impossible_calibration_is_refused(metadata: ModelMetadata, name: str, value: object, words: str) -> None:
+def test_invalid_calibration_is_refused(metadata: ModelMetadata, name: str, value: object, words: str) -> None:
     properties = metadata.to_properties() | {name: json.dumps(value)}
     with pytest.raises(SerError, match=words):
         ModelMetadata.from_properties(properties, "f", metadata.mode)
@@ -149,28 +149,28 @@ def scores(**shares: float) -> np.ndarray:
     return np.array([shares.get(label, rest) for label in LABELS])
 
 
-def shown(smoother: Smoother, *steps: np.ndarray) -> list[str]:
+def labels_of(smoother: Smoother, *steps: np.ndarray) -> list[str]:
     return [LABELS[smoother.push(step)[1]] for step in steps]
 
 
 SAD, HAPPY, JUST_HAPPY = scores(sad=0.8), scores(happy=0.8), scores(happy=0.45, sad=0.4)
 
 
-def test_without_smoothing_the_highest_score_is_shown_at_once() -> None:
-    assert shown(Smoother(), SAD, HAPPY, SAD, JUST_HAPPY) == ["sad", "happy", "sad", "happy"]
+def test_without_smoothing_the_label_is_the_highest_score() -> None:
+    assert labels_of(Smoother(), SAD, HAPPY, SAD, JUST_HAPPY) == ["sad", "happy", "sad", "happy"]
 
 
 def test_a_new_label_must_lead_by_the_margin() -> None:
-    assert shown(Smoother(margin=0.1), SAD, JUST_HAPPY, JUST_HAPPY, HAPPY) == ["sad", "sad", "sad", "happy"]
+    assert labels_of(Smoother(margin=0.1), SAD, JUST_HAPPY, JUST_HAPPY, HAPPY) == ["sad", "sad", "sad", "happy"]
 
 
-def test_a_new_label_must_lead_for_so_many_updates_in_a_row() -> None:
+def test_a_new_label_must_lead_for_a_number_of_updates_in_a_row() -> None:
     steady = Smoother(updates=2)
-    assert shown(steady, SAD, HAPPY, SAD, HAPPY, HAPPY) == ["sad", "sad", "sad", "sad", "happy"]
+    assert labels_of(steady, SAD, HAPPY, SAD, HAPPY, HAPPY) == ["sad", "sad", "sad", "sad", "happy"]
     angry = scores(angry=0.8)
-    assert shown(steady, SAD, angry, HAPPY, HAPPY) == ["happy", "happy", "happy", "happy"]
+    assert labels_of(steady, SAD, angry, HAPPY, HAPPY) == ["happy", "happy", "happy", "happy"]
     steady.reset()
-    assert shown(steady, angry, angry) == ["angry", "angry"]
+    assert labels_of(steady, angry, angry) == ["angry", "angry"]
 
 
 def test_the_projection_is_the_documented_table() -> None:

@@ -1,4 +1,4 @@
-"""From samples to results: the same answers whatever the blocks, and answers that say when they don't know."""
+"""From samples to results: the size of the blocks has no influence, and uncertain answers are `unknown`."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def finals(results: list[Result]) -> list[EmotionResult]:
     return [result for result in results if isinstance(result, EmotionResult) and result.final]
 
 
-def test_every_utterance_starts_answers_and_stops_in_this_order(model: Model, demo: np.ndarray) -> None:
+def test_every_utterance_starts_gets_answers_and_stops_in_this_order(model: Model, demo: np.ndarray) -> None:
     results = recognise(model, demo, 1600)
     numbers = sorted({result.utterance for result in results})
     assert numbers == [1, 2, 3, 4, 5, 6]
@@ -106,7 +106,7 @@ def test_too_little_voice_is_unknown(model: Model, demo: np.ndarray) -> None:
     assert all(answer.top in LABELS for answer in answers)
 
 
-def test_low_confidence_is_unknown_and_names_the_likeliest(model: Model) -> None:
+def test_low_confidence_is_unknown_with_the_most_likely_label(model: Model) -> None:
     decision = Decision(DecisionConfig(unknown_below=0.5, temperature=1.0), model.metadata)
     logits = np.zeros(8, dtype=np.float32)
     logits[4] = 1.0
@@ -147,7 +147,7 @@ def test_a_partial_answer_keeps_its_label_until_another_leads_by_the_margin(mode
     assert decision.partial(sad, 16_000).label == "sad"
 
 
-def test_an_utterance_cut_off_before_any_frame_is_answered_all_the_same(model: Model) -> None:
+def test_an_utterance_without_a_frame_still_gets_an_answer(model: Model) -> None:
     analyzer = Analyzer(model)
     analyzer.push(SpeechStarted(1, 100))
     final = analyzer.push(SpeechEnded(1, 100, 0, "gap"))[0]

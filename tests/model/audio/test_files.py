@@ -1,4 +1,4 @@
-"""Files of any kind come out as the same 16 kHz mono int16, in whatever pieces they are read."""
+"""Files of any format give the same 16 kHz mono int16, for any size of the reads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ser_model.errors import SerError
 
 
 def tone(rate: int, seconds: float = 0.5, hertz: float = 440.0) -> np.ndarray:
-    """A sine of half of full scale, float."""
+    """A sine at half of full scale, as float."""
     return 0.5 * np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate)
 
 
@@ -35,7 +35,7 @@ def test_a_tone_survives_every_format_and_rate(tmp_path: Path, suffix: str, subt
     samples = read_audio(write(tmp_path / f"tone{suffix}", stereo, rate, subtype))
     assert samples.dtype == np.int16
     assert len(samples) == 8_000
-    # Away from the ends, where a band-limited signal cannot start or stop at once.
+    # Without the ends, where a band-limited signal cannot start or stop at once.
     wanted = tone(16_000)[800:-800] * 32_768
     assert np.abs(samples[800:-800] - wanted).max() < (400 if subtype == "PCM_U8" else 30)
 
@@ -90,13 +90,13 @@ def test_channels_are_averaged_or_chosen() -> None:
     assert Resampler(16_000, 2, channel=2).push(frames).tolist() == [300, -10, 32_767]
 
 
-def test_what_is_no_number_is_silence_and_what_is_too_loud_is_clipped(tmp_path: Path) -> None:
+def test_values_that_are_not_finite_become_zero_and_too_loud_ones_are_clipped(tmp_path: Path) -> None:
     values = np.array([np.nan, np.inf, -np.inf, 2.0, -2.0, 1e30, 0.5, -1.0], np.float32)
     path = write(tmp_path / "broken.wav", values, 16_000, "FLOAT")
     assert read_audio(path).tolist() == [0, 0, 0, 32_767, -32_768, 32_767, 16_384, -32_768]
 
 
-def test_nan_in_one_channel_leaves_the_other_audible() -> None:
+def test_nan_in_one_channel_does_not_affect_the_other() -> None:
     frames = np.array([[np.nan, 0.5]], np.float32)
     assert Resampler(16_000, 2).push(frames).tolist() == [8_192]
 
@@ -104,7 +104,7 @@ def test_nan_in_one_channel_leaves_the_other_audible() -> None:
 def test_a_full_scale_square_wave_does_not_wrap_around() -> None:
     square = np.where(np.arange(48_000) // 50 % 2 == 0, 32_767, -32_768).astype(np.int16)
     loud = Resampler(48_000).push(square)
-    # Where the wave is high the overshoot of the filter must stay high.
+    # The overshoot of the filter must not wrap around to the other sign.
     assert np.abs(loud[1_000:2_000].astype(int)).max() == 32_768
     assert np.mean(np.abs(np.diff(loud[1_000:2_000].astype(int))) > 60_000) < 0.07
 
@@ -142,12 +142,12 @@ def _of(path: Path, content: bytes) -> Path:
         (lambda folder: _damaged_flac(folder / "a.flac"), r"a\.flac is damaged: .*\.$"),
     ],
 )
-def test_a_file_that_cannot_be_heard_says_why(tmp_path: Path, make, text: str) -> None:
+def test_a_file_that_cannot_be_read_is_refused_with_the_reason(tmp_path: Path, make, text: str) -> None:
     with pytest.raises(SerError, match=text):
         read_audio(make(tmp_path))
 
 
-def test_a_channel_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_channel_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "stereo.wav", np.zeros((9, 2)), 16_000, "PCM_16")
     with pytest.raises(SerError, match="channel 3 was asked for, expected 1 to 2"):
         read_audio(path, channel=3)

@@ -1,4 +1,4 @@
-"""The gate loses and doubles no sample, and does not depend on how the samples come."""
+"""The gate neither loses nor doubles a sample, and the size of the blocks has no influence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RATE = 16_000
 
 
 class LoudnessDetector:
-    """Says speech where the signal alternates in sign strongly, as the scripted speech below does."""
+    """Reports speech where the signal alternates in sign, as the scripted speech does."""
 
     frame_samples = FRAME
 
@@ -33,7 +33,7 @@ class LoudnessDetector:
 
 
 def script(*parts: tuple[str, float]) -> np.ndarray:
-    """Scripted audio: `speech` alternates, `quiet` is a faint constant; a ramp makes every sample its own."""
+    """Scripted audio: `speech` alternates in sign, with a ramp that makes samples differ; `quiet` is constant."""
     pieces = []
     for kind, seconds in parts:
         count = int(seconds * RATE)
@@ -130,7 +130,7 @@ def test_the_size_of_the_blocks_has_no_influence(sizes: list[int], seed: int) ->
 
 
 @pytest.mark.parametrize("engine", ["silero", "webrtc"])
-def test_real_detectors_hear_nothing_in_silence_and_steady_noise(engine: str) -> None:
+def test_real_detectors_find_no_speech_in_silence_and_steady_noise(engine: str) -> None:
     rng = np.random.default_rng(1)
     noise = (300 * rng.standard_normal(20 * RATE)).astype(np.int16)
     for samples in (noise, np.zeros(5 * RATE, dtype=np.int16)):
@@ -147,7 +147,7 @@ def test_the_noise_floor_of_steady_noise_is_its_level() -> None:
 @pytest.mark.parametrize(
     ("config", "word"), [(GateConfig(engine="magic"), "magic"), (GateConfig(engine="webrtc", webrtc_mode=7), "7")]
 )
-def test_an_impossible_detector_is_refused_by_name(config: GateConfig, word: str) -> None:
+def test_an_invalid_detector_is_refused_by_name(config: GateConfig, word: str) -> None:
     with pytest.raises(SerError, match=word):
         make_detector(config)
 
@@ -158,7 +158,7 @@ def last_end(events: list[GateEvent]) -> SpeechEnded:
     return end
 
 
-def test_the_level_over_the_noise_floor_is_that_of_the_voiced_frames() -> None:
+def test_the_signal_to_noise_ratio_is_that_of_the_voiced_frames() -> None:
     samples = script(("quiet", 2.0), ("speech", 1.0), ("quiet", 2.0))
     end = last_end(run(samples, CONFIG))
     voiced, quiet = (np.mean(np.square(part.astype(float))) for part in (samples[2 * RATE : 3 * RATE], samples[:RATE]))

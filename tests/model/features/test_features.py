@@ -1,4 +1,4 @@
-"""The live features equal the reference implementations, whatever the pieces."""
+"""Live features equal the reference implementation, for any size of the pieces."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def reference_mfcc(samples: np.ndarray) -> np.ndarray:
 
 
 def expected_cepstra(samples: np.ndarray) -> np.ndarray:
-    """Log energy, relative and changing cepstra, worked out from the reference over the whole utterance."""
+    """Log energy, relative MFCC and MFCC deltas, from the reference over the whole utterance."""
     mfcc = reference_mfcc(samples)
     signal = samples.astype(np.float64)
     emphasised = np.concatenate((signal[:1], signal[1:] - 0.97 * signal[:-1], np.zeros(FRAME)))
@@ -70,7 +70,7 @@ def test_no_samples_give_no_frames() -> None:
     assert compute_features(np.zeros(0, dtype=np.int16)).shape == (0, 46)
 
 
-def test_flush_begins_a_new_utterance() -> None:
+def test_flush_starts_a_new_utterance() -> None:
     live = Features()
     live.push(SPEECH_LIKE[:7000])
     live.flush()
@@ -85,6 +85,6 @@ def test_another_level_changes_the_log_energy_alone() -> None:
     np.testing.assert_allclose((loud - soft).mean(axis=0), expected, atol=0.02)
 
 
-def test_the_columns_are_named_once_each() -> None:
+def test_every_column_has_its_own_name() -> None:
     assert len(set(features.COLUMNS)) == features.SIZE == 46
     assert features.COLUMNS[features.LOG_ENERGY] == "log-energy"

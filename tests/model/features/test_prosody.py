@@ -1,4 +1,4 @@
-"""Prosody says of simple sounds what one knows of them."""
+"""Prosodic features of simple sounds have the expected values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TIME = np.arange(2 * RATE) / RATE
 
 
 def voice(f0: float | np.ndarray, tilt: float = 1.0) -> np.ndarray:
-    """A buzz with harmonics that fall off with their number to the power of `tilt`."""
+    """A buzz whose harmonics decrease with their number to the power of `tilt`."""
     phase = 2 * np.pi * np.cumsum(np.broadcast_to(f0, TIME.shape)) / RATE
     harmonics = [np.sin(number * phase) / number**tilt for number in range(1, 18)]
     return (3000 * np.sum(harmonics, axis=0)).clip(-32768, 32767).astype(np.int16)
@@ -23,7 +23,7 @@ def noise(seed: int = 0) -> np.ndarray:
 
 
 def column(samples: np.ndarray, name: str) -> np.ndarray:
-    """A column over the frames that are wholly within the sound."""
+    """A feature over the frames that lie completely within the sound."""
     return compute_features(samples)[1:-2, COLUMNS.index(name)]
 
 
@@ -55,16 +55,16 @@ def test_rising_pitch_has_a_positive_change() -> None:
 
 
 HOP_OCTAVES = np.log2(240 / 120) / (len(TIME) / 683)
-"""Mean change a frame of a glide over one octave."""
+"""Mean change per frame in a glide over one octave."""
 
 
 @pytest.mark.parametrize("name", ["centroid", "rolloff", "alpha-ratio", "flatness"])
-def test_bright_sounds_stand_above_dark_ones(name: str) -> None:
+def test_bright_sounds_have_higher_values_than_dark_ones(name: str) -> None:
     assert column(voice(150, tilt=0.3), name).mean() > column(voice(150, tilt=2.0), name).mean()
 
 
 @pytest.mark.parametrize("name", ["hammarberg", "h1-h2"])
-def test_dark_sounds_stand_above_bright_ones(name: str) -> None:
+def test_dark_sounds_have_higher_values_than_bright_ones(name: str) -> None:
     assert column(voice(150, tilt=2.0), name).mean() > column(voice(150, tilt=0.3), name).mean()
 
 

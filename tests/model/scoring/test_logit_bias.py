@@ -1,4 +1,4 @@
-"""Which logits are typical of an answer: fitted to a network's answers, and kept in its file."""
+"""Class-mean logits are fitted to a network's answers and kept in its file; the bias remains without them."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def metadata() -> ModelMetadata:
     return Model.load().metadata
 
 
-def test_once_what_is_typical_is_taken_off_a_networks_leaning_is_left() -> None:
+def test_the_bias_remains_without_the_class_means() -> None:
     rng = np.random.default_rng(1)
     rows = 100 * np.eye(8) + rng.normal(size=(8, 8))
-    sure = rows[rng.integers(8, size=400)]
-    typical = fit_class_mean_logits(sure)
-    np.testing.assert_allclose(typical, rows - rows.mean(axis=1, keepdims=True))
-    leaning = np.array([1.0, -1, 0, 0, 0, 0, 0, 0])
-    for logits in sure[:20]:
-        np.testing.assert_allclose(logit_bias(logits + leaning + 5, logits, typical), leaning, atol=1e-9)
+    logits_of_each = rows[rng.integers(8, size=400)]
+    class_means = fit_class_mean_logits(logits_of_each)
+    np.testing.assert_allclose(class_means, rows - rows.mean(axis=1, keepdims=True))
+    bias = np.array([1.0, -1, 0, 0, 0, 0, 0, 0])
+    for logits in logits_of_each[:20]:
+        np.testing.assert_allclose(logit_bias(logits + bias + 5, logits, class_means), bias, atol=1e-9)
 
 
-def test_an_answer_counts_as_much_as_it_was_given() -> None:
+def test_an_utterance_counts_for_an_answer_by_its_posterior() -> None:
     rng = np.random.default_rng(2)
     logits = 2 * rng.normal(size=(50, 8)).astype(np.float32)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -41,7 +41,7 @@ def test_an_answer_counts_as_much_as_it_was_given() -> None:
     assert np.isfinite(fit_class_mean_logits(5000 * np.eye(8)[[0, 0]])).all()
 
 
-def test_a_table_survives_the_file_and_older_files_have_none(metadata: ModelMetadata) -> None:
+def test_class_mean_logits_survive_the_file_and_older_files_have_none(metadata: ModelMetadata) -> None:
     properties = metadata.to_properties()
     assert ModelMetadata.from_properties(properties, "f", metadata.mode) == metadata
     assert metadata.typical_logits is not None
@@ -65,7 +65,7 @@ def test_a_table_survives_the_file_and_older_files_have_none(metadata: ModelMeta
         ([*[ZERO] * 7, [*ZERO[1:], True]], "finite numbers"),
     ],
 )
-def test_a_table_that_is_none_is_refused_in_one_sentence(metadata: ModelMetadata, value: object, words: str) -> None:
+def test_damaged_class_means_are_refused_in_one_sentence(metadata: ModelMetadata, value: object, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         class_mean_logits_from(value)
     properties = metadata.to_properties() | {"typical_logits": json.dumps(value)}
