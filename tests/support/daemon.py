@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -92,6 +94,7 @@ class Daemon:
         feed: Connect stdin to a pipe, for `write`.
         program: Command to start instead of `ser-daemon`.
         folder: The folder, which is kept. `None` uses a temporary one.
+        output: Descriptor for stdout and stderr; `None` uses files. A terminal becomes the controlling one.
     """
 
     def __init__(
@@ -101,6 +104,7 @@ class Daemon:
         feed: bool = False,
         program: list[str] | None = None,
         folder: Path | None = None,
+        output: int | None = None,
     ) -> None:
         self._own_folder = folder is None
         # A short name, since the path of a socket has at most 107 bytes.
@@ -116,13 +120,16 @@ class Daemon:
             "PYTHONUNBUFFERED": "1",
         }
         program = program or [sys.executable, "-m", "ser_daemon.cli.daemon"]
-        with self.log.open("ab") as log, self.output.open("ab") as output:
+        terminal = output is not None and os.isatty(output)
+        with self.log.open("ab") as log, self.output.open("ab") as standard_output:
             self.process = subprocess.Popen(
                 [*program, "--socket", str(self.socket), *arguments],
                 env=environ | dict(environment or {}),
                 stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
-                stdout=output,
-                stderr=log,
+                stdout=standard_output if output is None else output,
+                stderr=log if output is None else output,
+                start_new_session=terminal,
+                preexec_fn=(lambda: fcntl.ioctl(1, termios.TIOCSCTTY, 0)) if terminal else None,
             )
         self._clients: list[Subscriber] = []
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
 from ser_model.errors import SerError
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 def run_with_timeout(work: Callable[[], T], seconds: float, late: SerError) -> T:
@@ -24,21 +28,45 @@ def run_with_timeout(work: Callable[[], T], seconds: float, late: SerError) -> T
     Raises:
         SerError: `late`, or an error of `work`.
     """
-    results: list[T] = []
-    errors: list[BaseException] = []
+    future = _start(work)
+    try:
+        return future.result(seconds)
+    except TimeoutError:
+        if future.done():
+            raise
+        raise late from None
+
+
+async def await_with_timeout(work: Callable[[], T], seconds: float, late: SerError) -> T:
+    """Do as `run_with_timeout` does, without blocking the event loop.
+
+    The loop's own executor is no choice: at the end the loop waits for its threads, however long they take.
+    """
+    future = asyncio.wrap_future(_start(work))
+    done, _ = await asyncio.wait([future], timeout=seconds)
+    if not done:
+        # What a late thread still returns or raises is nobody's any more.
+        future.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        raise late
+    return future.result()
+
+
+def _start(work: Callable[[], T]) -> Future[T]:
+    future: Future[T] = Future()
 
     def run() -> None:
         try:
-            results.append(work())
+            result = work()
         except BaseException as error:
-            # Raised again in the waiting thread.
-            errors.append(error)
+            _complete(future.set_exception, error)
+        else:
+            _complete(future.set_result, result)
 
-    thread = threading.Thread(target=run, name="bounded", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if errors:
-        raise errors[0]
-    if not results:
-        raise late
-    return results[0]
+    threading.Thread(target=run, name="bounded", daemon=True).start()
+    return future
+
+
+def _complete(complete: Callable[[U], None], value: U) -> None:
+    # The event loop that waits for the future may be closed by now.
+    with contextlib.suppress(RuntimeError):
+        complete(value)

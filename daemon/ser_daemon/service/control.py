@@ -11,6 +11,7 @@ from concurrent.futures import Future
 
 from ser_daemon.config.schema import Config
 from ser_daemon.pipeline.source_reader import OPEN_ALLOWANCE
+from ser_daemon.pipeline.threads import await_with_timeout
 from ser_daemon.service.engine import Engine
 from ser_daemon.service.mute import MuteMemory
 from ser_daemon.service.status import StatusBoard
@@ -22,6 +23,12 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 1.5
 """Seconds until a command that did not run is reported: a sound library can hang in its C code."""
+
+RELOAD_SECONDS = 8.0
+"""Time for reading a configuration and loading its model; less than `ser-ctl` waits by default."""
+
+STORE_SECONDS = 2.0
+"""Time for writing the mute state: a disk may hang."""
 
 AT_START_ONLY = ("service.start_muted", "service.state_directory")
 """Settings, beside the section `socket`, that are read at the start only."""
@@ -59,8 +66,10 @@ class Control:
     async def mute(self) -> None:
         """Close the microphone; survives a restart."""
         command = self._engine.capture.mute()
-        await self._remember(True)
-        await self._completed(command)
+        try:
+            await self._remember(True)
+        finally:
+            await self._completed(command)
 
     async def unmute(self) -> str:
         """Open the microphone again.
@@ -69,8 +78,10 @@ class Control:
             a sentence about the state: listening only where audio comes already
         """
         command = self._engine.capture.unmute()
-        await self._remember(False)
-        await self._completed(command)
+        try:
+            await self._remember(False)
+        finally:
+            await self._completed(command)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 await self._board.wait_until(lambda state: state != CaptureState.STARTING)
@@ -108,11 +119,13 @@ class Control:
     async def _reload(self) -> str:
         old = self._engine.config
         try:
-            new = await asyncio.to_thread(self._load)
-            change = await asyncio.to_thread(self._engine.prepare, new)
+            change = await await_with_timeout(
+                lambda: self._engine.prepare(self._load()), RELOAD_SECONDS, _late_reload()
+            )
         except SerError as error:
             raise SerError(f"The old configuration stays in force: {error}") from error
         await self._completed(self._engine.use(change))
+        new = change.config
         if new.service.log_level != old.service.log_level:
             logging.getLogger("ser_daemon").setLevel(new.service.log_level.upper())
         return describe_change(old, new)
@@ -137,9 +150,10 @@ class Control:
 
     async def _remember(self, muted: bool) -> None:
         """Write the mute state to disk, in another thread: a disk may take seconds."""
-        if self._memory is not None:
+        memory = self._memory
+        if memory is not None:
             async with self._storing:
-                await asyncio.to_thread(self._memory.store, muted)
+                await await_with_timeout(lambda: memory.store(muted), STORE_SECONDS, _late_store())
 
     async def _completed(self, command: Future[None]) -> None:
         """Wait until a command has run, and until everything queued before its end is published.
@@ -165,6 +179,14 @@ class Control:
                     "(the daemon ends and is started again by systemd if it goes on)."
                 )
         future.result()
+
+
+def _late_reload() -> SerError:
+    return SerError(f"settings and model were not loaded within {RELOAD_SECONDS:g} s; does a file or disk hang?")
+
+
+def _late_store() -> SerError:
+    return SerError(f"Done, but the state was not written within {STORE_SECONDS:g} s; a restart may not know of it.")
 
 
 def describe_change(old: Config, new: Config) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import stat
+import threading
 from pathlib import Path
 
 from ser_model.atomic_file import replace_file
@@ -11,41 +14,70 @@ log = logging.getLogger(__name__)
 
 FILE_NAME = "muted"
 
+_STATES = {b"0\n": False, b"0": False, b"1\n": True, b"1": True}
+_MAX_BYTES = max(map(len, _STATES))
+
 
 class MuteMemory:
     """A file `muted` in the state directory that holds `1` or `0`.
 
-    A directory that cannot be written does not stop the daemon, and does not keep it from muting. The daemon logs once
-    that the mute state will not survive a restart.
+    A state that cannot be read counts as muted: somebody may have muted the microphone, and wants it to stay so. A
+    directory that cannot be written does not stop the daemon; it logs once that the state will not survive a restart.
     """
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / FILE_NAME
         self._warned = False
+        self._wanted = False
+        self._writing = threading.Lock()
 
     def load(self, *, default: bool) -> bool:
-        """Return the stored state; `default` (the setting `start_muted`) where there is none that can be read."""
+        """Return the stored state; `default` (the setting `start_muted`) where none was ever stored."""
         try:
-            text = self._path.read_text(encoding="ascii").strip()
-        except FileNotFoundError:
+            content = self._read()
+        except (FileNotFoundError, NotADirectoryError):
             return default
-        except (OSError, UnicodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it holds no text"
-            self._warn(f"could not be read: {reason}; a mute before this start is forgotten")
-            return default
-        if text not in ("0", "1"):
-            self._warn("is neither 0 nor 1")
-            return default
-        return default or text == "1"
+        except OSError as error:
+            return self._unsure(f"cannot be read: {error.strerror}")
+        if content is None:
+            return self._unsure("is no file")
+        if content not in _STATES:
+            return self._unsure("is neither 0 nor 1")
+        return default or _STATES[content]
 
     def store(self, muted: bool) -> None:
-        """Store the state in one step: after a crash the file holds the old or the new value. Syncs the disk."""
-        try:
-            replace_file(self._path, "1\n" if muted else "0\n", 0o600)
-        except OSError as error:
-            self._warn(f"could not be written: {error.strerror}; mute will not survive a restart")
+        """Store the state in one step: after a crash the file holds the old or the new value. Syncs the disk.
 
-    def _warn(self, what: str) -> None:
-        if not self._warned:
-            self._warned = True
-            log.warning("The state file %s %s.", self._path, what)
+        A call that hangs and is overtaken by a later one stores the later state.
+        """
+        self._wanted = muted
+        with self._writing:
+            try:
+                replace_file(self._path, "1\n" if self._wanted else "0\n", 0o600)
+            except OSError as error:
+                if not self._warned:
+                    self._warned = True
+                    log.warning(
+                        "The state file %s could not be written: %s; mute will not survive a restart.",
+                        self._path,
+                        error.strerror,
+                    )
+
+    def _read(self) -> bytes | None:
+        """Read as much as a state can have and one byte more; None where there is no regular file."""
+        # Without O_NONBLOCK, opening a FIFO waits for a writer.
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return None
+            return os.read(descriptor, _MAX_BYTES + 1)
+        finally:
+            os.close(descriptor)
+
+    def _unsure(self, problem: str) -> bool:
+        log.warning(
+            "The state file %s %s: the microphone may have been muted, so it stays muted until `ser-ctl unmute`.",
+            self._path,
+            problem,
+        )
+        return True

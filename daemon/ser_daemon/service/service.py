@@ -20,6 +20,7 @@ from ser_daemon.service.shutdown import (
     ABANDON_SECONDS,
     FINISH_SECONDS,
     JOIN_SECONDS,
+    VIEW_SECONDS,
     EndReason,
     exit_hard,
     restore_signals,
@@ -47,8 +48,10 @@ class Options:
     service: bool = False
     """Started by a service manager: wait for a missing device instead of failing."""
     make_view: Callable[[], View] | None = None
-    """Makes the view for a person. Called once nothing can fail any more, since a live view takes over the terminal.
-    None: no view."""
+    """Makes the view for a person, on a thread of its own. Called once nothing can fail any more, since a live view
+    takes over the terminal. None: no view."""
+    live: bool = False
+    """The view is the live one."""
     notice: str | None = None
     """A sentence for that person."""
 
@@ -74,7 +77,7 @@ class Service:
         self._metrics = Metrics()
         self._publisher = Publisher(config.socket.queue_size)
         self._end = EndReason()
-        self._screen = Screen(gone=lambda: self._end.signalled(signal.SIGHUP))
+        self._screen = Screen(options.make_view, live=options.live, gone=self._end.hang_up)
         # Mute is for microphones: it neither applies to a file at the start nor is changed by one.
         is_file = isinstance(config.audio.device_spec, AudioFile)
         memory = None if is_file else MuteMemory(config.service.state_directory or state_directory())
@@ -137,17 +140,21 @@ class Service:
     def _published(self, event: Event) -> None:
         if not self._end.requested.is_set():
             # Not before the first event: a live view must not flash up where there is no microphone.
-            self._screen.open(self._options.make_view, self._board.status, self._options.notice)
+            self._screen.open(self._board.status, self._options.notice)
         self._metrics.count(event)
         self._board.event(event)
         if isinstance(event, AudioState):
             self._notifier.status(self._board.sentence())
-        self._screen.show(lambda view: view.event(event))
+        self._screen.event(event)
 
     def _install_signals(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._end.signalled, number)
-        self._loop.add_signal_handler(signal.SIGHUP, self._start_reload)
+        if self._options.service:
+            self._loop.add_signal_handler(signal.SIGHUP, self._start_reload)
+        elif signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            # A terminal that is closed: nobody sees any more that the microphone is open. nohup(1) ignores the signal.
+            self._loop.add_signal_handler(signal.SIGHUP, self._end.hang_up)
 
     def _start_reload(self) -> None:
         async def reload() -> None:
@@ -162,7 +169,7 @@ class Service:
         """End the open utterance, inform the subscribers, close everything; every step is bounded."""
         self._end.requested.set()
         finish = self._config.audio.read_ms / 1000 + FINISH_SECONDS
-        last_resort = start_last_resort(finish + ABANDON_SECONDS + self._end.drain_seconds)
+        last_resort = start_last_resort(finish + ABANDON_SECONDS + self._end.drain_seconds + VIEW_SECONDS)
         self._notifier.stopping()
         self._engine.capture.stop()
         await self._monitor.wait_for_end(finish)
@@ -170,7 +177,7 @@ class Service:
             await self._monitor.abandon_capture(ABANDON_SECONDS)
         self._publisher.publish(self._stopping_state())
         await self._server.close(self._end.drain_seconds)
-        self._screen.close()
+        shown = self._screen.close(VIEW_SECONDS)
         if self._monitor.running:
             names = ", ".join(sorted(worker.name for worker in self._monitor.running))
             exit_hard(f"The process ends without waiting for: {names} (a sound library hangs?).")
@@ -179,6 +186,9 @@ class Service:
             worker.join(JOIN_SECONDS)
         restore_signals(self._loop)
         last_resort.cancel()
+        if not shown:
+            # The interpreter would wait for the lock of stdout, which the view's thread holds while it is blocked.
+            exit_hard("Nobody reads the output: some of it is lost.", self._end.exit_code)
 
     def _stopping_state(self) -> AudioState:
         capture = self._engine.capture.snapshot

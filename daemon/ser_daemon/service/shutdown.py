@@ -22,6 +22,9 @@ ABANDON_SECONDS = 0.3
 JOIN_SECONDS = 0.2
 """Time for a thread between reporting its end and being gone."""
 
+VIEW_SECONDS = 0.3
+"""Time for the view to write what is queued and to restore the terminal."""
+
 DRAIN_SECONDS = 0.2
 """Time for subscribers to read what is queued when a signal ends the daemon."""
 
@@ -67,6 +70,11 @@ class EndReason:
         self.by_signal = True
         self.requested.set()
 
+    def hang_up(self) -> None:
+        """End because the terminal has gone, like a first Ctrl-C."""
+        self.by_signal = True
+        self.requested.set()
+
     @property
     def drain_seconds(self) -> float:
         """Time for subscribers to read what is queued."""
@@ -92,8 +100,10 @@ def start_last_resort(patience: float) -> threading.Timer:
     return timer
 
 
-def exit_hard(sentence: str) -> NoReturn:
+def exit_hard(sentence: str, code: int = 1) -> NoReturn:
     """End the process although threads hang: the interpreter would wait for them, or crash under them."""
     log.error("%s", sentence)
-    logging.shutdown()
-    os._exit(1)
+    # Not `logging.shutdown`: it also flushes stderr, which may block. The root's own handler closes in bounded time.
+    for handler in logging.getLogger().handlers:
+        handler.close()
+    os._exit(code)

@@ -7,9 +7,11 @@ import contextlib
 import errno
 import logging
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 
-from ser_daemon.views.view import PlainView, View
+from ser_daemon.service.output_thread import OutputThread
+from ser_daemon.views.view import View
+from ser_daemon.wire.events import Event
 from ser_daemon.wire.status import Status
 
 log = logging.getLogger(__name__)
@@ -17,63 +19,92 @@ log = logging.getLogger(__name__)
 LEVEL_PERIOD = 0.1
 """Seconds between two level updates of the live view."""
 
+Draw = Callable[[View, int], None]
+"""Draws one thing; the number is that of the things that were lost directly before it."""
+
 
 class Screen:
-    """An optional view, whose terminal may go away."""
+    """An optional view. It belongs to a thread of its own, since its terminal may block, and may go away."""
 
-    def __init__(self, gone: Callable[[], None]) -> None:
+    def __init__(self, make_view: Callable[[], View] | None, *, live: bool, gone: Callable[[], None]) -> None:
         """Prepare; `open` shows the view.
 
         Args:
-            gone: called once when the terminal or pipe has gone away.
+            make_view: called on the view's thread; None: there is no view.
+            live: the view shows the level.
+            gone: called once on the event loop when the terminal or pipe has gone away.
         """
+        self._make_view = make_view
+        self._live = live
         self._gone = gone
-        self._opened = False
-        self._view: View | None = None
+        self._loop = asyncio.get_running_loop()
+        self._output: OutputThread[Draw] | None = None
         self._levels: asyncio.Task[None] | None = None
+        self._level_waits = False
+        """A level is queued; a second one would only be older when it is drawn."""
+        self._view: View | None = None
+        """Belongs to the view's thread; likewise below."""
+        self._failed = False
 
-    def open(self, make_view: Callable[[], View] | None, status: Callable[[], Status], notice: str | None) -> None:
+    @property
+    def dropped(self) -> int:
+        """Events that were not shown because the terminal did not take them."""
+        return 0 if self._output is None else self._output.dropped
+
+    def open(self, status: Callable[[], Status], notice: str | None) -> None:
         """Open the view, unless it is open; it gets the same greeting as a subscriber."""
-        if self._opened or make_view is None:
+        if self._output is not None or self._make_view is None:
             return
-        self._opened = True
-        self._view = make_view()
-        hello = status().hello()
-        self.show(lambda view: view.event(hello))
+        self._output = OutputThread("view", self._draw)
+        self.event(status().hello())
         if notice is not None:
-            self.show(lambda view: view.message(notice))
-        if not isinstance(self._view, PlainView):
-            self._levels = asyncio.get_running_loop().create_task(self._show_levels(status))
+            self._output.put(lambda view, lost: view.message(notice))
+        if self._live:
+            self._levels = self._loop.create_task(self._show_levels(status))
 
-    def show(self, draw: Callable[[View], None]) -> None:
-        """Call `draw` with the view, if there is one."""
-        if self._view is None:
-            return
-        try:
-            draw(self._view)
-        except OSError as error:
-            self._view = None
-            if error.errno in (errno.EPIPE, errno.EIO):
-                self._gone()
-            else:
-                # A full disk must not stop the daemon: subscribers are not affected.
-                log.warning("Nothing more is shown: %s.", error.strerror)
+    def event(self, event: Event) -> None:
+        """Show an event; never waits for the terminal."""
+        if self._output is not None:
+            self._output.put(lambda view, lost: view.event(replace(event, dropped=event.dropped + lost)))
+
+    def close(self, seconds: float) -> bool:
+        """Close the view and restore the terminal; return whether all of it was written within `seconds`."""
+        if self._levels is not None:
+            self._levels.cancel()
+        if self._output is None:
+            return True
+        self._output.put(lambda view, lost: view.close())
+        return self._output.close(seconds)
 
     async def _show_levels(self, status: Callable[[], Status]) -> None:
         """Send the level to the live view until it is closed; the view redraws with it."""
         while True:
             await asyncio.sleep(LEVEL_PERIOD)
-            self.show(partial(_draw_level, status=status()))
+            if self._output is not None and not self._level_waits:
+                self._level_waits = True
+                self._output.put(self._level(status()))
 
-    def close(self) -> None:
-        """Close the view and restore the terminal."""
-        if self._levels is not None:
-            self._levels.cancel()
-        view, self._view = self._view, None
-        if view is not None:
-            with contextlib.suppress(OSError):
-                view.close()
+    def _level(self, status: Status) -> Draw:
+        def draw(view: View, lost: int) -> None:
+            self._level_waits = False
+            view.level(status.level_dbfs, status.noise_floor_dbfs)
 
+        return draw
 
-def _draw_level(view: View, status: Status) -> None:
-    view.level(status.level_dbfs, status.noise_floor_dbfs)
+    def _draw(self, draw: Draw, lost: int) -> None:
+        """Draw on the view's thread."""
+        if self._failed or self._make_view is None:
+            return
+        try:
+            if self._view is None:
+                self._view = self._make_view()
+            draw(self._view, lost)
+        except OSError as error:
+            self._failed = True
+            if error.errno in (errno.EPIPE, errno.EIO):
+                # The loop may be closed by now; then the daemon ends anyway.
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._gone)
+            else:
+                # A full disk must not stop the daemon: subscribers are not affected.
+                log.warning("Nothing more is shown: %s.", error.strerror)

@@ -1,8 +1,9 @@
-"""What is remembered about mute, and what happens where nothing can be."""
+"""The mute state over a restart, and what happens where it cannot be stored or read."""
 
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,30 @@ def test_start_muted_means_every_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"yes", b"\xff\xfe", b"1" * 100_000])
-def test_a_damaged_memory_is_no_memory(tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_state_means_muted_until_it_is_replaced(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "muted").write_bytes(content)
-    assert MuteMemory(tmp_path).load(default=False) is False
+    assert MuteMemory(tmp_path).load(default=False) is True
     assert len(caplog.records) == 1
+    assert "ser-ctl unmute" in caplog.text
+    MuteMemory(tmp_path).store(False)
+    assert MuteMemory(tmp_path).load(default=False) is False
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "endless", "loop"])
+def test_what_is_no_file_means_muted_and_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "muted"
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "endless":
+            path.symlink_to("/dev/zero")
+        case "loop":
+            path.symlink_to(path)
+    assert MuteMemory(tmp_path).load(default=False) is True
 
 
 def test_a_folder_that_cannot_be_written_is_said_once_and_stops_nobody(
