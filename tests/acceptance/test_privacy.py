@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.pulse import missing
+from support.pulse import unavailable_reason
 from support.trace import SECONDS, Trace
 
 ALWAYS_ALLOWED = (
@@ -47,7 +47,7 @@ def test_a_minute_from_a_file_opens_no_network_and_writes_nothing(traces: dict[s
 @pytest.mark.slow
 def test_a_minute_through_the_sound_server_opens_no_network_and_keeps_nothing(traces: dict[str, Trace]) -> None:
     if "microphone" not in traces:
-        pytest.skip(f"no virtual microphone: {missing()}")
+        pytest.skip(f"no virtual microphone: {unavailable_reason()}")
     trace = traces["microphone"]
     assert_a_minute_of_speech(trace)
     assert trace.socket_families() == {"AF_UNIX"}

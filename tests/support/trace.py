@@ -11,8 +11,8 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from support import pulse as virtual_sound
 from support.daemon import WAIT, Daemon, Message, Subscriber, wait_for
-from support.pulse import PulseAudio, missing
 from support.torture.measure import TimedSubscriber
 
 SECONDS = 60
@@ -116,8 +116,8 @@ class TracedMinute:
         """
         self._stack = stack
         self._microphone: TracedDaemon | None = None
-        if missing() is None:
-            pulse = stack.enter_context(PulseAudio())
+        if virtual_sound.unavailable_reason() is None:
+            pulse = stack.enter_context(virtual_sound.PulseAudio())
             self._microphone = TracedDaemon(logs / "microphone", stack, "default", pulse.environment)
             self._control = self._microphone.daemon.controller()
             wait_for(lambda: self._control.request("status")["data"]["state"] == "listening")

@@ -18,4 +18,5 @@ __all__ = [
     "smoothing",
     "temperatures",
     "unknown",
+    "unknown_report",
 ]

@@ -1,4 +1,4 @@
-"""What the gate finds: speech in noise, and in noise alone."""
+"""Run the gate on speech in noise, and on noise alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from rich.progress import track
 
-from ser_calibration.evaluation.noise_stream import Piece
+from ser_calibration.evaluation.noise_stream import NoiseClip
 from ser_model.audio.files import read_audio
 from ser_model.audio.gate import Gate
 from ser_model.config import GateConfig
@@ -22,65 +22,65 @@ from ser_model.training.processes import new_pool
 from ser_model.types import Block, Frames, Samples, SpeechAudio, SpeechEnded, SpeechStarted
 
 
-def find_speech(
-    corpus: Corpus, noises: AcousticEnvironment, snr_db: float | None, workers: int | None
+def segment_recordings(
+    corpus: Corpus, environment: AcousticEnvironment, snr_db: float | None, workers: int | None
 ) -> list[Segmentation]:
-    """Let the gate hear every recording, with noise around and under it or without.
+    """Run the gate on every recording, clean or with noise before, under and after it.
 
     Args:
         corpus: the recordings.
-        noises: what is mixed in, as `load_held_out` reads it.
-        snr_db: ratio of speech to noise; None: none.
-        workers: processes; None: one per core.
+        environment: the noises, as `load_held_out` reads them.
+        snr_db: signal-to-noise ratio; `None` adds no noise.
+        workers: processes; `None` starts one per core.
     """
-    work = partial(_find, noises=noises, snr_db=snr_db)
+    work = partial(_segment, environment=environment, snr_db=snr_db)
     with new_pool(workers) as pool:
         steps = pool.imap(work, corpus.recordings, chunksize=8)
         title = "gate, clean" if snr_db is None else f"gate, {snr_db:g} dB"
         return list(track(steps, title, len(corpus.recordings)))
 
 
-def _find(recording: Recording, noises: AcousticEnvironment, snr_db: float | None) -> Segmentation:
+def _segment(recording: Recording, environment: AcousticEnvironment, snr_db: float | None) -> Segmentation:
     samples = read_audio(recording.path)
     condition = Condition(name="found", title="", snr_db=snr_db)
-    whole = apply(condition, samples, noises, recording.name)
+    whole = apply(condition, samples, environment, recording.name)
     return segment(whole, GateConfig(), speech_extent(samples))
 
 
 @dataclass(frozen=True, slots=True)
-class Intruder:
-    """Noise that the gate took for speech."""
+class FalseAlarm:
+    """Noise that the gate classifies as speech."""
 
     name: str
-    """Of the sound in which it began."""
+    """Name of the clip in which it starts."""
     frames: Frames
     voiced: int
-    """Samples."""
+    """Voiced samples."""
     samples: int
-    """That the gate let through."""
+    """Samples that pass the gate."""
 
 
-def find_intruders(pieces: Iterable[Piece]) -> tuple[list[Intruder], int]:
-    """Let the gate hear sounds one after the other.
+def find_false_alarms(clips: Iterable[NoiseClip]) -> tuple[list[FalseAlarm], int]:
+    """Run the gate on clips of noise, one after the other.
 
     Returns:
-        what it took for speech, and how many samples there were
+        the false alarms, and the number of samples of all clips
     """
     gate = Gate()
     position = 0
-    out: list[Intruder] = []
-    audio: list[Samples] = []
+    found: list[FalseAlarm] = []
+    blocks: list[Samples] = []
     name = ""
-    for piece in [*pieces, None]:
-        events = gate.finish() if piece is None else gate.push(Block(piece.samples, position))
-        position += 0 if piece is None else len(piece.samples)
+    for clip in [*clips, None]:
+        events = gate.finish() if clip is None else gate.push(Block(clip.samples, position))
+        position += 0 if clip is None else len(clip.samples)
         for event in events:
             match event:
                 case SpeechStarted():
-                    audio, name = [], piece.name if piece else name
+                    blocks, name = [], clip.name if clip else name
                 case SpeechAudio():
-                    audio.append(event.samples)
+                    blocks.append(event.samples)
                 case SpeechEnded():
-                    heard = np.concatenate(audio)
-                    out.append(Intruder(name, compute_features(heard), event.voiced, len(heard)))
-    return out, position
+                    samples = np.concatenate(blocks)
+                    found.append(FalseAlarm(name, compute_features(samples), event.voiced, len(samples)))
+    return found, position

@@ -1,4 +1,4 @@
-"""An hour without speech: a seeded list of generated sounds and of recordings that training has not mixed in."""
+"""A seeded stream of noise without speech: generated sounds, and recordings of kinds that training leaves out."""
 
 from __future__ import annotations
 
@@ -15,27 +15,35 @@ from ser_model.training.data.augment import HELD_OUT_NOISES, Wave, to_wave
 from ser_model.training.data.noises import GENERATORS
 from ser_model.types import SAMPLE_RATE, Samples
 
-Maker = Callable[[int, np.random.Generator], Wave]
+NoiseSource = Callable[[int, np.random.Generator], Wave]
+"""Makes noise: number of samples, random number generator."""
 
 SECONDS: Final = 3_600
-PIECE_SECONDS: Final = (10, 40)
+"""Default length of the stream."""
+
+CLIP_SECONDS: Final = (10, 40)
+"""Shortest and longest clip."""
+
 LEVEL_DBFS: Final = (-50.0, -20.0)
+"""Lowest and highest level of a clip."""
+
 ROOM_DBFS: Final = -65.0
-"""Of the hiss below everything."""
+"""Level of the constant background noise."""
+
 NOT_NOISE: Final = ("baby_cry",)
-"""A human voice, which the gate is right to hear."""
+"""A human voice, which the gate correctly passes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A sound of the hour."""
+class NoiseClip:
+    """One sound of the stream."""
 
     name: str
     samples: Samples
 
 
 def tones(samples: int, rng: np.random.Generator) -> Wave:
-    """Beeps of a second or less, some gliding, with pauses: appliances, alarms, a modem."""
+    """Return beeps of up to a second with pauses, some gliding, as of appliances, alarms or a modem."""
     out = np.zeros(samples, dtype=np.float32)
     at = 0
     while at < samples:
@@ -46,16 +54,16 @@ def tones(samples: int, rng: np.random.Generator) -> Wave:
     return out
 
 
-def sources(noise: Path, every_kind: bool = False) -> dict[str, Maker]:
-    """Makers of sound by name: all generators, and recordings.
+def noise_sources(noise: Path, every_kind: bool = False) -> dict[str, NoiseSource]:
+    """Return sources of noise by name: all generators, and recordings.
 
     Args:
-        noise: folder of recordings; what a file is of says its folder's name, or its own where it lies in `noise`
-            or in a folder with files of other kinds.
-        every_kind: also of kinds that training mixes in.
+        noise: folder of recordings. The kind of a file is its folder's name, or a known kind that the name of a folder
+            or of the file begins with.
+        every_kind: include kinds that training uses.
 
     Raises:
-        SerError: the folder isn't there, or holds no recording of a kind that training leaves out.
+        SerError: the folder does not exist, or holds no recording of a kind that training leaves out.
     """
     load_held_out(noise, None)
     kinds: dict[str, list[Wave]] = {}
@@ -70,9 +78,9 @@ def sources(noise: Path, every_kind: bool = False) -> dict[str, Maker]:
     return {**GENERATORS, "tones": tones, **recorded}
 
 
-def _player(waves: list[Wave]) -> Maker:
+def _player(waves: list[Wave]) -> NoiseSource:
     def play(samples: int, rng: np.random.Generator) -> Wave:
-        """Clips one after the other, each at its own level."""
+        """Concatenate the recordings in random order, each normalised to its peak."""
         order = [waves[at] / max(float(np.abs(waves[at]).max()), 1e-4) for at in rng.permutation(len(waves))]
         whole = np.concatenate(order)
         return np.tile(whole, samples // len(whole) + 1)[:samples]
@@ -80,20 +88,20 @@ def _player(waves: list[Wave]) -> Maker:
     return play
 
 
-def pieces(noise: Path, seconds: int = SECONDS, seed: int = 0, every_kind: bool = False) -> Iterator[Piece]:
-    """Sounds one after the other until so many seconds are full, the same for the same seed and folder."""
-    makers = sources(noise, every_kind)
+def noise_clips(noise: Path, seconds: int = SECONDS, seed: int = 0, every_kind: bool = False) -> Iterator[NoiseClip]:
+    """Yield clips until the stream is `seconds` long; the same seed and folder give the same clips."""
+    sources_by_name = noise_sources(noise, every_kind)
     rng = np.random.default_rng(seed)
-    names = sorted(makers)
-    deck: list[str] = []
+    names = sorted(sources_by_name)
+    remaining: list[str] = []
     left = seconds * SAMPLE_RATE
     while left > 0:
-        deck = deck or [names[at] for at in rng.permutation(len(names))]
-        length = min(left, int(rng.uniform(*PIECE_SECONDS) * SAMPLE_RATE))
-        name = deck.pop()
-        wave = np.asarray(makers[name](length, rng), dtype=np.float64)
+        remaining = remaining or [names[at] for at in rng.permutation(len(names))]
+        length = min(left, int(rng.uniform(*CLIP_SECONDS) * SAMPLE_RATE))
+        name = remaining.pop()
+        wave = np.asarray(sources_by_name[name](length, rng), dtype=np.float64)
         level = 10 ** (rng.uniform(*LEVEL_DBFS) / 20)
         wave = wave * level / max(float(np.sqrt(np.mean(np.square(wave)))), 1e-9)
         wave = wave + 10 ** (ROOM_DBFS / 20) * rng.standard_normal(length)
-        yield Piece(name, np.clip(np.rint(wave * 32768), -32768, 32767).astype(np.int16))
+        yield NoiseClip(name, np.clip(np.rint(wave * 32768), -32768, 32767).astype(np.int16))
         left -= length

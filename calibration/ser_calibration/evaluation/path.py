@@ -1,4 +1,4 @@
-"""What the way through sound server, daemon and socket costs in accuracy, against the same network on the file."""
+"""`ser-calibrate path`: measure the accuracy lost between a file and the daemon that captures it in real time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ser_calibration.rig.daemon_under_test import DaemonUnderTest, Stopped
-from ser_calibration.rig.virtual_sound import PulseAudio, missing
+from ser_calibration.rig.virtual_sound import PulseAudio, unavailable_reason
 from ser_model import Model, Recognizer, read_audio
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
@@ -31,69 +31,69 @@ from ser_model.training.scores import MISSED, Classes, uar
 from ser_model.types import EmotionResult
 
 SEED = 0
-"""Whose networks are used."""
+"""Seed whose networks are used."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """What one daemon hears: recordings of actors whom its network has not heard."""
+    """A network, and recordings of actors that it has not seen."""
 
     model: Path
-    chosen: Classes
+    """NAME of the exported NAME.window.onnx and NAME.stream.onnx."""
+    recordings: Classes
     """Indices of the recordings, in the order in which they are played."""
 
 
 def measure_path(folder: Path, data: Path, recordings: int) -> None:
-    """Play recordings to real daemons; print how their answers compare with those on the files; write RUN/path.json.
+    """Play recordings to real daemons; print a comparison with the answers for the files; write RUN/path.json.
 
     Args:
         folder: output of `ser-model train`.
         data: the run's recordings.
-        recordings: how many are played, balanced over emotions and folds.
+        recordings: number of recordings, balanced over emotions and folds.
 
     Raises:
-        SerError: there can be no virtual microphone here, or a folder isn't what is expected.
+        SerError: no virtual microphone can be made here, or a folder isn't what is expected.
     """
-    reason = missing()
+    reason = unavailable_reason()
     if reason is not None:
         raise SerError(f"There can be no virtual microphone here: {reason}.")
     run = RunFolder.open(folder, SEED + 1)
     corpus = run.corpus(data)
     with tempfile.TemporaryDirectory(prefix="ser-path-") as temporary:
-        folds = export_folds(run, choose(run, recordings), Path(temporary))
-        from_file = hear_files(folds, corpus)
-        live, lost = play(folds, corpus)
-    result = compare(run.emotions, from_file, live) | {"samples_lost": lost}
+        folds = export_folds(run, draw_recordings(run, recordings), Path(temporary))
+        from_file = classify_files(folds, corpus)
+        live, samples_missing = classify_live(folds, corpus)
+    result = compare(run.emotions, from_file, live) | {"samples_lost": samples_missing}
     write_json(folder / "path.json", result)
-    _print(result)
+    _print_path(result)
 
 
-def choose(run: RunFolder, count: int) -> list[Classes]:
-    """Draw recordings for each fold: as many of every emotion and fold as there are, always the same.
+def draw_recordings(run: RunFolder, count: int) -> list[Classes]:
+    """Draw recordings, balanced over emotions and folds; the draw is reproducible.
 
     Returns:
-        for each fold the indices, in an order in which emotions and actors mix
+        for each fold the indices, in random order
     """
     rng = np.random.default_rng(SEED)
-    decks = [
+    cells = [
         (fold, rng.permutation(index[run.emotions[index] == emotion]))
         for fold, (_, index) in enumerate(run.networks(SEED))
         for emotion in range(len(LABELS))
     ]
-    rounds = max(len(deck) for _, deck in decks)
     order = []
-    for at in range(rounds):
-        shuffled = [decks[cell] for cell in rng.permutation(len(decks))]
-        order += [(fold, int(deck[at])) for fold, deck in shuffled if at < len(deck)]
+    for row in range(max(len(indices) for _, indices in cells)):
+        shuffled = [cells[number] for number in rng.permutation(len(cells))]
+        order += [(fold, int(indices[row])) for fold, indices in shuffled if row < len(indices)]
     folds = [[index for owner, index in order[:count] if owner == fold] for fold in FOLDS]
     return [np.array(rng.permutation(one), dtype=np.int64) for one in folds]
 
 
-def export_folds(run: RunFolder, chosen: Sequence[Classes], folder: Path) -> list[Fold]:
-    """Write the network of every fold as the daemon loads it; nothing is `unknown` for want of confidence."""
+def export_folds(run: RunFolder, recordings: Sequence[Classes], folder: Path) -> list[Fold]:
+    """Export the network of every fold that has recordings; its threshold of `unknown` is 0."""
     folds = []
     networks = [network for network, _ in run.networks(SEED)]
-    for number, (network, index) in enumerate(track(list(zip(networks, chosen, strict=True)), "exporting")):
+    for number, (network, index) in enumerate(track(list(zip(networks, recordings, strict=True)), "exporting")):
         if not len(index):
             continue
         stem = folder / f"fold{number}"
@@ -110,96 +110,96 @@ def export_folds(run: RunFolder, chosen: Sequence[Classes], folder: Path) -> lis
     return folds
 
 
-def hear_files(folds: Sequence[Fold], corpus: Corpus) -> dict[int, int]:
-    """What each network says about its recordings when the recognizer reads the files: class by recording."""
+def classify_files(folds: Sequence[Fold], corpus: Corpus) -> dict[int, int]:
+    """Return the class of each recording, by the recognizer on the file."""
     answers = {}
-    work = [(fold, int(index)) for fold in folds for index in fold.chosen]
+    work = [(fold, int(index)) for fold in folds for index in fold.recordings]
     models = {fold.model: Model.load(fold.model) for fold in folds}
     for fold, index in track(work, "from the files"):
         recognizer = Recognizer(models[fold.model])
         results = recognizer.push(read_audio(corpus.recordings[index].path)) + recognizer.finish()
         tops = [result.top for result in results if isinstance(result, EmotionResult) and result.final]
-        answers[index] = only(tops)
+        answers[index] = single_class(tops)
     return answers
 
 
-def only(tops: Sequence[str]) -> int:
-    """Class of the one final answer; MISSED where there is none, or several."""
+def single_class(tops: Sequence[str]) -> int:
+    """Return the class of the only final answer; MISSED if there is none, or several."""
     return LABELS.index(tops[0]) if len(tops) == 1 else MISSED
 
 
-def play(folds: Sequence[Fold], corpus: Corpus) -> tuple[dict[int, int], int]:
-    """What daemons say when the recordings are played to them, all folds at once in real time.
+def classify_live(folds: Sequence[Fold], corpus: Corpus) -> tuple[dict[int, int], int]:
+    """Play the recordings to one daemon for each fold, in real time and in parallel.
 
     Returns:
-        class by recording, and how many samples the daemons didn't get from the sound server
+        the class of each recording, and the number of samples that the daemons did not get
     """
     columns = (TextColumn("through the daemon"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     stop = threading.Event()
     with Progress(*columns) as bar, PulseAudio() as sound, ThreadPoolExecutor(len(folds)) as threads:
-        task = bar.add_task("", total=sum(len(fold.chosen) for fold in folds))
-        lanes = [
-            threads.submit(_lane, sound, f"mic{number}", fold, corpus, stop, lambda: bar.advance(task))
+        task = bar.add_task("", total=sum(len(fold.recordings) for fold in folds))
+        players = [
+            threads.submit(_play_fold, sound, f"mic{number}", fold, corpus, stop, lambda: bar.advance(task))
             for number, fold in enumerate(folds)
         ]
         try:
-            wait(lanes, return_when="FIRST_EXCEPTION")
+            wait(players, return_when="FIRST_EXCEPTION")
         finally:
-            # All have ended, or one has failed, or Ctrl-C: the others need not go on.
-            if not all(lane.done() for lane in lanes):
+            # One has failed, or Ctrl-C was pressed: stop the others.
+            if not all(player.done() for player in players):
                 stop.set()
-    failures = [failure for lane in lanes if (failure := lane.exception()) and not isinstance(failure, Stopped)]
+    failures = [failure for player in players if (failure := player.exception()) and not isinstance(failure, Stopped)]
     if failures:
         raise failures[0]
     answers: dict[int, int] = {}
-    for lane in lanes:
-        answers |= lane.result()[0]
-    return answers, sum(lane.result()[1] for lane in lanes)
+    for player in players:
+        answers |= player.result()[0]
+    return answers, sum(player.result()[1] for player in players)
 
 
-def _lane(
+def _play_fold(
     sound: PulseAudio, sink: str, fold: Fold, corpus: Corpus, stop: threading.Event, done: Callable[[], None]
 ) -> tuple[dict[int, int], int]:
-    """Play a fold's recordings one after the other to a daemon with its network."""
+    """Play the recordings of a fold to a daemon with its network; return as `classify_live`."""
     answers = {}
-    with DaemonUnderTest(sound, sink, fold.model, stop) as listener:
-        for index in fold.chosen.tolist():
-            finals = listener.hear(corpus.recordings[index].path)
-            answers[index] = only([final.top or final.label for final in finals])
+    with DaemonUnderTest(sound, sink, fold.model, stop) as daemon:
+        for index in fold.recordings.tolist():
+            finals = daemon.play(corpus.recordings[index].path)
+            answers[index] = single_class([final.top or final.label for final in finals])
             done()
-        return answers, listener.lost()
+        return answers, daemon.samples_missing()
 
 
 def compare(emotions: Classes, from_file: Mapping[int, int], live: Mapping[int, int]) -> dict[str, Any]:
-    """Paired figures of both ways over the same recordings.
+    """Return paired figures over the same recordings.
 
     Args:
         emotions: of all recordings of the run.
-        from_file: class by recording, as the recognizer hears the file; MISSED counts as an error.
-        live: class by recording, as the daemon hears it.
+        from_file: class by recording, by the recognizer on the file; MISSED counts as an error.
+        live: class by recording, by the daemon.
 
     Returns:
-        accuracy and UAR of both ways, the loss in points of accuracy with its standard error (of the
-        difference of paired proportions, McNemar 1947), and how often both say the same
+        accuracy and UAR of both; the loss in points of accuracy with its standard error (of the difference of paired
+        proportions, McNemar 1947); the share of equal classes
     """
     played = sorted(live)
     truth = emotions[played]
-    ways = {
+    predicted = {
         "file": np.array([from_file[index] for index in played], dtype=np.int64),
         "live": np.array([live[index] for index in played], dtype=np.int64),
     }
-    gain = (ways["live"] == truth).astype(float) - (ways["file"] == truth)
+    gain = (predicted["live"] == truth).astype(float) - (predicted["file"] == truth)
     return {
         "recordings": len(played),
         **{
-            way: {
+            source: {
                 "accuracy": float(np.mean(classes == truth)),
                 "uar": uar(truth, classes),
                 "missed_or_split": int(np.sum(classes == MISSED)),
             }
-            for way, classes in ways.items()
+            for source, classes in predicted.items()
         },
-        "agreement": float(np.mean(ways["file"] == ways["live"])),
+        "agreement": float(np.mean(predicted["file"] == predicted["live"])),
         "loss_points": 100 * float(0.0 - gain.mean()),
         "loss_points_error": 100 * float(gain.std()) / math.sqrt(len(played)),
         "right_only_in_file": int(np.sum(gain < 0)),
@@ -207,14 +207,14 @@ def compare(emotions: Classes, from_file: Mapping[int, int], live: Mapping[int, 
     }
 
 
-def _print(result: dict[str, Any]) -> None:
+def _print_path(result: dict[str, Any]) -> None:
     table = Table(title=f"{result['recordings']} recordings of actors whom the networks have not heard, seed {SEED}")
     table.add_column("heard by")
     for title in ("accuracy", "UAR", "missed or split"):
         table.add_column(title, justify="right")
-    for way, said in (("file", "recognizer, from the file"), ("live", "daemon, through the sound server")):
-        row = result[way]
-        table.add_row(said, f"{row['accuracy']:.3f}", f"{row['uar']:.3f}", str(row["missed_or_split"]))
+    for source, name in (("file", "recognizer, from the file"), ("live", "daemon, through the sound server")):
+        row = result[source]
+        table.add_row(name, f"{row['accuracy']:.3f}", f"{row['uar']:.3f}", str(row["missed_or_split"]))
     console = Console()
     console.print(table)
     console.print(

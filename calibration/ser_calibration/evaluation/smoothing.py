@@ -1,4 +1,4 @@
-"""`ser-calibrate smoothing`: how steady and how quick partial answers are, by the way they are smoothed."""
+"""`ser-calibrate smoothing`: compare the label changes and the delay of smoothed partial answers."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from ser_model.training.networks.architecture import ResLstmSa
 from ser_model.training.networks.inference import infer
 from ser_model.training.scores import Classes, posterior
 
-Way = tuple[float, float, int]
+SmootherSettings = tuple[float, float, int]
 """Weight, margin and updates, as `ser_model.scoring.smoothing.Smoother` takes them."""
 
-WAYS: Final[dict[str, Way]] = {
+SETTINGS: Final[dict[str, SmootherSettings]] = {
     "none": (0.0, 0.0, 1),
     **{f"exponential {weight}": (weight, 0.0, 1) for weight in (0.3, 0.5, 0.7, 0.8, 0.9)},
     **{f"margin {margin}": (0.0, margin, 1) for margin in (0.1, 0.2, 0.3)},
@@ -43,19 +43,19 @@ WAYS: Final[dict[str, Way]] = {
 }
 
 KINDS: Final = ("utterances", "changing")
-"""Single utterances, and one actor's utterances one after the other with a changing emotion."""
+"""Single utterances, and tracks of one actor's utterances with changing emotions."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """The scores of a stretch of speech, update by update."""
+class ScoredTrack:
+    """The scores of a track, update by update."""
 
     scores: npt.NDArray[np.float64]
     """Shape (updates, 8)."""
-    owed: Classes
-    """Emotion that is being spoken at each update, shape (updates,)."""
-    segment: Classes
-    """Number of the utterance at each update, shape (updates,)."""
+    truth: Classes
+    """Emotion of the current utterance, shape (updates,)."""
+    utterance: Classes
+    """Number of the current utterance, shape (updates,)."""
 
 
 def measure_smoothing(source: RunSource) -> None:
@@ -65,20 +65,21 @@ def measure_smoothing(source: RunSource) -> None:
         SerError: a folder isn't what is expected.
     """
     run, corpus, dataset = source.load()
-    stretches = {
-        "utterances": single(run, dataset),
+    tracks = {
+        "utterances": single_utterances(run, dataset),
         "changing": [one for one in make_tracks(run, speeches(corpus, source.workers)) if one.changing],
     }
     figures: dict[str, dict[str, Any]] = {}
-    for split in ("validation", "test"):
+    splits: tuple[Split, ...] = ("validation", "test")
+    for split in splits:
         figures[split] = {}
         for kind in KINDS:
-            answered = [
+            scored = [
                 one
                 for seed in track(run.seeds, f"{split}, {kind}")
-                for one in answer_all(run, stretches[kind], seed, split)
+                for one in score_tracks(run, tracks[kind], seed, split)
             ]
-            figures[split][kind] = {name: measure(answered, way) for name, way in WAYS.items()}
+            figures[split][kind] = {name: measure(scored, settings) for name, settings in SETTINGS.items()}
     best = choose(figures["validation"])
     config = DecisionConfig()
     result = {
@@ -89,81 +90,84 @@ def measure_smoothing(source: RunSource) -> None:
         **figures,
     }
     write_json(source.folder / "smoothing.json", result)
-    _print(result)
+    _print_smoothing(result)
 
 
-def single(run: RunFolder, dataset: Dataset) -> list[Track]:
-    """Every utterance by itself; recordings that the gate missed or split take no part."""
-    out = []
+def single_utterances(run: RunFolder, dataset: Dataset) -> list[Track]:
+    """Return a track for every recording in which the gate found exactly one utterance."""
+    tracks = []
     for index in np.flatnonzero(dataset.utterances == 1).tolist():
         frames, voiced = dataset.frames[index][0], dataset.voiced[index]
-        out.append(Track(int(run.actors[index]), False, frames, voiced, (len(frames),), (int(run.emotions[index]),)))
-    return out
+        tracks.append(Track(int(run.actors[index]), False, frames, voiced, (len(frames),), (int(run.emotions[index]),)))
+    return tracks
 
 
-def answer_all(run: RunFolder, stretches: Sequence[Track], seed: int, split: Split) -> list[Answered]:
-    """What one seed's networks say of the actors they answer for, at temperatures by how much was heard.
+def score_tracks(run: RunFolder, tracks: Sequence[Track], seed: int, split: Split) -> list[ScoredTrack]:
+    """Score the tracks of each fold's actors with the networks of one seed.
 
-    These are fitted on the very answers: two numbers, the same for all ways of smoothing.
+    The two temperatures are fitted on the same predictions; they are equal for all settings.
     """
-    out: list[tuple[Track, npt.NDArray[np.float32], list[int]]] = []
+    rows: list[tuple[Track, npt.NDArray[np.float32], list[int]]] = []
     for fold in FOLDS:
         actors = (TEST_ACTORS if split == "test" else VALIDATION_ACTORS)[fold]
-        out += _logits(run.network(seed, fold, split), [one for one in stretches if one.actor in actors])
-    owed = [np.array([one.emotions[_segment(one, end)] for end in ends], dtype=np.int64) for one, _, ends in out]
-    voiced = [one.voiced[np.array(ends) - 1] for one, _, ends in out]
-    everything = np.concatenate([logits for _, logits, _ in out])
-    nothing = np.zeros((len(everything), 0), dtype=np.float32)
-    made = fit_temperatures(
-        [Predictions(np.arange(len(everything)), everything, nothing, np.concatenate(voiced))], np.concatenate(owed)
-    )
+        rows += _infer_updates(run.network(seed, fold, split), [one for one in tracks if one.actor in actors])
+    utterances = [np.array([_utterance(one, end) for end in ends], dtype=np.int64) for one, _, ends in rows]
+    truths = [np.array(one.emotions)[numbers] for (one, _, _), numbers in zip(rows, utterances, strict=True)]
+    voiced = [one.voiced[np.array(ends) - 1] for one, _, ends in rows]
+    joined = np.concatenate([logits for _, logits, _ in rows])
+    no_embeddings = np.zeros((len(joined), 0), dtype=np.float32)
+    predictions = Predictions(np.arange(len(joined)), joined, no_embeddings, np.concatenate(voiced))
+    temperature = fit_temperatures([predictions], np.concatenate(truths))
+    columns = zip(rows, truths, utterances, voiced, strict=True)
     return [
-        Answered(posterior(logits, made.after(heard)), truth, np.array([_segment(one, end) for end in ends]))
-        for (one, logits, ends), truth, heard in zip(out, owed, voiced, strict=True)
+        ScoredTrack(posterior(logits, temperature.after(samples)), truth, numbers)
+        for (_, logits, _), truth, numbers, samples in columns
     ]
 
 
-def _logits(network: ResLstmSa, chosen: Sequence[Track]) -> list[tuple[Track, npt.NDArray[np.float32], list[int]]]:
-    """For each stretch that is long enough for one update: its logits, and the frames heard at each."""
-    updates = [update_ends(len(one.frames)) for one in chosen]
-    window = DecisionConfig().window_ms
-    pieces = [cut_windows(one.frames, window, ends) for one, ends in zip(chosen, updates, strict=True)]
-    logits, _ = infer(network, [piece for some in pieces for piece in some])
-    cut = np.split(logits, np.cumsum([len(some) for some in pieces])[:-1])
-    return [row for row in zip(chosen, cut, updates, strict=True) if row[2]]
+def _infer_updates(
+    network: ResLstmSa, tracks: Sequence[Track]
+) -> list[tuple[Track, npt.NDArray[np.float32], list[int]]]:
+    """Return for each track with at least one update its logits, and the number of frames before each update."""
+    updates = [update_ends(len(one.frames)) for one in tracks]
+    window_ms = DecisionConfig().window_ms
+    windows = [cut_windows(one.frames, window_ms, ends) for one, ends in zip(tracks, updates, strict=True)]
+    logits, _ = infer(network, [window for some in windows for window in some])
+    parts = np.split(logits, np.cumsum([len(some) for some in windows])[:-1])
+    return [row for row in zip(tracks, parts, updates, strict=True) if row[2]]
 
 
-def _segment(one: Track, end: int) -> int:
-    """Number of the utterance that the last of so many frames belongs to."""
+def _utterance(one: Track, end: int) -> int:
+    """Return the number of the utterance that contains the last of the first `end` frames."""
     return min(int(np.searchsorted(one.ends, end)), len(one.ends) - 1)
 
 
-def measure(answered: Sequence[Answered], way: Way) -> dict[str, float]:
-    """Figures of one way.
+def measure(tracks: Sequence[ScoredTrack], settings: SmootherSettings) -> dict[str, float]:
+    """Return the figures of smoothed labels.
 
     Args:
-        answered: the stretches.
-        way: how they are smoothed.
+        tracks: the scores.
+        settings: of the smoother.
 
     Returns:
-        `changes`: of the label shown, for each second of speech; `needed`: the same of the emotion spoken; `delay`:
-        seconds from the first update of an utterance to the first right label, where there is none until its end;
-        `reached`: share of utterances with a right label at some time; `right`: share of updates
+        `changes`: label changes per second of speech; `needed`: the same of the truth; `delay`: mean seconds from the
+        first update of an utterance to the first right label, or to its end if there is none; `reached`: share of
+        utterances with a right label; `right`: share of updates with the right label
     """
     step = DecisionConfig().update_ms / 1000
     changes = needed = updates = right = 0
     delays: list[float] = []
     reached: list[bool] = []
-    for one in answered:
-        smoother = Smoother(*way)
-        shown = np.array([smoother.push(scores)[1] for scores in one.scores])
-        changes += int(np.sum(shown[1:] != shown[:-1]))
-        needed += int(np.sum(one.owed[1:] != one.owed[:-1]))
-        updates += len(shown)
-        hits = shown == one.owed
+    for one in tracks:
+        smoother = Smoother(*settings)
+        labels = np.array([smoother.push(scores)[1] for scores in one.scores])
+        changes += int(np.sum(labels[1:] != labels[:-1]))
+        needed += int(np.sum(one.truth[1:] != one.truth[:-1]))
+        updates += len(labels)
+        hits = labels == one.truth
         right += int(hits.sum())
-        for segment in np.unique(one.segment):
-            own = hits[one.segment == segment]
+        for utterance in np.unique(one.utterance):
+            own = hits[one.utterance == utterance]
             reached.append(bool(own.any()))
             delays.append(step * float(own.argmax() if own.any() else len(own)))
     return {
@@ -176,28 +180,28 @@ def measure(answered: Sequence[Answered], way: Way) -> dict[str, float]:
 
 
 def choose(figures: dict[str, dict[str, dict[str, float]]]) -> str:
-    """The steadiest way among those that are nearly as often right as the best, over both kinds of speech.
+    """Return the settings with the fewest changes among those within one point of the best share of right labels.
 
-    Nearly: one point of the share of updates with the right label.
+    Both figures are means over both kinds of tracks.
     """
-    right = {name: np.mean([figures[kind][name]["right"] for kind in KINDS]) for name in WAYS}
-    changes = {name: np.mean([figures[kind][name]["changes"] for kind in KINDS]) for name in WAYS}
-    good = [name for name in WAYS if right[name] >= max(right.values()) - 0.01]
+    right = {name: np.mean([figures[kind][name]["right"] for kind in KINDS]) for name in SETTINGS}
+    changes = {name: np.mean([figures[kind][name]["changes"] for kind in KINDS]) for name in SETTINGS}
+    good = [name for name in SETTINGS if right[name] >= max(right.values()) - 0.01]
     return min(good, key=lambda name: changes[name])
 
 
-def _print(result: dict[str, Any]) -> None:
+def _print_smoothing(result: dict[str, Any]) -> None:
     console = Console(highlight=False)
-    for kind, said in zip(KINDS, ("single utterances", "a changing emotion"), strict=True):
+    for kind, name in zip(KINDS, ("single utterances", "a changing emotion"), strict=True):
         rows = result["test"][kind]
         needed = rows["none"]["needed"]
-        table = Table(title=f"Partials on {said}, test actors; {needed:.2f} changes a second are due")
+        table = Table(title=f"Partials on {name}, test actors; {needed:.2f} changes a second are due")
         table.add_column("smoothing")
         for title in ("changes a second", "delay in s", "ever right", "right at a time"):
             table.add_column(title, justify="right")
-        for name, row in rows.items():
+        for settings, row in rows.items():
             cells = (f"{row['changes']:.2f}", f"{row['delay']:.2f}", f"{row['reached']:.3f}", f"{row['right']:.3f}")
-            table.add_row(name, *cells)
+            table.add_row(settings, *cells)
         console.print(table)
     console.print(
         f"Best by validation actors (steadiest within a point of the share of time right): {result['best']}. "

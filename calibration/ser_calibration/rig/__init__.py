@@ -1,4 +1,4 @@
-"""Test rig: a virtual sound server, and a real daemon that listens to it."""
+"""Test rig: a virtual sound server, and a real daemon that captures from it."""
 
 __all__ = [
     "daemon_under_test",

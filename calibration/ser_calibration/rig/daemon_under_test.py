@@ -1,4 +1,4 @@
-"""A real `ser-daemon` that listens to a virtual microphone, and what it says about the files played into it."""
+"""Run a real `ser-daemon` on a virtual microphone, and collect its answers to played files."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from ser_daemon.client import Client, Emotion, NotRunning, VoiceStarted, VoiceSt
 from ser_model.errors import SerError
 
 START_SECONDS = 30.0
-"""Longest wait for the daemon to listen."""
+"""Longest wait for the state `listening`."""
 
 SETTLE_MS = 600
-"""Heard after a file's end before it counts as over, beside what the open utterance takes to end."""
+"""Audio that the daemon processes after the end of a file, in addition to the end of an open utterance."""
 
 SETTLE_SECONDS = 40.0
-"""Longest wait for that: longer than an utterance can be."""
+"""Longest wait for the end of a file, longer than the longest utterance."""
 
 _BUFFER_MS = 1_000
 _POLL_SECONDS = 0.05
 
 
 class Stopped(Exception):  # noqa: N818
-    """Somebody asked to stop."""
+    """The `stop` event was set."""
 
 
 class DaemonUnderTest:
-    """A daemon with its own sink, sockets and state; use it as a context manager.
+    """A daemon with its own sink, sockets and state, as a context manager.
 
     Args:
         sound: the running sound server.
-        sink: name of a sink that only this daemon listens to.
+        sink: name of a new sink for this daemon alone.
         model: NAME of the exported NAME.window.onnx and NAME.stream.onnx.
-        stop: set from elsewhere to end every wait here with `Stopped`.
+        stop: ends every wait with `Stopped`.
     """
 
     def __init__(self, sound: PulseAudio, sink: str, model: Path, stop: threading.Event) -> None:
@@ -49,13 +49,12 @@ class DaemonUnderTest:
         self._model = model
         self._stop = stop
         self._finals: list[Emotion] = []
-        self._open = 0
-        """Utterances that have started and not stopped."""
+        self._open_utterances = 0
         self._cleanup = contextlib.ExitStack()
 
     def __enter__(self) -> DaemonUnderTest:
         with contextlib.ExitStack() as stack:
-            # A short path: sockets are made below it, and their paths end at 107 bytes.
+            # A short path, because the path of a socket below it is limited to 107 bytes.
             self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ser-", dir="/tmp")))
             self._sound.load_sink(self._sink)
             self._process = self._start()
@@ -75,12 +74,12 @@ class DaemonUnderTest:
     ) -> None:
         self._cleanup.close()
 
-    def hear(self, path: Path) -> list[Emotion]:
-        """Play a WAV or FLAC file in real time; return the final answers that it brought.
+    def play(self, path: Path) -> list[Emotion]:
+        """Play a WAV or FLAC file in real time; return the final answers to it.
 
         Raises:
             SerError: it can't be played, or the daemon ended.
-            Stopped: `stop` was set meanwhile.
+            Stopped: `stop` was set.
         """
         begin = len(self._finals)
         player = self._sound.play(path, self._sink, latency_ms=_BUFFER_MS)
@@ -92,18 +91,18 @@ class DaemonUnderTest:
                 player.wait()
         if player.returncode:
             raise SerError(f"{path}: paplay ended with status {player.returncode}")
-        over = self._client.request("status")["timestamp"] + SETTLE_MS
-        self._wait(lambda: self._quiet(over), SETTLE_SECONDS, f"heard no end of {path.name}")
+        end_ms = self._client.request("status")["timestamp"] + SETTLE_MS
+        self._wait(lambda: self._is_idle(end_ms), SETTLE_SECONDS, f"heard no end of {path.name}")
         return self._finals[begin:]
 
-    def lost(self) -> int:
-        """Samples that the daemon did not get from the sound server."""
+    def samples_missing(self) -> int:
+        """Return how many samples the daemon did not get from the sound server."""
         return int(self._client.request("metrics")["samples_missing"])
 
-    def _quiet(self, over: int) -> bool:
-        """Nobody speaks, and everything up to `over` has been heard and read."""
+    def _is_idle(self, end_ms: int) -> bool:
+        """Return whether everything up to `end_ms` is processed, and no utterance is open."""
         status = self._client.request("status")
-        return bool(status["timestamp"] >= over) and not status["speaking"] and self._open == 0
+        return bool(status["timestamp"] >= end_ms) and not status["speaking"] and self._open_utterances == 0
 
     def _start(self) -> subprocess.Popen[bytes]:
         environ = {name: value for name, value in self._sound.environment.items() if not name.startswith("SER_")}
@@ -111,7 +110,7 @@ class DaemonUnderTest:
             "PULSE_SOURCE": f"{self._sink}.monitor",
             "XDG_CONFIG_HOME": str(self._folder / "config"),
             "XDG_STATE_HOME": str(self._folder / "state"),
-            # Every recording is to be judged as if it were the first.
+            # Every recording is scored like the first one.
             "SER_ADAPTATION_RUNNING": "false",
         }
         command = [sys.executable, "-m", "ser_daemon.cli.daemon", "--mic", "default", "--model", str(self._model)]
@@ -122,7 +121,7 @@ class DaemonUnderTest:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
-                # Ctrl-C is for the process that shows the bar; it ends this one.
+                # Ctrl-C goes to the parent process, which ends this one.
                 start_new_session=True,
             )
 
@@ -130,24 +129,25 @@ class DaemonUnderTest:
         with contextlib.suppress(SerError):
             for event in self._client.subscribe(partial=False):
                 if isinstance(event, VoiceStarted):
-                    self._open += 1
+                    self._open_utterances += 1
                 elif isinstance(event, VoiceStopped):
-                    self._open -= 1
+                    self._open_utterances -= 1
                 elif isinstance(event, Emotion):
                     self._finals.append(event)
 
     def _wait(self, condition: Callable[[], bool], seconds: float, failure: str) -> None:
+        """Wait until the condition holds; `failure` completes the sentence of the error."""
         deadline = time.monotonic() + seconds
         while True:
-            # No socket yet; where the daemon has ended, its own words say more.
+            # There is no socket yet. If the daemon has ended, its log is more precise.
             with contextlib.suppress(NotRunning):
                 if condition():
                     return
             if self._stop.wait(_POLL_SECONDS):
                 raise Stopped
             if self._process.poll() is not None:
-                said = (self._folder / "log").read_text(errors="replace").strip().splitlines()
-                why = said[-1] if said else "it did not say why"
+                lines = (self._folder / "log").read_text(errors="replace").strip().splitlines()
+                why = lines[-1] if lines else "it did not say why"
                 raise SerError(f"ser-daemon ended with status {self._process.returncode}: {why}")
             if time.monotonic() > deadline:
                 raise SerError(f"ser-daemon {failure} within {seconds:.0f} s; is the machine too busy?")

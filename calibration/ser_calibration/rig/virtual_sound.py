@@ -1,8 +1,7 @@
 """A private PulseAudio with null sinks: virtual microphones on a machine without a sound card.
 
-What is played into a sink (`PulseAudio.play`) is heard by whoever captures from `default`, in real time.
-PortAudio runs in child processes, started with `PulseAudio.environment`: a process reads ALSA's
-configuration once.
+What is played into a sink (`PulseAudio.play`) is captured from the sink's monitor, in real time. A process reads
+ALSA's configuration once, so PortAudio runs in child processes, started with `PulseAudio.environment`.
 """
 
 from __future__ import annotations
@@ -32,24 +31,20 @@ _START_SECONDS = 20.0
 
 
 class PulseAudio:
-    """A PulseAudio server with one null sink, `mic`, whose monitor is the default microphone.
+    """A PulseAudio server, as a context manager.
 
-    Use it as a context manager. Everything lives in a temporary folder; nothing of the user's own sound
-    server or configuration is touched.
+    All its files are in a temporary folder. The user's own sound server and configuration are not touched.
     """
 
     def __init__(self) -> None:
-        # A short path: sockets are made below it, and their paths end at 108 bytes.
+        # A short path, because the path of a socket below it is limited to 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="pa-", dir="/tmp"))
         self.environment: dict[str, str] = self._make_environment(os.environ)
         self._server: subprocess.Popen[bytes] | None = None
-        self._modules: dict[str, str] = {}
 
     def __enter__(self) -> PulseAudio:
         try:
             self.start()
-            self.load_sink("mic")
-            self.pactl("set-default-source", "mic.monitor")
         except BaseException:
             self.close()
             raise
@@ -79,21 +74,20 @@ class PulseAudio:
         deadline = time.monotonic() + _START_SECONDS
         while not self._answers():
             if self._server.poll() is not None or time.monotonic() > deadline:
-                said = (self.folder / "pulseaudio.log").read_text().strip()
-                raise SerError(f"PulseAudio did not start: {said or 'it did not say why'}")
+                output = (self.folder / "pulseaudio.log").read_text().strip()
+                raise SerError(f"PulseAudio did not start: {output or 'it did not say why'}")
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End the server, as when a session ends or a sound server crashes; `start` brings it back."""
+        """End the server; `start` starts it again."""
         server, self._server = self._server, None
-        self._modules.clear()
         if server is not None:
             _end(server)
 
-    def load_sink(self, name: str, rate: int = 48_000, channels: int = 2) -> None:
-        """Plug in another virtual microphone; its source is called `NAME.monitor`."""
-        # Without rewinds a null sink works in steps of 50 ms, else of 2 s: then a first read takes that long.
-        self._modules[name] = self.pactl(
+    def load_sink(self, name: str, rate: int = 48_000, channels: int = 2) -> str:
+        """Add a null sink; return the number of its module. The source to capture from is called `NAME.monitor`."""
+        # Without rewinds a null sink works in steps of 50 ms. With them, the first read takes 2 s.
+        return self.pactl(
             "load-module",
             "module-null-sink",
             f"sink_name={name}",
@@ -102,36 +96,16 @@ class PulseAudio:
             "norewinds=1",
         ).strip()
 
-    def unload_sink(self, name: str) -> None:
-        """Unplug a virtual microphone."""
-        self.pactl("unload-module", self._modules.pop(name))
+    def play(self, path: Path, sink: str, latency_ms: int) -> subprocess.Popen[bytes]:
+        """Start to play a WAV or FLAC file into a sink; the returned process ends with the file.
 
-    def set_default(self, name: str) -> None:
-        """Make the sink `name` the one that `default` captures from."""
-        self.pactl("set-default-source", f"{name}.monitor")
-
-    def capture_streams(self) -> int:
-        """How many programs capture now."""
-        return len(self.pactl("list", "short", "source-outputs").splitlines())
-
-    def wait_for_capture(self, streams: int = 1, seconds: float = 15.0) -> None:
-        """Wait until `streams` programs capture; 0: until the microphone is free."""
-        deadline = time.monotonic() + seconds
-        while self.capture_streams() != streams:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{self.capture_streams()} programs capture after {seconds} s, not {streams}")
-            time.sleep(0.05)
-
-    def play(self, path: Path, sink: str = "mic", latency_ms: int = 50) -> subprocess.Popen[bytes]:
-        """Start to play a WAV or FLAC file into a virtual microphone; wait for the process to end.
-
-        A longer latency is a longer buffer, which a busy machine does not let run dry.
+        A longer latency is a longer buffer, which does not run empty on a busy machine.
         """
         command = ["paplay", f"--device={sink}", f"--latency-msec={latency_ms}", str(path)]
         return subprocess.Popen(command, env=self.environment, stdin=subprocess.DEVNULL)
 
     def pactl(self, *arguments: str) -> str:
-        """Run pactl(1), give what it prints."""
+        """Run pactl(1); return its output."""
         result = subprocess.run(
             ["pactl", *arguments],
             env=self.environment,
@@ -173,8 +147,8 @@ class PulseAudio:
 
 
 @functools.cache
-def missing() -> str | None:
-    """Why there can be no virtual microphone here; None if there can."""
+def unavailable_reason() -> str | None:
+    """Return why no virtual microphone can be made here; `None` if one can."""
     absent = [program for program in _PROGRAMS if shutil.which(program) is None]
     if absent:
         return f"no {', '.join(absent)} (packages pulseaudio and pulseaudio-utils)"

@@ -62,17 +62,20 @@ def enrol_speaker(
             f"Heard {seconds:.0f} s of speech, but {MIN_SECONDS:.0f} s are needed to know a voice: say more, or "
             "nearer to the microphone; nothing was written."
         )
-    data |= {"speaker": name, "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
-    try:
-        # Readable for the system service, which runs as a user of its own.
-        write_data(path, data, mode=0o644)
-    except OSError as error:
-        raise SerError(f"{path}: cannot write this profile: {error.strerror}; choose another with --output") from None
+    _write_profile(path, data | {"speaker": name, "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})
     print(f"Profile of {name!r} from {seconds:.0f} s of speech written to {path}.")
     if path.absolute() in usual:
         print(f"ser-daemon uses it with the setting adaptation.speaker: {name} (then: ser-ctl reload).")
     else:
         print(f"ser-daemon looks for it as {usual[0]}, with the setting adaptation.speaker: {name}.")
+
+
+def _write_profile(path: Path, data: dict[str, object]) -> None:
+    try:
+        # Readable for the system service, which runs as a user of its own.
+        write_data(path, data, mode=0o644)
+    except OSError as error:
+        raise SerError(f"{path}: cannot write this profile: {error.strerror}; choose another with --output") from None
 
 
 def _learn(model: Model, config: Config, paths: Sequence[Path] | None) -> tuple[dict[str, object], float]:

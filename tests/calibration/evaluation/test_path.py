@@ -1,4 +1,4 @@
-"""`ser-calibrate path`: what is played to real daemons comes back as what the same network says about the file."""
+"""`ser-calibrate path`: real daemons answer played recordings like the same network on the file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ for module in ("torch", "scipy", "onnx"):
     pytest.importorskip(module, reason="the train extra is not installed")
 
 from ser_calibration.evaluation import path  # noqa: E402
-from ser_calibration.rig.virtual_sound import missing  # noqa: E402
+from ser_calibration.rig.virtual_sound import unavailable_reason  # noqa: E402
 from ser_model.training.folds.run_folder import RunFolder  # noqa: E402
 
 
@@ -28,8 +28,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sound_server() -> None:
-    """Skip where there can be none; the command starts its own."""
-    if (reason := missing()) is not None:
+    """Skip if none can be started; the command starts its own."""
+    if (reason := unavailable_reason()) is not None:
         pytest.skip(f"no virtual microphone: {reason}")
 
 
@@ -46,26 +46,26 @@ def test_figures_are_paired() -> None:
     assert result["loss_points_error"] == pytest.approx(100 * np.std([1, 0, 0, 0]) / 2)
 
 
-def test_no_answer_or_several_are_none() -> None:
-    assert [path.only(tops) for tops in ([], ["calm"], ["calm", "calm"])] == [MISSED, 1, MISSED]
+def test_no_answer_or_several_count_as_missed() -> None:
+    assert [path.single_class(tops) for tops in ([], ["calm"], ["calm", "calm"])] == [MISSED, 1, MISSED]
 
 
 def test_recordings_are_balanced_over_emotions_and_folds(corpus: Path, tmp_path: Path) -> None:
     run = RunFolder.open(make_run(corpus, tmp_path / "run"))
-    chosen = path.choose(run, 20)
+    chosen = path.draw_recordings(run, 20)
     assert [len(index) for index in chosen] == [4] * 5
     for fold, index in enumerate(chosen):
         assert set(run.actors[index]) <= set(TEST_ACTORS[fold])
         assert sorted(run.emotions[index]) == [0, 0, 4, 4]
         assert len(set(index.tolist())) == 4
-    assert [one.tolist() for one in path.choose(run, 20)] == [one.tolist() for one in chosen]
-    assert sorted(np.concatenate(path.choose(run, 1000)).tolist()) == list(range(len(run.names)))
+    assert [one.tolist() for one in path.draw_recordings(run, 20)] == [one.tolist() for one in chosen]
+    assert sorted(np.concatenate(path.draw_recordings(run, 1000)).tolist()) == list(range(len(run.names)))
 
 
-def test_without_a_sound_server_it_says_so(
+def test_a_missing_sound_server_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(path, "missing", lambda: "no paplay (packages pulseaudio and pulseaudio-utils)")
+    monkeypatch.setattr(path, "unavailable_reason", lambda: "no paplay (packages pulseaudio and pulseaudio-utils)")
     assert main(["path", str(tmp_path), "--data", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("ser-calibrate: There can be no virtual microphone here: no paplay")
@@ -98,7 +98,7 @@ def test_bad_input_gets_one_sentence(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("sound_server")
-def test_every_recording_is_heard_by_the_network_of_its_fold(
+def test_every_recording_is_classified_by_the_network_of_its_fold(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run(corpus, tmp_path / "run")
@@ -113,7 +113,7 @@ def test_every_recording_is_heard_by_the_network_of_its_fold(
     assert main(["path", str(run), "--data", str(corpus), "--recordings", "10"]) == 0
     [(from_file, live)] = compared
     actors = RunFolder.open(run).actors
-    # The network of fold f says f to everything.
+    # The network of fold f always predicts class f.
     expected = {index: next(f for f in range(5) if actors[index] in TEST_ACTORS[f]) for index in live}
     assert len(expected) == 10
     assert live == from_file == expected

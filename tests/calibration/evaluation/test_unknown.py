@@ -1,4 +1,4 @@
-"""`unknown`: what the gate finds and lets in, which rule says no, and the figures of a whole run."""
+"""`ser-calibrate unknown`: the gate on speech and on noise, the rules of `unknown`, and the command."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ for module in ("torch", "scipy", "onnx"):
     pytest.importorskip(module, reason="the train extra is not installed")
 
 from ser_calibration.cli.main import main  # noqa: E402
-from ser_calibration.evaluation.gate_evaluation import find_intruders, find_speech  # noqa: E402
-from ser_calibration.evaluation.noise_stream import NOT_NOISE, Piece, pieces, sources  # noqa: E402
+from ser_calibration.evaluation.gate_evaluation import find_false_alarms, segment_recordings  # noqa: E402
+from ser_calibration.evaluation.noise_stream import NOT_NOISE, NoiseClip, noise_clips, noise_sources  # noqa: E402
 from ser_calibration.evaluation.ood import fit_scorer  # noqa: E402
-from ser_calibration.evaluation.selective_classification import Rule  # noqa: E402
-from ser_calibration.evaluation.unknown import gate_figures, verdict  # noqa: E402
+from ser_calibration.evaluation.selective_classification import UnknownRule  # noqa: E402
+from ser_calibration.evaluation.unknown import gate_figures  # noqa: E402
+from ser_calibration.evaluation.unknown_report import check_targets  # noqa: E402
 from ser_model import read_audio  # noqa: E402
 from ser_model.scoring.temperature import Temperature  # noqa: E402
 from ser_model.training.calibration_files import UNKNOWN_FILE  # noqa: E402
@@ -45,54 +46,56 @@ def noise(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_the_hour_is_the_same_every_time_and_as_long_as_asked(noise: Path) -> None:
-    first, again = (list(pieces(noise, 100)) for _ in range(2))
-    assert sum(len(piece.samples) for piece in first) == 100 * SAMPLE_RATE
+def test_the_stream_is_reproducible_and_has_the_requested_length(noise: Path) -> None:
+    first, again = (list(noise_clips(noise, 100)) for _ in range(2))
+    assert sum(len(clip.samples) for clip in first) == 100 * SAMPLE_RATE
     for one, other in zip(first, again, strict=True):
         assert one.name == other.name
         np.testing.assert_array_equal(one.samples, other.samples)
-    other_seed = next(pieces(noise, 100, seed=1))
+    other_seed = next(noise_clips(noise, 100, seed=1))
     assert len(other_seed.samples) != len(first[0].samples)
 
 
-def test_the_hour_holds_nothing_that_training_mixed_in_and_no_voices(noise: Path) -> None:
-    assert {"rain (recorded)", "running_tap (recorded)", "tones", "keyboard"} <= set(sources(noise))
-    assert not {"helicopter (recorded)", "baby_cry (recorded)"} & set(sources(noise))
-    assert "helicopter (recorded)" in sources(noise, every_kind=True)
+def test_the_stream_holds_no_kinds_that_training_uses_and_no_voices(noise: Path) -> None:
+    assert {"rain (recorded)", "running_tap (recorded)", "tones", "keyboard"} <= set(noise_sources(noise))
+    assert not {"helicopter (recorded)", "baby_cry (recorded)"} & set(noise_sources(noise))
+    assert "helicopter (recorded)" in noise_sources(noise, every_kind=True)
     assert set(NOT_NOISE) <= set(HELD_OUT_NOISES)
 
 
-def test_speech_among_noise_is_an_intruder_and_quiet_is_none(corpus: Path) -> None:
+def test_speech_in_the_stream_is_a_false_alarm_and_quiet_is_none(corpus: Path) -> None:
     sentence = read_audio(find_recordings(corpus).recordings[0].path)
     quiet = (3 * np.random.default_rng(0).standard_normal(3 * SAMPLE_RATE)).astype(np.int16)
-    assert find_intruders([Piece("quiet", quiet)]) == ([], len(quiet))
-    found, samples = find_intruders([Piece("quiet", quiet), Piece("radio", sentence), Piece("quiet", quiet)])
+    assert find_false_alarms([NoiseClip("quiet", quiet)]) == ([], len(quiet))
+    found, samples = find_false_alarms(
+        [NoiseClip("quiet", quiet), NoiseClip("radio", sentence), NoiseClip("quiet", quiet)]
+    )
     assert [one.name for one in found] == ["radio"]
     assert samples == 2 * len(quiet) + len(sentence)
     assert 0 < found[0].voiced < found[0].samples < samples
     assert found[0].frames.shape[1] == 46
 
 
-def test_only_an_utterance_that_overlaps_is_speech_found(corpus: Path) -> None:
+def test_only_an_overlapping_utterance_counts_as_found(corpus: Path) -> None:
     recordings = find_recordings(corpus)
-    found = find_speech(recordings, AcousticEnvironment(), None, 1)
+    found = segment_recordings(recordings, AcousticEnvironment(), None, 1)
     assert gate_figures(found)["one"] == 1.0
     assert all(one.voiced > 0 and one.outside == 0 for one in found)
 
 
-def test_each_reason_has_its_rule_and_the_first_that_holds_is_named() -> None:
+def test_the_first_reason_that_holds_is_reported() -> None:
     logits = np.zeros((4, 8))
     logits[:3, 2] = 5.0
     scores = np.array([1.0, 3.0, 1.0, 3.0])
     voiced = np.array([16_000, 16_000, 100, 100])
-    rule = Rule(temperature=Temperature(1.0, 1.0), threshold=0.5, limit=2.0)
+    rule = UnknownRule(temperature=Temperature(1.0, 1.0), threshold=0.5, limit=2.0)
     assert rule.reasons(logits, scores, voiced) == [None, "unlike-speech", "too-short", "too-short"]
     assert rule.reasons(logits[3:], scores[:1], voiced[:1]) == ["low-confidence"]
     assert rule.labelled(logits, scores, voiced).tolist() == [True, False, False, False]
     assert rule.labelled(np.zeros((0, 8)), np.zeros(0), np.zeros(0)).shape == (0,)
 
 
-def test_the_fitted_distance_knows_the_shape_of_the_speech() -> None:
+def test_the_fitted_distance_uses_the_covariance_of_the_speech() -> None:
     rng = np.random.default_rng(0)
     emotions = rng.integers(0, 8, 4000)
     centres = 5 * rng.standard_normal((8, 4))
@@ -132,13 +135,13 @@ def result(**changes: float) -> dict[str, object]:
         ({"open": 0.02}, "gate open"),
     ],
 )
-def test_what_is_missed_is_said(change: dict[str, float], line: str | None) -> None:
-    missed = [row for row in verdict(result(**change)) if row.startswith("MISSED")]
+def test_a_missed_target_is_reported(change: dict[str, float], line: str | None) -> None:
+    missed = [row for row in check_targets(result(**change)) if row.startswith("MISSED")]
     assert bool(missed) == (line is not None)
     assert all(line in " ".join(missed) for line in [line or ""])
 
 
-def test_one_command_prints_all_of_it(
+def test_the_command_prints_all_figures(
     corpus: Path, noise: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run(corpus, tmp_path / "runs" / "one")

@@ -19,7 +19,7 @@ import soundfile
 
 from ser_daemon.cli.demo import bundled_recording
 from support.daemon import Daemon, Message, Subscriber, fits
-from support.pulse import PulseAudio, missing
+from support.pulse import PulseAudio, unavailable_reason
 
 RATE = 16_000
 HOP = 683 / RATE
@@ -181,7 +181,7 @@ def sound_server() -> PulseAudio:
     Raises:
         Unavailable: This machine cannot run one.
     """
-    if (reason := missing()) is not None:
+    if (reason := unavailable_reason()) is not None:
         raise Unavailable(reason)
     return PulseAudio()
 
