@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from ser_daemon.cli.log import set_up_log
 from ser_daemon.config.loading import Config
+from ser_daemon.service.core_dumps import forbid_core_dumps
 from ser_daemon.service.service import Options, Service
 from ser_daemon.views.view import can_draw, make_view
 
@@ -34,15 +35,10 @@ def run_daemon(config: Config, load: Callable[[], Config], *, service: bool, pla
     faulthandler.enable()
     service = service or bool(os.environ.get("NOTIFY_SOCKET"))
     live = not service and not plain and can_draw(sys.stdout)
+    if not config.service.core_dumps:
+        forbid_core_dumps()
     handler = set_up_log(config, service=service, live=live)
-    notice = None
-    if demo:
-        from ser_daemon.cli.demo import choose_source
-
-        audio, notice = choose_source(config.audio)
-        config = replace(config, audio=audio)
-        if notice is not None:
-            print(notice, file=sys.stderr, flush=True)
+    config, notice = _choose_source(config) if demo else (config, None)
     options = Options(
         service=service,
         make_view=None if service else lambda: make_view(plain, sys.stdout),
@@ -62,3 +58,13 @@ def run_daemon(config: Config, load: Callable[[], Config], *, service: bool, pla
             # The interpreter would wait for stderr, which nobody reads.
             os._exit(code)
     return code
+
+
+def _choose_source(config: Config) -> tuple[Config, str | None]:
+    """Return a configuration that plays the bundled recording where there is no microphone, and a sentence about it."""
+    from ser_daemon.cli.demo import choose_source
+
+    audio, notice = choose_source(config.audio)
+    if notice is not None:
+        print(notice, file=sys.stderr, flush=True)
+    return replace(config, audio=audio), notice

@@ -60,6 +60,8 @@ class ServiceConfig:
     """Folder of what survives a restart, such as mute. `None` is the default place."""
     log_level: LogLevel = "info"
     """Least level of the lines that are logged."""
+    core_dumps: bool = False
+    """Allow core dumps of the process. They hold the last seconds of audio."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

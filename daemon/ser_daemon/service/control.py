@@ -30,7 +30,7 @@ RELOAD_SECONDS = 8.0
 STORE_SECONDS = 2.0
 """Time for writing the mute state: a disk may hang."""
 
-AT_START_ONLY = ("service.start_muted", "service.state_directory")
+AT_START_ONLY = ("service.start_muted", "service.state_directory", "service.core_dumps")
 """Settings, beside the section `socket`, that are read at the start only."""
 
 
