@@ -13,8 +13,8 @@ _PR_SET_DUMPABLE = 4
 def forbid_core_dumps() -> None:
     """Let the kernel write no core dump of this process (core(5)), and let no process of the same user trace it.
 
-    A core dump would hold the last seconds of audio. Without the dumpable attribute (prctl(2)), the kernel gives none to
-    a program such as systemd-coredump either; a limit of 0 alone does not prevent that.
+    A core dump would hold the last seconds of audio. Without the dumpable attribute (prctl(2)) the kernel gives none
+    to a program such as systemd-coredump either. A limit of 0 alone does not prevent that.
     """
     with contextlib.suppress(OSError, ValueError):
         _, hard = resource.getrlimit(resource.RLIMIT_CORE)
