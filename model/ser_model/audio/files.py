@@ -123,11 +123,6 @@ class AudioFileReader:
         self._left = self._file.frames
         self._ended = False
 
-    @property
-    def seconds(self) -> float:
-        """Length in the file's header."""
-        return float(self._file.frames / self._file.samplerate)
-
     def read(self, seconds: float = _READ_SECONDS) -> Samples | None:
         """Return the samples of about the next `seconds`, shape (n,), n may be 0; `None` at the end.
 

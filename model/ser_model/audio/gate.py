@@ -42,7 +42,7 @@ class Gate:
     """
 
     def __init__(self, config: GateConfig | None = None, detector: VoiceDetector | None = None) -> None:
-        self.config = config = config or GateConfig()
+        config = config or GateConfig()
         self._classifier = FrameClassifier(config, detector or make_detector(config))
         self._frame = self._classifier.frame_samples
         self._pre_roll = to_samples(config.pre_roll_ms)

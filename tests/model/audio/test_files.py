@@ -52,7 +52,6 @@ def test_the_size_of_the_reads_changes_no_sample(tmp_path: Path, rate: int, seco
     noise = np.random.default_rng(1).uniform(-1, 1, (round(rate * 0.21), 2))
     path = write(tmp_path / "noise.wav", noise, rate, "PCM_24")
     with AudioFileReader(path) as reader:
-        assert reader.seconds == pytest.approx(0.21, abs=1e-4)
         pieces = []
         while (piece := reader.read(seconds)) is not None:
             pieces.append(piece)
