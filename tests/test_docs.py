@@ -76,3 +76,17 @@ def test_every_page_that_the_source_names_exists() -> None:
 def test_python_examples_can_be_compiled(page: Path) -> None:
     for example in re.findall(r"^```python\n(.*?)^```$", page.read_text(), flags=re.DOTALL | re.MULTILINE):
         compile(example, str(page), "exec")
+
+
+def test_the_functions_that_the_architecture_names_exist() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    references = re.findall(r"`((?:\w+/)*\w+\.py):(\w+)(?:\.(\w+))?`", text)
+    assert len(references) > 20
+    for path, name, member in references:
+        files = [
+            file for folder in ("daemon/ser_daemon", "model", "daemon") if (file := ROOT / folder / path).is_file()
+        ]
+        assert files, path
+        code = files[0].read_text()
+        assert re.search(rf"^(?:(?:async )?def {name}\b|class {name}\b|{name} = )", code, re.MULTILINE), (path, name)
+        assert not member or re.search(rf"^    (?:async )?def {member}\b", code, re.MULTILINE), (path, name, member)
