@@ -1,8 +1,9 @@
 """Install ser-daemon as a service of the system or of a user, or remove it. Called by make.
 
 The program gets its own virtual environment below `/opt/ser-daemon`, or `~/.local/share/ser-daemon` for a user. A new
-environment is built beside the old one and activated by one rename, so a failed step changes nothing. Only the
-standard library is used, because nothing else is installed yet.
+environment is built beside the old one, and new files are written beside theirs. Only then are they put in place and
+started. If a step fails, the old files are put back and the old program runs. Only the standard library is used,
+because nothing else is installed yet.
 """
 
 from __future__ import annotations
@@ -12,13 +13,20 @@ import contextlib
 import grp
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 import layout
+import manager
 from environment import SOURCE, build, require_python, run
 from layout import InstallError, Target
+from switch import Switch
+
+SYSUSERS = SOURCE / "systemd/sysusers.d/ser-daemon.conf"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = build_parser().parse_args(argv)
     # The service's own user must be able to read the installed files, whatever the caller's umask is.
     os.umask(0o022)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
     try:
         options.run(options, layout.user_target() if options.user else layout.system_target())
     except InstallError as error:
@@ -35,6 +45,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ser-daemon: {error.filename or 'The installation'}: {error.strerror}.", file=sys.stderr)
         return 2
     return 0
+
+
+def end(number: int, frame: FrameType | None) -> NoReturn:
+    """End as after Ctrl-C, so that a half-made installation is undone."""
+    raise SystemExit(128 + number)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -54,68 +69,97 @@ def build_parser() -> argparse.ArgumentParser:
 
 def install(target: Target, python: Path) -> None:
     """Install or upgrade the service, start it, and print a report."""
+    manager.require_manager(target)
     require_python(python, target)
     environment = build(target, python)
-    changed_units = copy_units(target)
-    new_config = copy_config(target)
     if target.sysusers is not None:
-        copy(SOURCE / "systemd/sysusers.d/ser-daemon.conf", target.sysusers)
-        run("make the groups", "systemd-sysusers", str(target.sysusers))
-    previous = switch(target, environment)
-    link_commands(target)
-    started = layout.start(target, changed_units=changed_units, changed_program=previous != environment)
+        run("make the groups", "systemd-sysusers", str(SYSUSERS))
+    before = manager.read_state(target)
+    new_config = activate(target, environment, before)
+    if new_config is None:
+        target.config.with_name("config.yaml.new").unlink(missing_ok=True)
     for old in target.program.glob("env-*"):
         if old != environment:
-            shutil.rmtree(old)
-    report(target, new_config, started)
+            shutil.rmtree(old, ignore_errors=True)
+    report(target, new_config)
 
 
-def copy_units(target: Target) -> bool:
-    """Install the units and the files that they use; return whether a unit has changed."""
-    copy(SOURCE / "systemd/start-backoff", target.program / "start-backoff", mode=0o755)
-    copy(SOURCE / "docs/service.md", target.program / "service.md")
+def activate(target: Target, environment: Path, before: manager.State) -> Path | None:
+    """Put the new files in place and start the service; after a failure return to what was there.
+
+    Returns:
+        the new defaults, if they were put beside other settings
+    """
+    switch = Switch()
+    committing = starting = False
+    try:
+        changed_units = add_units(switch, target)
+        new_config = add_config(switch, target)
+        add_links(switch, target)
+        changed_program = add_program(switch, target, environment)
+        committing = True
+        switch.commit()
+        manager.enable(target)
+        starting = target.managed
+        if starting:
+            manager.start(target, before, changed_units=changed_units, changed_program=changed_program)
+    except BaseException as error:
+        lost = return_to(target, before, switch, committing=committing, starting=starting)
+        if lost:
+            reasons = "; ".join(map(str, lost))
+            raise InstallError(f"{error} The previous installation could not be brought back: {reasons}") from error
+        raise
+    switch.finish()
+    return new_config
+
+
+def return_to(
+    target: Target, before: manager.State, switch: Switch, *, committing: bool, starting: bool
+) -> list[Exception]:
+    """Bring the previous files back and start the units that ran; return what could not be done."""
+    if not committing:
+        return [*switch.undo()]
+    lost: list[Exception] = []
+    manager.withdraw(target, before, started=starting)
+    lost += switch.undo()
+    try:
+        manager.resume(target, before)
+    except InstallError as failure:
+        lost.append(failure)
+    return lost
+
+
+def add_units(switch: Switch, target: Target) -> bool:
+    """Add the units and the files that they use; return whether a unit changes."""
+    switch.add_file(SOURCE / "systemd/start-backoff", target.program / "start-backoff", mode=0o755)
+    switch.add_file(SOURCE / "docs/service.md", target.program / "service.md")
+    if target.sysusers is not None:
+        switch.add_file(SYSUSERS, target.sysusers)
     folder = SOURCE / "systemd" if target.user is None else SOURCE / "systemd/user"
     units = [path for path in sorted(folder.iterdir()) if path.suffix in (".service", ".socket")]
-    changed = [copy(unit, target.units / unit.name) for unit in units]
+    changed = [switch.add_file(unit, target.units / unit.name) for unit in units]
     return any(changed)
 
 
-def copy_config(target: Target) -> Path | None:
-    """Install the config file. If another one exists, keep it and return the new file beside it."""
+def add_config(switch: Switch, target: Target) -> Path | None:
+    """Add the config file. If another one exists, keep it and return the new file beside it."""
     default, new = SOURCE / "config.yaml", target.config.with_name("config.yaml.new")
     if target.config.exists() and target.config.read_bytes() != default.read_bytes():
-        copy(default, new)
+        switch.add_file(default, new)
         return new
-    new.unlink(missing_ok=True)
-    copy(default, target.config)
+    switch.add_file(default, target.config)
     return None
 
 
-def copy(source: Path, copied: Path, mode: int = 0o644) -> bool:
-    """Copy a file atomically; return `False` if the copy is up to date."""
-    if copied.is_file() and not copied.is_symlink() and copied.read_bytes() == source.read_bytes():
-        return False
-    copied.parent.mkdir(parents=True, exist_ok=True)
-    temporary = copied.with_name(f".{copied.name}.half")
-    shutil.copyfile(source, temporary)
-    temporary.chmod(mode)
-    temporary.replace(copied)
-    return True
+def add_program(switch: Switch, target: Target, environment: Path) -> bool:
+    """Let `bin` point into the new environment; return whether that is another one than before."""
+    link = target.program / "bin"
+    switch.add_link(link, Path(environment.name) / "bin")
+    return not link.is_symlink() or link.resolve().parent != environment.resolve()
 
 
-def switch(target: Target, environment: Path) -> Path | None:
-    """Let `bin` point into the new environment; return the previous environment."""
-    link, temporary = target.program / "bin", target.program / ".bin.half"
-    previous = link.resolve().parent if link.is_symlink() else None
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(Path(environment.name) / "bin")
-    temporary.replace(link)
-    return previous
-
-
-def link_commands(target: Target) -> None:
+def add_links(switch: Switch, target: Target) -> None:
     """Link the commands into the search path; keep other programs of the same name."""
-    target.commands.mkdir(parents=True, exist_ok=True)
     for name in layout.COMMANDS:
         link, command = target.commands / name, target.program / "bin" / name
         if link.is_symlink() and link.readlink() == command:
@@ -123,17 +167,17 @@ def link_commands(target: Target) -> None:
         if link.is_symlink() or link.exists():
             print(f"{link} is another program and stays; this one is {command}.")
         else:
-            link.symlink_to(command)
+            switch.add_link(link, command)
 
 
-def report(target: Target, new_config: Path | None, started: bool) -> None:
+def report(target: Target, new_config: Path | None) -> None:
     """Print where everything is, and what to type."""
     print(f"Installed: program in {target.program}, units in {target.units}, commands in {target.commands}.")
     print(f"Settings:            {target.config}, then: {' '.join(target.systemctl)} reload ser-daemon")
     if new_config is not None:
         print(f"Your settings stay as they are; the new defaults are in {new_config}.")
-    if started:
-        layout.show_state(target)
+    if target.managed:
+        manager.show_state(target)
     else:
         print("No service manager runs here: the service starts with the next boot or login.")
     if target.user is None:
@@ -148,7 +192,7 @@ def report(target: Target, new_config: Path | None, started: bool) -> None:
 
 def uninstall(target: Target, *, purge: bool) -> None:
     """Stop and remove the service. Settings, profiles and mute stay unless `purge` is set."""
-    layout.stop(target)
+    manager.stop(target)
     for link in (target.commands / name for name in layout.COMMANDS):
         if link.is_symlink() and link.readlink().parent == target.program / "bin":
             link.unlink()
