@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
+from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ser_model.config import GateConfig
 from ser_model.errors import SerError
+from ser_model.network.checksums import verify_checksum
 from ser_model.network.onnx_session import new_session
 from ser_model.types import SAMPLE_RATE
 
@@ -87,8 +88,15 @@ class SileroDetector:
 
 @cache
 def _silero_session() -> InferenceSession:
-    """The session of all detectors; it holds no state, and creating it takes 25 ms."""
-    return new_session(files("ser_model").joinpath("weights", "silero_vad_16k.onnx").read_bytes())
+    """The session of all detectors; it holds no state, and creating it takes 25 ms.
+
+    Raises:
+        SerError: the file is damaged.
+    """
+    with as_file(files("ser_model").joinpath("weights")) as folder:
+        path = folder / "silero_vad_16k.onnx"
+        verify_checksum(path)
+        return new_session(path.read_bytes())
 
 
 def make_detector(config: GateConfig) -> VoiceDetector:

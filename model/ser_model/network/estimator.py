@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ser_model.errors import SerError
 from ser_model.features.features import SIZE
 from ser_model.labels import LABELS
+from ser_model.network.checksums import verify_checksum
 from ser_model.network.metadata import ModelMetadata
 from ser_model.network.model_files import Mode, ModelFiles
 from ser_model.network.onnx_session import new_session
@@ -65,6 +66,8 @@ class Model:
         """
         if path is None:
             with as_file(files("ser_model").joinpath("weights")) as folder:
+                for file in ModelFiles.named(folder / DEFAULT_MODEL):
+                    verify_checksum(file)
                 return cls.load(folder / DEFAULT_MODEL)
         pair = ModelFiles.named(path)
         window, metadata = _load_graph(pair.window, "window")
