@@ -17,7 +17,10 @@ from pathlib import Path
 
 SYSTEMD = Path("/lib/systemd/systemd")
 
-# $1: a folder to share; $2: commands to run in the new root before systemd starts, with network access.
+_MOUNT_OPTIONS = ("rw", "ro", "relatime", "noatime", "nosuid", "nodev", "noexec", "xattr", "clone_children")
+
+# $1: a folder to share; $2: commands to run in the new root before systemd starts, with network access;
+# $3: the control group hierarchies of version 1, none where there is version 2 alone.
 _SETUP = """
 set -eu
 mount --make-rprivate /
@@ -30,7 +33,18 @@ mount --bind /mnt/upper $root/changed
 mount -t proc proc $root/proc
 mount --rbind /dev $root/dev
 mount -t sysfs -o ro sysfs $root/sys
-mount -t cgroup2 cgroup2 $root/sys/fs/cgroup
+if [ -z "$3" ]; then
+    mount -t cgroup2 cgroup2 $root/sys/fs/cgroup
+else
+    mount -t tmpfs -o mode=755 cgroup $root/sys/fs/cgroup
+    mkdir $root/sys/fs/cgroup/unified
+    mount -t cgroup2 cgroup2 $root/sys/fs/cgroup/unified
+    for name in $3; do
+        mkdir $root/sys/fs/cgroup/${name#name=}
+        case $name in name=*) options=none,$name ;; *) options=$name ;; esac
+        mount -t cgroup -o $options cgroup $root/sys/fs/cgroup/${name#name=}
+    done
+fi
 mount -t tmpfs -o mode=755 run $root/run
 mount -t tmpfs -o mode=1777 tmp $root/tmp
 # After the mounts above, because it may be below /tmp.
@@ -74,18 +88,39 @@ def unavailable_reason() -> str | None:
     if done.returncode:
         return f"namespaces or overlays are not permitted here: {done.stderr.strip()}"
     try:
-        _cgroup().rmdir()
+        for group in _make_cgroups():
+            group.rmdir()
     except OSError as error:
         return f"control groups cannot be made here: {error}"
     return None
 
 
-def _cgroup() -> Path:
-    """Create a control group for a box."""
-    unified = Path("/sys/fs/cgroup/unified")
-    group = (unified if unified.is_dir() else Path("/sys/fs/cgroup")) / f"ser-box-{os.getpid()}"
-    group.mkdir(exist_ok=True)
-    return group
+def _hierarchies() -> dict[str, Path]:
+    """Where each hierarchy of control groups is mounted, by its controllers; that of version 2 has none."""
+    found = {}
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, place, kind, options, *_ = line.split()
+        if kind == "cgroup2":
+            found[""] = Path(place)
+        elif kind == "cgroup":
+            # After the options of the mount itself: rw,relatime,cpu,cpuacct, or rw,relatime,name=systemd.
+            own = [word for word in options.split(",") if word not in _MOUNT_OPTIONS]
+            found[",".join(own)] = Path(place)
+    return found
+
+
+def _make_cgroups() -> list[Path]:
+    """Make a control group for a box in each hierarchy."""
+    groups = []
+    for controllers, place in _hierarchies().items():
+        group = place / f"ser-box-{os.getpid()}"
+        group.mkdir(exist_ok=True)
+        if controllers == "cpuset":
+            # A new group has no processor, and no process can enter it.
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                (group / name).write_text((place / name).read_text())
+        groups.append(group)
+    return groups
 
 
 class Box:
@@ -98,10 +133,11 @@ class Box:
             prepare: A shell script, run as root in the box.
             share: A folder that the box can read, also from another file system.
         """
-        self._group = _cgroup()
-        enter = f'echo $$ >"{self._group}/cgroup.procs"; exec setpriv --pdeathsig=KILL unshare "$@"'
+        self._groups = _make_cgroups()
+        enter = "".join(f'echo $$ >"{group}/cgroup.procs"; ' for group in self._groups)
+        enter += 'exec setpriv --pdeathsig=KILL unshare "$@"'
         spaces = ["--pid", "--fork", "--mount", "--uts", "--ipc", "--cgroup", "--kill-child=SIGKILL"]
-        inside = ["sh", "-c", _SETUP, "box", str(share), prepare]
+        inside = ["sh", "-c", _SETUP, "box", str(share), prepare, " ".join(filter(None, _hierarchies()))]
         self._process = subprocess.Popen(
             ["sh", "-c", enter, "enter", *spaces, *inside], stdin=subprocess.PIPE, start_new_session=True
         )
@@ -151,8 +187,9 @@ class Box:
         self._process.kill()
         self._process.wait()
         deadline = time.monotonic() + 5
-        while self._group.exists() and time.monotonic() < deadline:
-            for folder, _, _ in os.walk(self._group, topdown=False):
+        while any(group.exists() for group in self._groups) and time.monotonic() < deadline:
+            folders = [folder for group in self._groups for folder, _, _ in os.walk(group, topdown=False)]
+            for folder in folders:
                 with contextlib.suppress(OSError):
                     os.rmdir(folder)
             time.sleep(0.05)

@@ -6,13 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+
+Install = Callable[..., subprocess.CompletedProcess[str]]
 
 _STEP = """
 import errno, os, shutil, sys
@@ -54,13 +56,15 @@ def snapshot(folder: Path) -> dict[str, str | bytes]:
     found: dict[str, str | bytes] = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        found[name] = f"-> {path.readlink()}" if path.is_symlink() else path.read_bytes() if path.is_file() else "folder"
+        found[name] = (
+            f"-> {path.readlink()}" if path.is_symlink() else path.read_bytes() if path.is_file() else "folder"
+        )
     return found
 
 
 @pytest.fixture
-def install(tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """What installs an environment of this name from a copy of the source into a root, with one operation that fails."""
+def install(tmp_path: Path) -> Install:
+    """Install an environment of this name from a copy of the source into a root; one file operation fails."""
     if shutil.which("systemctl") is None:
         pytest.skip("no systemctl on this machine")
     source = tmp_path / "source"
@@ -76,7 +80,7 @@ def install(tmp_path: Path) -> Iterator[Callable[..., subprocess.CompletedProces
         environ["SYSTEMD_UNIT_PATH"] = f"{root / 'units'}:"
         return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environ)
 
-    yield run
+    return run
 
 
 def change(source: Path) -> None:
@@ -86,9 +90,7 @@ def change(source: Path) -> None:
 
 
 @pytest.mark.parametrize("upgrade", [True, False], ids=["upgrade", "first"])
-def test_whichever_file_operation_fails_the_files_stay(
-    tmp_path: Path, install: Callable[..., subprocess.CompletedProcess[str]], upgrade: bool
-) -> None:
+def test_whichever_file_operation_fails_the_files_stay(tmp_path: Path, install: Install, upgrade: bool) -> None:
     root = tmp_path / "root"
     if upgrade:
         done = install(root, 0, "env-old")
