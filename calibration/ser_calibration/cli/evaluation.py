@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ser_calibration.cli.arguments import Commands, add_run, count, share
+from ser_calibration.cli.options import add_run, add_seeds, share
+from ser_model.cli.options import TRAINING, Commands, add_workers, count, require
 from ser_model.console import uninterrupted
-from ser_model.errors import SerError
 
 if TYPE_CHECKING:
     from ser_calibration.evaluation.run_data import RunSource
@@ -48,7 +47,7 @@ def _add_adaptation(commands: Commands) -> None:
         "without it a model can't be adapted.",
     )
     add_run(parser)
-    _add_seeds(parser)
+    add_seeds(parser)
     parser.add_argument(
         "--orders", type=count, default=10, metavar="N", help="of every actor and scenario (default: 10)"
     )
@@ -103,14 +102,10 @@ def _add_smoothing(commands: Commands) -> None:
     parser.set_defaults(run=_smoothing)
 
 
-def _add_seeds(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=count, metavar="N", help="only the first N seeds (default: all)")
-
-
 def _add_source(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
-    _add_seeds(parser)
-    parser.add_argument("--workers", type=count, metavar="N", help="processes (default: one per core)")
+    add_seeds(parser)
+    add_workers(parser)
 
 
 def _path(options: argparse.Namespace) -> None:
@@ -163,8 +158,6 @@ def _training_imports() -> Iterator[None]:
     Raises:
         SerError: the train extra is not installed.
     """
-    for module in ("torch", "scipy", "onnx"):
-        if find_spec(module) is None:
-            raise SerError(f"{module} is not installed: pip install 'ser-daemon[train]'")
+    require(*TRAINING)
     with uninterrupted():
         yield

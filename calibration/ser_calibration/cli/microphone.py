@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ser_calibration.cli.arguments import Commands, add_microphone, add_output
+from ser_calibration.cli.options import add_microphone, add_output
+from ser_model.cli.options import Commands
 from ser_model.console import uninterrupted
 
 

@@ -1,4 +1,4 @@
-"""The command line `ser-model`. Nothing imports this package."""
+"""The command line `ser-model`. `ser-calibrate` shares its `options`; nothing else imports this package."""
 
 __all__ = [
     "experiments",

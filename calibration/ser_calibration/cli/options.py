@@ -1,16 +1,13 @@
-"""Arguments that several commands of `ser-calibrate` share, and the types of their values."""
+"""Options that several commands of `ser-calibrate` share; `ser_model.cli.options` holds those of both programs."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 from pathlib import Path
-from typing import TypeAlias
 
 from ser_daemon.paths import SYSTEM_CONFIG
-
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-"""What `ArgumentParser.add_subparsers` returns."""
+from ser_model.cli.options import add_data, count
 
 
 def add_microphone(parser: argparse.ArgumentParser) -> None:
@@ -31,19 +28,16 @@ def add_output(parser: argparse.ArgumentParser, text: str) -> None:
 def add_run(parser: argparse.ArgumentParser) -> None:
     """Add a run and its recordings."""
     parser.add_argument("folder", type=Path, metavar="RUN", help="the --output of ser-model train")
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of Actor_NN/*.{wav,flac}")
+    add_data(parser)
 
 
-def count(text: str) -> int:
-    """Read an integer from 1."""
-    with contextlib.suppress(ValueError):
-        if (number := int(text)) >= 1:
-            return number
-    raise argparse.ArgumentTypeError(f"expected an integer from 1, got {text!r}")
+def add_seeds(parser: argparse.ArgumentParser) -> None:
+    """Add a limit of the seeds."""
+    parser.add_argument("--seeds", type=count, metavar="N", help="only the first N seeds (default: all)")
 
 
 def share(text: str) -> float:
-    """Read a number between 0 and 1, both excluded."""
+    """Parse a number between 0 and 1, both excluded."""
     with contextlib.suppress(ValueError):
         if 0 < (value := float(text)) < 1:
             return value
