@@ -14,7 +14,7 @@ import pytest
 from support.torture import SCENARIOS, Check, Unavailable
 
 ALONE = ("clients", "hours")
-LONG = ("hours", "clients", "server-late", "formats", "state-directory", "unplugged")
+LONG = ("hours", "clients", "reload-hangs", "server-late", "formats", "state-directory", "unplugged")
 """Scenarios of more than 10 s."""
 AT_ONCE = 4
 

@@ -1,14 +1,10 @@
-"""Output that nobody reads, and terminals that are closed."""
+"""Output that nobody reads. The torture scenarios `terminal-closed` and `output-unread` test more of it."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import pty
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +15,7 @@ import soundfile
 from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.service.output_thread import OutputThread
 from support.daemon import Daemon
+from support.torture.output import full
 
 RAW = ("--mic", "stdin", "--rate", "16000")
 
@@ -29,29 +26,13 @@ def speech() -> npt.NDArray[np.int16]:
     return np.asarray(samples, np.int16)
 
 
-@contextlib.contextmanager
-def unread(kind: str) -> Iterator[tuple[int, int]]:
-    """A terminal or pipe that is full: the end to write to, and the end that nobody reads."""
-    ours, theirs = pty.openpty() if kind == "terminal" else os.pipe()
-    os.set_blocking(theirs, False)
-    with contextlib.suppress(BlockingIOError):
-        while True:
-            os.write(theirs, b" " * 1024)
-    os.set_blocking(theirs, True)
-    try:
-        yield theirs, ours
-    finally:
-        os.close(theirs)
-        os.close(ours)
-
-
 @pytest.mark.parametrize("arguments", [(), ("--plain",)], ids=["live", "plain"])
 @pytest.mark.parametrize("kind", ["terminal", "pipe"])
 def test_output_that_nobody_reads_blocks_nothing(
     kind: str, arguments: tuple[str, ...], speech: npt.NDArray[np.int16]
 ) -> None:
     with (
-        unread(kind) as (output, _),
+        full(kind) as output,
         Daemon(*RAW, *arguments, feed=True, output=output, environment={"TERM": "xterm"}) as daemon,
     ):
         client, control = daemon.subscribe(), daemon.controller()
@@ -66,25 +47,6 @@ def test_output_that_nobody_reads_blocks_nothing(
         client.until("state:stopping")
         assert daemon.wait(5) == 0
         assert time.monotonic() - begun < 2.5
-
-
-@pytest.mark.parametrize("arguments", [(), ("--plain",)], ids=["live", "plain"])
-def test_a_closed_terminal_ends_the_daemon(arguments: tuple[str, ...]) -> None:
-    ours, theirs = pty.openpty()
-    with Daemon(*RAW, *arguments, feed=True, output=theirs, environment={"TERM": "xterm"}) as daemon:
-        os.close(theirs)
-        daemon.subscribe()
-        os.close(ours)
-        assert daemon.wait(3) == 0
-        assert not daemon.socket.exists()
-
-
-def test_a_hang_up_ends_a_daemon_whose_output_is_a_file() -> None:
-    with Daemon(*RAW, feed=True) as daemon:
-        client = daemon.subscribe()
-        daemon.signal(signal.SIGHUP)
-        assert client.rest()[-1]["data"]["state"] == "stopping"
-        assert daemon.wait(3) == 0
 
 
 def test_nohup_keeps_the_daemon_running(tmp_path: Path) -> None:

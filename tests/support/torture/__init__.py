@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from support.torture import crowd, endurance, faults, microphone, stalls
+from support.torture import crowd, endurance, faults, microphone, output, stalls
 from support.torture.measure import Check, Unavailable
 
 __all__ = ["SCENARIOS", "Check", "Scenario", "Unavailable"]
@@ -28,6 +28,9 @@ SCENARIOS: dict[str, Scenario] = {
     "muted-restart": faults.muted_over_a_restart,
     "formats": microphone.formats,
     "silent": microphone.silent,
+    "terminal-closed": output.terminal_closed,
+    "output-unread": output.output_unread,
+    "reload-hangs": output.reload_hangs,
     "clients": crowd.abusive_clients,
     "state-directory": faults.state_directory,
     "hours": endurance.hours,
