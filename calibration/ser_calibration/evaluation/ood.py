@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -107,31 +107,44 @@ def score_fold(
         noise: frames of noise that passes the gate.
     """
     augmented = augmented_only(dataset)
-    rows: dict[OodMethod, dict[str, Any]] = {method: {} for method in METHODS}
-    for split in ("validation", "test"):
-        network = run.network(seed, fold, split)
-        job = Job(seed, fold, split)
-        own = np.flatnonzero(np.isin(run.actors, list(job.evaluated_speakers)))
-        trained = np.flatnonzero(~np.isin(run.actors, list(job.held_out_speakers)))
-        known = predict_recordings(network, dataset, trained)
-        own_augmented = predict_recordings(network, augmented, own)
-        windows = predict_recordings(network, augmented, own, WINDOW_MS) if split == "validation" else None
-        clean = predict_recordings(network, dataset, own) if split == "test" else None
-        noises = infer(network, noise) if split == "test" else None
-        for method in METHODS:
-            scorer = fit_scorer(method, known, run.emotions, 0.0, 0.0)
-            row = rows[method]
-            row["augmented" if split == "test" else split] = scorer.scores(
-                own_augmented.logits, own_augmented.embeddings
-            )
-            if clean is not None:
-                row["test"] = scorer.scores(clean.logits, clean.embeddings)
-            if windows is not None:
-                row["validation_actors"] = run.actors[own_augmented.owner]
-                row["windows"] = scorer.scores(windows.logits, windows.embeddings)
-            if noises is not None:
-                row["noise"], row["noise_logits"] = scorer.scores(*noises), noises[0]
-    return {method: FoldScores(**row) for method, row in rows.items()}
+    validation = _predict_split(run, dataset, augmented, Job(seed, fold, "validation"))
+    test = _predict_split(run, dataset, augmented, Job(seed, fold, "test"))
+    windows = predict_recordings(validation.network, augmented, validation.own, WINDOW_MS)
+    clean = predict_recordings(test.network, dataset, test.own)
+    noise_logits, noise_embeddings = infer(test.network, noise)
+    scores: dict[OodMethod, FoldScores] = {}
+    for method in METHODS:
+        scorer, test_scorer = (fit_scorer(method, one.known, run.emotions, 0.0, 0.0) for one in (validation, test))
+        scores[method] = FoldScores(
+            validation=scorer.scores(validation.augmented.logits, validation.augmented.embeddings),
+            validation_actors=run.actors[validation.augmented.owner],
+            windows=scorer.scores(windows.logits, windows.embeddings),
+            test=test_scorer.scores(clean.logits, clean.embeddings),
+            augmented=test_scorer.scores(test.augmented.logits, test.augmented.embeddings),
+            noise=test_scorer.scores(noise_logits, noise_embeddings),
+            noise_logits=noise_logits,
+        )
+    return scores
+
+
+class _SplitPredictions(NamedTuple):
+    """Predictions of one network."""
+
+    network: ResLstmSa
+    own: Classes
+    """Indices of the recordings that it is evaluated on."""
+    known: Predictions
+    """For the clean recordings that it was trained on."""
+    augmented: Predictions
+    """For its own recordings, augmented."""
+
+
+def _predict_split(run: RunFolder, dataset: Dataset, augmented: Dataset, job: Job) -> _SplitPredictions:
+    network = run.network(job.seed, job.fold, job.split)
+    own = np.flatnonzero(np.isin(run.actors, list(job.evaluated_speakers)))
+    trained = np.flatnonzero(~np.isin(run.actors, list(job.held_out_speakers)))
+    known = predict_recordings(network, dataset, trained)
+    return _SplitPredictions(network, own, known, predict_recordings(network, augmented, own))
 
 
 def fit_limit(scores: Sequence[FoldScores], fold: int | None) -> float:

@@ -162,7 +162,7 @@ def test_a_place_that_takes_no_file_is_reported_before_anybody_speaks(
 ) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("")
-    # Were the device opened first, this would be about the device.
+    # If the device were opened first, the error would name the device.
     monkeypatch.setenv("ALSA_CONFIG_PATH", "/nonexistent")
     assert main(["mic", "--output", str(blocked / "p.yaml")]) == 2
     err = capsys.readouterr().err

@@ -158,7 +158,7 @@ def test_a_place_that_takes_no_profile_is_reported_before_anybody_speaks(
 ) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
-    # Were the device opened first, this would be about the device.
+    # If the device were opened first, the error would name the device.
     monkeypatch.setenv("ALSA_CONFIG_PATH", "/nonexistent")
     assert main(["speaker", "anna", "--output", str(tmp_path / name)]) == 2
     error = capsys.readouterr().err
