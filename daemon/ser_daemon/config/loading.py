@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def load_config(
         path: The file of `--config`; must exist. `None` uses the file of `SER_CONFIG`, if set.
         environ: Environment variables.
         overrides: Values of the command line by dotted key; `None` is no value.
-        default_files: Files that may be missing, the strongest first. `None` uses those of the user and the system.
+        default_files: Files that need not exist, the strongest first. `None` uses those of the user and the system.
 
     Raises:
         ConfigError: A file cannot be read, or a setting is not accepted.
@@ -93,21 +94,29 @@ def config_files(
         origin = "--config" if path else "environment SER_CONFIG"
         with contextlib.suppress(RuntimeError):
             named = named.expanduser()
-        if not _is_file(named):
+        if not _exists(named):
             raise ConfigError(f"{origin}: there is no file {named}; check the path, or leave it out")
         found.append(named)
     for file in paths.config_files(environ) if default_files is None else default_files:
-        if file not in found and _is_file(file):
+        if file not in found and _exists(file):
             found.append(file)
     return found
 
 
-def _is_file(file: Path) -> bool:
-    """Whether the file exists. A file that cannot be examined is an error, because it may hold settings."""
+def _exists(file: Path) -> bool:
+    """Whether there is anything at this path, readable or not: what cannot be read may hold settings."""
     try:
-        return file.is_file()
+        os.lstat(file)
+    except (FileNotFoundError, NotADirectoryError):
+        for folder in file.parents:
+            if folder.is_symlink() and not folder.exists():
+                raise ConfigError(
+                    f"{file}: cannot read this file: {folder} is a link to something that does not exist"
+                ) from None
+        return False
     except OSError as error:
         raise ConfigError(f"{file}: cannot look at this file: {error.strerror}") from None
+    return True
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Setting]:

@@ -32,6 +32,10 @@ FORMAT = 1
 MAX_FILES = 64
 """Files read in one folder. A folder with more is not a collection of profiles."""
 
+MAX_BYTES = 4 << 10
+"""Largest profile that is read: ten times what `ser-calibrate mic` writes. Whatever 64 of them hold, they are read in
+seconds."""
+
 _SUFFIXES = (".yaml", ".yml")
 _MOST_NAMED = 5
 
@@ -80,7 +84,8 @@ def read_profile(path: Path) -> MicrophoneProfile:
     """
     settings: dict[str, Setting] = {}
     # The format first: a newer one may have other keys.
-    for name, where, node in sorted(entries(path, compose(path), "the keys of a profile"), key=_is_not_format):
+    nodes = entries(path, compose(path, MAX_BYTES), "the keys of a profile")
+    for name, where, node in sorted(nodes, key=_is_not_format):
         key = _KEYS.get(name)
         if key is None:
             raise ConfigError(f"{where}: {name[:60]}: unknown key{did_you_mean(name, list(_KEYS))}")
@@ -187,10 +192,7 @@ def _profile_files(folder: Path, broken: list[str]) -> list[Path]:
     except OSError as error:
         broken.append(f"{folder}: cannot read this folder: {error.strerror}")
         return []
-    paths = [folder / name for name in names[:MAX_FILES]]
-    # Only regular files: opening a named pipe without a writer would block.
-    broken += [f"{path}: is no file" for path in paths if not path.is_file()]
-    return [path for path in paths if path.is_file()]
+    return [folder / name for name in names[:MAX_FILES]]
 
 
 def _apply(config: Config, profile: MicrophoneProfile) -> GateConfig:

@@ -22,9 +22,11 @@ from ser_daemon.config.values import (
     unknown_key,
     unknown_section,
 )
+from ser_model.small_file import UnreadableFileError, read_small_file
 
-MAX_BYTES = 1 << 20
-"""A config file has a few kilobytes. A file a thousand times as long is something else."""
+MAX_BYTES = 64 << 10
+"""Largest config file that is read: ten times one with all settings and comments. Hostile YAML of this size takes a few
+seconds to parse."""
 
 
 def read_config_file(path: Path) -> dict[str, Setting]:
@@ -48,19 +50,16 @@ def read_config_file(path: Path) -> dict[str, Setting]:
     return settings
 
 
-def compose(path: Path) -> yaml.Node | None:
+def compose(path: Path, most_bytes: int = MAX_BYTES) -> yaml.Node | None:
     """Return the root node of the file's only document; `None` if it is empty.
 
     Raises:
-        ConfigError: The file cannot be read or is not YAML.
+        ConfigError: The file cannot be read, is larger than `most_bytes`, or is not YAML.
     """
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot read this file: {error.strerror}") from None
-    if len(raw) > MAX_BYTES:
-        raise ConfigError(f"{path}: expected a YAML file of at most 1 MiB, got a larger one")
+        raw = read_small_file(path, most_bytes)
+    except UnreadableFileError as error:
+        raise ConfigError(f"{path}: cannot read this file: {error}") from None
     try:
         text = raw.decode("utf-8-sig")
         root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)

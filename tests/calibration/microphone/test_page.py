@@ -145,7 +145,7 @@ def test_a_pipe_among_the_profiles_does_not_hold_up_the_daemon(tmp_path: Path) -
     gate, notes = gate_with_profile(load_config(environ={}, default_files=[]), "USB Mic", [tmp_path])
     assert gate.gain_db == 8.0
     assert [note.text for note in notes] == [
-        f"Microphone's profile ignored: {tmp_path / 'a.yaml'}: is no file",
+        f"Microphone's profile ignored: {tmp_path / 'a.yaml'}: cannot read this file: it is a named pipe, no file",
         f"Microphone's profile used: {tmp_path / 'b.yaml'}",
     ]
 

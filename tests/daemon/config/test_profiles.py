@@ -78,7 +78,7 @@ def test_with_a_matching_profile_only_broken_ones_cause_a_warning(tmp_path: Path
     gate, notes = gate_with_profile(config_for("default"), PROFILE.device, [tmp_path])
     assert gate.gain_db == PROFILE.gain_db
     assert [note.warning for note in notes] == [True, False]
-    assert "folder.yaml: is no file; " in notes[0].text
+    assert "folder.yaml: cannot read this file: it is a folder, no file" in notes[0].text
     assert "empty.yml: format: missing" in notes[0].text
     assert "other.yaml" not in notes[0].text
 
