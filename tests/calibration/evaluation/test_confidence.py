@@ -209,6 +209,15 @@ def test_what_was_measured_for_another_final_network_is_not_exported(corpus: Pat
         read_calibration(run, final_digest(run))
 
 
+@pytest.fixture
+def runs(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run, and one that lacks a network, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    make_run(corpus, Path("run"))
+    make_run(corpus, Path("incomplete"))
+    Path("incomplete/seed0-fold0-validation.pt").unlink()
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -216,21 +225,13 @@ def test_what_was_measured_for_another_final_network_is_not_exported(corpus: Pat
         (["smoothing", "nowhere", "--data", "here"], "nowhere: expected the --output folder of `ser-model train`"),
         (["unknown", "run", "--data", "DATA", "--noise", "nowhere"], "nowhere: expected a folder of WAV or FLAC"),
         (["confidence", "run", "--data", "DATA", "--seeds", "3"], "run: expected 3 seeds"),
-        (["confidence", "lame", "--data", "DATA"], "lame/seed0-fold0-validation.pt is missing"),
+        (["confidence", "incomplete", "--data", "DATA"], "incomplete/seed0-fold0-validation.pt is missing"),
     ],
 )
+@pytest.mark.usefixtures("runs")
 def test_bad_input_gets_one_sentence(
-    arguments: list[str],
-    sentence: str,
-    corpus: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    arguments: list[str], sentence: str, corpus: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    make_run(corpus, Path("run"))
-    make_run(corpus, Path("lame"))
-    Path("lame/seed0-fold0-validation.pt").unlink()
     assert main([str(corpus) if part == "DATA" else part for part in arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"ser-calibrate: {sentence}")
