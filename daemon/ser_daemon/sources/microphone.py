@@ -129,7 +129,9 @@ def _find_device(wanted: CaptureDeviceSpec, devices: Sequence[Device]) -> Device
     except NoSuchDevice:
         for busy in find_busy_devices():
             default = isinstance(wanted, DefaultDevice) and not devices
-            if default or str(wanted).casefold() in busy.name.casefold():
+            # An index says nothing about a device that is not listed; `3` is no part of the name `hw:3,0`.
+            named = isinstance(wanted, DeviceName) and wanted.name.casefold() in busy.name.casefold()
+            if default or named:
                 raise DeviceBusy(
                     f'The microphone "{busy.name}" is in use by {busy.program} (process {busy.pid}); '
                     "end that program, or choose a device of the sound server."

@@ -14,7 +14,7 @@ from ser_model.audio.files import Resampler
 from ser_model.errors import SerError
 from ser_model.types import Samples
 
-# Read size before the format is known: the default capacity of a pipe (pipe(7)).
+# Largest read: the default capacity of a pipe (pipe(7)). A file as stdin would give any number of bytes at once.
 _PIPE_BYTES = 65_536
 
 
@@ -46,7 +46,7 @@ class StdinSource:
         Data that was written between a `close` and the next `open` is dropped.
 
         Raises:
-            SerError: stdin is closed or a terminal.
+            SerError: stdin is closed or a terminal, or raw samples have too many channels for their rate.
         """
         if self._open:
             return
@@ -54,6 +54,8 @@ class StdinSource:
             self._check_descriptor()
             rate, config = self._config.raw_rate, self._config
             raw = None if rate is None else PcmFormat(rate, config.raw_channels, config.raw_format)
+            if raw is not None:
+                self._resampler = self._make_resampler(raw)
             self._stream = PcmStream(raw)
         else:
             self._drop_pending(self._stream)
@@ -93,7 +95,7 @@ class StdinSource:
         pieces = [np.zeros(0, np.int16)]
         left = self._block_bytes(stream)
         while left > 0 and not self._ended and self._wait(deadline - boot_time()):
-            count, samples = self._take(stream, left)
+            count, samples = self._take(stream, min(left, _PIPE_BYTES))
             pieces.append(samples)
             left -= count
         return np.concatenate(pieces)

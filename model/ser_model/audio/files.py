@@ -22,10 +22,16 @@ if TYPE_CHECKING:
     import soxr
 
 LOWEST_RATE = 1_000
-HIGHEST_RATE = 768_000
+HIGHEST_RATE = 384_000
 """Rates outside come from broken headers."""
 
+MOST_CHANNELS = 64
+MOST_VALUES = 3_072_000
+"""Values a second, over all channels: 64 channels at 48 kHz (AES10, MADI), or 8 at 384 kHz."""
+
 _READ_SECONDS = 1.0
+_READ_VALUES = 1 << 18
+"""Values of one read at most: 1 MiB as float32. A second of one channel at 192 kHz is shorter."""
 _FULL_SCALE = 32_768.0
 
 
@@ -40,7 +46,7 @@ class Resampler:
         channel: the channel to keep, from 1. `None` keeps the mean of all.
 
     Raises:
-        SerError: the rate is out of range, or there is no such channel.
+        SerError: the rate or the number of channels is out of range, or there is no such channel.
 
     Example:
         >>> Resampler(48_000).push(np.zeros(4_800, dtype=np.int16)).dtype
@@ -50,6 +56,12 @@ class Resampler:
     def __init__(self, rate: float, channels: int = 1, channel: int | None = None) -> None:
         if not LOWEST_RATE <= rate <= HIGHEST_RATE:
             raise SerError(f"its sample rate is {rate:g} Hz, expected {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
+        if not 1 <= channels <= MOST_CHANNELS:
+            raise SerError(f"it has {channels} channels, expected 1 to {MOST_CHANNELS}.")
+        if rate * channels > MOST_VALUES:
+            raise SerError(
+                f"it has {channels} channels at {rate:g} Hz; expected at most {MOST_VALUES // channels} Hz for so many."
+            )
         if channel is not None and not 1 <= channel <= channels:
             raise SerError(
                 f"channel {channel} was asked for, expected 1 to {channels}; leave the channel out for the mean of all."
@@ -107,7 +119,8 @@ class AudioFileReader:
         channel: the channel to keep, from 1. `None` keeps the mean of all.
 
     Raises:
-        SerError: the file does not exist, is not audio, holds no samples, or has no such channel.
+        SerError: the file does not exist, is not audio, holds no samples, has no such channel, or too many values a
+            second (`Resampler`).
     """
 
     def __init__(self, path: Path, channel: int | None = None) -> None:
@@ -124,7 +137,7 @@ class AudioFileReader:
         self._ended = False
 
     def read(self, seconds: float = _READ_SECONDS) -> Samples | None:
-        """Return the samples of about the next `seconds`, shape (n,), n may be 0; `None` at the end.
+        """Return the samples of the next `seconds` or fewer, shape (n,), n may be 0; `None` at the end.
 
         Raises:
             SerError: the file is damaged.
@@ -133,7 +146,7 @@ class AudioFileReader:
             return None
         import soundfile
 
-        frames = max(1, round(seconds * self._file.samplerate))
+        frames = max(1, min(round(seconds * self._file.samplerate), _READ_VALUES // self._file.channels))
         try:
             piece = self._file.read(frames, dtype="float32", always_2d=True)
         except (soundfile.SoundFileError, RuntimeError) as error:

@@ -297,6 +297,16 @@ def test_a_device_in_use_and_so_not_listed_is_busy(
         microphone(device=wanted).open()
 
 
+def test_an_index_that_is_not_listed_is_no_part_of_a_busy_devices_name(
+    fake: FakePortAudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = BusyDevice("USB Mic 3: Audio (hw:3,0)", 4_321, "arecord")
+    monkeypatch.setattr(microphone_module, "find_busy_devices", lambda: [busy])
+    fake.names = ["pulse"]
+    with pytest.raises(NoSuchDevice, match=r"^There is no capture device with index 3; available: "):
+        microphone(device="3").open()
+
+
 def test_the_program_that_uses_a_device_is_found(tmp_path: Path) -> None:
     cards = " 0 [PCH            ]: HDA-Intel - HDA Intel PCH\n                      HDA Intel PCH at 0x1 irq 1\n"
     cards += " 1 [Mic            ]: USB-Audio - USB Mic\n                      Maker USB Mic at usb-1\n"

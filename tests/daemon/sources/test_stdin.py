@@ -160,7 +160,7 @@ def test_a_pipe_closed_midway_keeps_the_whole_samples() -> None:
         (b"RIFF\x00\x00\x00\x00AVI LIST", "stdin carries no WAV file"),
         (wav(b"1234", tag=7, bits=8), "format 0x0007 with 8 bits and 1 channels; expected PCM of 8"),
         (wav(b"1234", channels=0), "with 16 bits and 0 channels"),
-        (wav(b"1234", rate=0), "its sample rate is 0 Hz, expected 1000 to 768000 Hz"),
+        (wav(b"1234", rate=0), "its sample rate is 0 Hz, expected 1000 to 384000 Hz"),
         (b"RIFF----WAVEjunk\xff\xff\xff\x7f", "its chunk b'junk' claims 2147483647 bytes"),
         (b"RIFF----WAVEdata\x04\x00\x00\x001234", "its data comes before its format"),
         (b"RIFF----WAVEfmt \x02\x00\x00\x00\x01\x00....", "its format has 2 bytes, expected 16 or more"),

@@ -136,7 +136,7 @@ def _of(path: Path, content: bytes) -> Path:
         ),
         (
             lambda folder: write(folder / "a.wav", np.zeros(9), 10, "PCM_16"),
-            r"a\.wav cannot be used: its sample rate is 10 Hz, expected 1000 to 768000 Hz\.$",
+            r"a\.wav cannot be used: its sample rate is 10 Hz, expected 1000 to 384000 Hz\.$",
         ),
         (lambda folder: _damaged_flac(folder / "a.flac"), r"a\.flac is damaged: .*\.$"),
     ],
