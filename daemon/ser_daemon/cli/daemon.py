@@ -114,7 +114,9 @@ def _load_config(options: argparse.Namespace) -> Config:
 def _list_devices() -> int:
     from ser_daemon.pipeline.threads import run_with_timeout
     from ser_daemon.sources import RESPONSE_SECONDS, NoResponse, list_devices
+    from ser_daemon.sources.probe import probe_sound_system
 
+    probe_sound_system()
     devices = run_with_timeout(list_devices, RESPONSE_SECONDS, NoResponse())
     if not devices:
         print("There is no microphone. Plug one in, or start the sound server of your session.")

@@ -22,6 +22,7 @@ from ser_daemon.diagnostics.host_probes import (
     mute_advice,
 )
 from ser_daemon.pipeline.threads import run_with_timeout
+from ser_daemon.sources.probe import probe_sound_system
 from ser_model.audio.levels import SILENCE_DBFS, dbfs
 from ser_model.errors import SerError
 
@@ -83,6 +84,8 @@ def _check_audio(config: Config, environ: Mapping[str, str]) -> Iterator[Finding
         yield Finding(Grade.OK, "audio", "stdin is read once the daemon runs")
         return
     try:
+        if not isinstance(config.audio.device_spec, AudioFile):
+            probe_sound_system(config.audio.device)
         no_samples = SerError(f"{config.audio.device} was opened, but gave no samples for {LISTEN_SECONDS:g} s.")
         name, level = run_with_timeout(lambda: _measure_level(config), LISTEN_SECONDS + 1.0, no_samples)
     except SerError as error:

@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-_LIBRARY = "libasound.so.2"
+from ser_daemon.sources.alsa_config import LIBRARY
 
 # Constants of alsa/pcm.h.
 _CAPTURE, _NONBLOCK, _S16_LE, _INTERLEAVED = 1, 1, 2, 3
@@ -47,7 +47,7 @@ class DeviceMonitor:
         """Whether ALSA opens the device for capture. The device is closed at once, and the call does not block."""
         try:
             if self._asound is None:
-                self._asound = ctypes.CDLL(_LIBRARY)
+                self._asound = ctypes.CDLL(LIBRARY)
             pcm = ctypes.c_void_p()
             if self._asound.snd_pcm_open(ctypes.byref(pcm), device.encode(), _CAPTURE, _NONBLOCK):
                 return False

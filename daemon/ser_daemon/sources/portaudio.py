@@ -6,12 +6,14 @@ import contextlib
 import ctypes
 import difflib
 import os
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ser_daemon.config.device_spec import CaptureDeviceSpec, DefaultDevice, DeviceIndex
+from ser_daemon.sources.alsa_config import check_alsa_config
 from ser_daemon.sources.base import DeviceError, NoPortAudio, NoSuchDevice
 from ser_model import console
 
@@ -46,10 +48,12 @@ def load_library() -> Any:
 
     Raises:
         NoPortAudio: The library is not installed.
-        DeviceError: The library does not start.
+        DeviceError: The library does not start, or ALSA's configuration would end the process.
     """
     with _lock:
         _silence_c_stderr()
+        if "sounddevice" not in sys.modules:
+            check_alsa_config()
         try:
             import sounddevice
         except OSError as error:
@@ -165,9 +169,12 @@ def _rescan(sd: Any) -> None:
     """Restart PortAudio, which finds devices only at its start. Skipped while streams are open: it closes them."""
     if _open_streams:
         return
+    check_alsa_config()
     try:
         with console.uninterrupted():
-            sd._terminate()
+            # After a failed start there is nothing to end, and ending it would be an error.
+            if sd._initialized:
+                sd._terminate()
             sd._initialize()
     except sd.PortAudioError as error:
         raise DeviceError(f"The PortAudio library does not start: {error}.") from error
@@ -188,6 +195,12 @@ def _query_devices(sd: Any) -> list[Device]:
         for info in sd.query_devices()
         if info["max_input_channels"] > 0
     ]
+
+
+def keep_c_stderr() -> None:
+    """Let the sound libraries write to the terminal after all; called before the library is loaded."""
+    global _silenced
+    _silenced = True
 
 
 def _silence_c_stderr() -> None:

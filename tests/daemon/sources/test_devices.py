@@ -130,6 +130,7 @@ class FakePortAudio:
         self.accepts = {(16_000.0, "int16")}
         self.refusal = PortAudioError("Error opening InputStream: Invalid sample rate", -9997)
         self.running = self.scans = 0
+        self._initialized = 1
         self.tried: list[tuple[float, str]] = []
         self.stream: FakeStream | None = None
         self.default = self
