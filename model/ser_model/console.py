@@ -28,8 +28,8 @@ def run(name: str, work: Callable[[], int], interrupted: str | None = None) -> i
         interrupted: message after Ctrl-C. `None` prints nothing.
 
     Returns:
-        the result of `work`; 0 if the reader of the output closed it (`| head`); 2 after a message for a `SerError`
-        or for output that cannot be written; 130 after Ctrl-C
+        the result of `work`; 0 if the reader of the output closed it (`| head`); 2 after a message for a `SerError`,
+        for a file that cannot be read or written, or for output that cannot be written; 130 after Ctrl-C
     """
     prepare_streams()
     try:
@@ -53,8 +53,10 @@ def run(name: str, work: Callable[[], int], interrupted: str | None = None) -> i
         _drop_output()
         return 0
     except OSError as error:
-        # An error with a file name does not concern the output.
-        if error.errno not in _FULL or error.filename is not None:
+        if error.filename is not None:
+            return report_error(name, f"{error.filename}: {error.strerror}.")
+        # Without a file name it concerns the output, or nothing that a user can mend.
+        if error.errno not in _FULL:
             raise
         _drop_output()
         return report_error(name, f"The output cannot be written: {error.strerror}.")

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from ser_calibration.cli import evaluation, microphone, speaker
 from ser_model import console
-from ser_model.errors import SerError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -20,13 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except OSError as error:
-        # Without a name it concerns the output, which `console.run` reports.
-        if error.filename is None:
-            raise
-        raise SerError(f"{error.filename}: {error.strerror}") from error
+    options.run(options)
     return 0
 
 

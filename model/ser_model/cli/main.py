@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 from ser_model import console
 from ser_model.cli import experiments, runs
-from ser_model.errors import SerError
 
 _EXAMPLES = """\
 examples:
@@ -48,12 +47,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    try:
-        return arguments.run(arguments) or 0
-    except OSError as error:
-        if error.filename is None:
-            raise
-        raise SerError(f"{error.filename}: {error.strerror}") from error
+    return arguments.run(arguments) or 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
