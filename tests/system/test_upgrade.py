@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from system.conftest import ROOT, Machine
 
+_FAILING = """#!/bin/sh
+# The call of this number fails, whichever command it is; the others are the real ones.
+count=$(($(cat /failing/count) + 1))
+echo $count >/failing/count
+if [ $count = $(cat /failing/number) ]; then
+    echo "injected into ${0##*/} $*" >&2
+    exit 1
+fi
+exec /usr/bin/${0##*/} "$@"
+"""
+
 
 def test_an_upgrade_keeps_the_users_files(service: Machine) -> None:
     files = {
@@ -42,6 +53,70 @@ def test_an_upgrade_that_fails_changes_nothing(service: Machine) -> None:
     assert "ser-daemon: Could not install what it needs" in done.stderr
     assert "Expected     or 0123456789abcdef" in done.stderr
     assert (service.pid(), service.state()) == (before, "no-device")
+
+
+def installed(machine: Machine) -> dict[str, str | bytes]:
+    """Return everything of the installation but the environments, which lie beside each other."""
+    found: dict[str, str | bytes] = {}
+    roots = ("/opt/ser-daemon", "/etc/systemd/system", "/etc/ser-daemon", "/etc/sysusers.d", "/usr/local/bin")
+    for root in map(machine.box.path, roots):
+        for path in root.iterdir():
+            if "ser-" in str(path) and path.is_symlink():
+                found[str(path)] = str(path.readlink())
+            elif "ser-" in str(path) and path.is_file():
+                found[str(path)] = path.read_bytes()
+    return found
+
+
+def test_whichever_command_fails_the_old_service_runs_on(service: Machine) -> None:
+    folder = service.box.path("/failing")
+    folder.mkdir(exist_ok=True)
+    for name in ("systemctl", "systemd-sysusers"):
+        (folder / name).write_text(_FAILING)
+        (folder / name).chmod(0o755)
+    source = service.box.path("/usr/src/ser-daemon")
+    for path in (source / "daemon/ser_daemon/__init__.py", source / "systemd/ser-daemon.socket"):
+        path.write_text(path.read_text() + "# newer still\n")
+    before = installed(service)
+    commands = []
+    for number in range(1, 30):
+        (folder / "count").write_text("0")
+        (folder / "number").write_text(str(number))
+        done = service.try_make("install-service", "PATH=/failing:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+        if "injected" not in done.stdout + done.stderr:
+            assert done.returncode == 0, done.stderr
+            break
+        commands.append((done.stdout + done.stderr).partition("injected into ")[2].split("\n")[0])
+        if commands[-1].startswith("systemctl show"):
+            # Of the report: everything is installed and runs.
+            assert done.returncode == 0
+            break
+        assert done.returncode != 0
+        assert done.stderr.count("ser-daemon: ") == 1
+        assert installed(service) == before, commands[-1]
+        service.wait_for("no-device")
+        running = service.box.run("readlink", f"/proc/{service.pid()}/exe", "/opt/ser-daemon/bin").stdout
+        assert running, commands[-1]
+        environment = service.box.path("/opt/ser-daemon/bin").readlink().parts[0]
+        assert environment in service.box.run("cat", f"/proc/{service.pid()}/cmdline").stdout
+    print("failed in turn:", *commands, sep="\n  ")
+    verbs = {command.removeprefix("systemctl ").removeprefix("--quiet ").split()[0] for command in commands}
+    assert {"systemd-sysusers", "list-units", "daemon-reload", "enable", "stop", "start"} <= verbs
+    assert installed(service) != before
+    service.wait_for("no-device")
+
+
+def test_a_new_program_that_does_not_start_is_taken_back(service: Machine) -> None:
+    main = service.box.path("/usr/src/ser-daemon/daemon/ser_daemon/cli/daemon.py")
+    good = main.read_text()
+    main.write_text("raise SystemExit('does not start')\n")
+    before = installed(service)
+    done = service.try_make("install-service")
+    main.write_text(good)
+    assert done.returncode != 0
+    assert "ser-daemon: systemctl restart ser-daemon.service" in done.stderr
+    assert installed(service) == before
+    service.wait_for("no-device")
 
 
 def test_a_user_installs_a_service_of_the_session(machine: Machine) -> None:

@@ -17,6 +17,7 @@ from ser_daemon.config.schema import KEYS
 from ser_daemon.paths import SYSTEM_SOCKET, control_socket
 
 UNITS = Path(__file__).resolve().parents[2] / "systemd"
+SERVICES = sorted(UNITS.rglob("*.service"))
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
 
@@ -128,7 +129,39 @@ def test_the_sockets_have_the_paths_that_clients_try() -> None:
 
 def test_the_file_limit_allows_all_subscribers() -> None:
     for path in (UNITS / "ser-daemon.service", UNITS / "user" / "ser-daemon.service"):
-        assert int(read(path)["Service"]["LimitNOFILE"]) > KEYS["socket.max_clients"].bounds.high
+        # For each of the two sockets.
+        assert int(read(path)["Service"]["LimitNOFILE"]) > 2 * KEYS["socket.max_clients"].bounds.high + 256
+
+
+NOT_FOR_USERS = {
+    # With these a unit of a user's manager does not start: they take capabilities or other groups.
+    *("CapabilityBoundingSet", "DynamicUser", "ProtectClock", "ProtectKernelLogs", "ProtectKernelModules"),
+    "SupplementaryGroups",
+    # These change nothing there: they need namespaces of files, or control groups for devices and addresses.
+    *("DeviceAllow", "DevicePolicy", "IPAddressDeny", "PrivateMounts", "PrivateNetwork", "PrivateTmp"),
+    *("ProtectControlGroups", "ProtectHome", "ProtectHostname", "ProtectKernelTunables", "ProtectProc"),
+    "ProtectSystem",
+    # The state lies where the XDG base directory specification puts it, not where a user's manager of this age does.
+    *("StateDirectory", "StateDirectoryMode"),
+}
+
+
+def test_the_users_unit_has_all_that_a_users_manager_honours() -> None:
+    system, user = (read(folder / "ser-daemon.service")["Service"] for folder in (UNITS, UNITS / "user"))
+    assert set(system) - set(user) == NOT_FOR_USERS
+    own = {"ExecStartPre", "ExecStart", "ExecReload"}
+    assert {key: value for key, value in user.items() if key not in own and system.get(key) != value} == {}
+    # RawConfigParser keeps the last of several lines only.
+    filters = [re.findall(r"^SystemCallFilter=.*$", path.read_text(), re.MULTILINE) for path in SERVICES]
+    assert len(SERVICES) == 4
+    assert all(lines == filters[0] for lines in filters)
+
+
+@pytest.mark.parametrize("path", SERVICES, ids=lambda path: str(path.relative_to(UNITS)))
+def test_every_service_limits_memory_tasks_and_processor(path: Path) -> None:
+    service = read(path)["Service"]
+    limits = ("MemoryMax", "MemorySwapMax", "TasksMax", "CPUQuota", "OOMPolicy", "OOMScoreAdjust", "LimitCORE")
+    assert [service[name] for name in limits] == ["512M", "0", "64", "100%", "stop", "200", "0"]
 
 
 def test_the_groups_are_created(tmp_path: Path) -> None:
