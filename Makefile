@@ -9,7 +9,7 @@ SERVICE_PYTHON ?= /usr/bin/python3
 SERVICE := $(SERVICE_PYTHON) -B systemd/install.py
 PURGE ?=
 
-.PHONY: help deps run test lint bench torture lock
+.PHONY: help deps run test lint bench torture lock wheel sbom audit
 .PHONY: install-service uninstall-service install-user-service uninstall-user-service
 .DELETE_ON_ERROR:
 
@@ -21,6 +21,9 @@ help:
 	@echo 'make torture  cause faults and measure how the daemon behaves; ARGS="--quick" takes minutes'
 	@echo 'make deps     install what these need, into .venv and, where permitted, with apt'
 	@echo 'make lock     renew the versions and hashes of the packages that the service is installed with'
+	@echo 'make wheel    build the wheel into dist; the same source gives the same bytes'
+	@echo 'make sbom     list what is installed with the service, with licences and hashes, in dist (CycloneDX)'
+	@echo 'make audit    look for known vulnerabilities of the locked packages'
 	@echo
 	@echo 'sudo make install-service     install a service of this machine, which listens from boot on'
 	@echo 'make install-user-service     install a service of your own session, which uses its sound server'
@@ -78,17 +81,31 @@ lock: | $(VENV)/.python
 		grep -v '^# The following packages are' $(LOCK).new; } >$(LOCK)
 	@rm $(LOCK).new
 
+wheel: | $(VENV)/.python
+	@$(BIN)/python -B release/wheel.py
+
+sbom: $(VENV)/.release
+	@$(BIN)/python -B release/sbom.py
+
+audit: $(VENV)/.release
+	@$(BIN)/python -B release/audit.py
+
 # The program alone, without torch. In an environment with more packages this changes nothing.
 $(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/.python
 	@echo 'Installing ser-daemon into $(VENV) ...'
 	@$(PIP) -e .
 	@touch $@
 
+# With what examines the packages.
+$(VENV)/.release: pyproject.toml constraints.txt | $(VENV)/.python
+	@$(PIP) -e '.[release]'
+	@touch $(VENV)/.base $@
+
 # The program with the packages for training and tests.
 $(VENV)/.full: pyproject.toml constraints.txt | $(VENV)/.python
 	@echo 'Installing ser-daemon, its training and its tests into $(VENV); the first time takes minutes ...'
 	@$(PIP) -e '.[train,dev]'
-	@touch $(VENV)/.base $@
+	@touch $(VENV)/.base $(VENV)/.release $@
 
 $(VENV)/.python:
 	@command -v $(PYTHON) >/dev/null || \
