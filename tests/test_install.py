@@ -99,9 +99,10 @@ def test_the_wheel_has_the_weights_the_recording_and_the_licences(wheel: Path) -
     for package in PACKAGES:
         assert f"{package}/py.typed" in names
     licences = {PurePosixPath(name).name for name in names if ".dist-info/licenses/" in name}
-    weights = {path.name for path in (ROOT / "model" / "ser_model" / "weights").glob("LICENSE-*")}
-    assert licences == {"LICENSE"} | weights
-    assert "LICENSE-silero-vad.txt" in weights
+    texts = {path.name for package, folder in PACKAGES.items() for path in (ROOT / folder / package).rglob("LICENSE-*")}
+    assert licences == {"LICENSE"} | texts
+    models = {"LICENSE-silero-vad.txt", "LICENSE-reslstm-sa.txt", "LICENSE-CC-BY-NC-SA-4.0.txt"}
+    assert texts == models | {"LICENSE-demo.txt"}
 
 
 def test_the_commands_refer_to_functions(wheel: Path) -> None:
