@@ -1,10 +1,10 @@
-"""Make the bundled recording that `make run` plays where there is no microphone.
+"""Make the bundled recording that `make run` plays without a microphone.
 
-Synthetic speech by espeak-ng in several voices, speeds, pitches and loudnesses, with pauses of faint noise:
+It holds synthetic speech by espeak-ng with different voices, speeds, pitches and levels, and pauses of weak noise:
 
     python benchmarks/make_demo.py [daemon/ser_daemon/data/demo.flac]
 
-The same espeak-ng gives the same file. No recording of a person is in it.
+The same version of espeak-ng gives the same file. It holds no recording of a person.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SEED = 1
 
 @dataclass(frozen=True)
 class Line:
-    """One utterance, and how espeak-ng(1) says it."""
+    """One utterance, with the settings of espeak-ng(1)."""
 
     text: str
     voice: str
@@ -39,7 +39,7 @@ class Line:
     pitch: int
     """0 to 99."""
     peak: float
-    """Loudest sample, 0 to 1; what makes a voice loud or quiet."""
+    """Largest absolute sample, 0 to 1."""
 
 
 LINES = (
@@ -52,8 +52,8 @@ LINES = (
 )
 
 
-def speak(line: Line, folder: Path) -> np.ndarray:
-    """What espeak-ng makes of a line: float, shape (n,), full scale at ±1, silence at both ends cut off."""
+def synthesise(line: Line, folder: Path) -> np.ndarray:
+    """Synthesise a line: float, shape (n,), full scale at ±1, without silence at both ends."""
     path = folder / "line.wav"
     command = ["espeak-ng", "-v", line.voice, "-s", str(line.speed), "-p", str(line.pitch), "-w", str(path)]
     subprocess.run([*command, line.text], check=True)
@@ -64,10 +64,10 @@ def speak(line: Line, folder: Path) -> np.ndarray:
 
 
 def make_demo() -> np.ndarray:
-    """The whole recording: int16, shape (n,), 16 kHz."""
+    """Make the recording: int16, shape (n,), 16 kHz."""
     pause = np.zeros(round(PAUSE_SECONDS * SAMPLE_RATE))
     with tempfile.TemporaryDirectory() as folder:
-        pieces = [piece for line in LINES for piece in (pause, speak(line, Path(folder)))]
+        pieces = [piece for line in LINES for piece in (pause, synthesise(line, Path(folder)))]
     speech = np.concatenate([*pieces, pause])
     noise = np.random.default_rng(SEED).standard_normal(len(speech)) * 10 ** (NOISE_DBFS / 20)
     return np.rint((speech + noise).clip(-1, 1) * 32767).astype(np.int16)

@@ -3,8 +3,8 @@
     python benchmarks/measure_gate.py --data FOLDER            # the defaults of GateConfig
     python benchmarks/measure_gate.py --data FOLDER --engine webrtc --set hangover_ms=500
 
-FOLDER holds Actor_NN/*.{wav,flac}. Each recording gets one second of its own room tone before and after. Truth:
-the first and the last 10 ms block above -30 dB of the recording's loudest block.
+FOLDER holds Actor_NN/*.{wav,flac}. Each recording is padded with one second of its own room tone on each side. The true
+extent of speech is from the first to the last block of 10 ms above -30 dB of the loudest block.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BLOCK = 160
 
 
 def room_tone(samples: Samples, length: int, rng: np.random.Generator) -> np.ndarray:
-    """`length` samples of the recording's quietest moments, overlapped in random order."""
+    """Overlap-add the quietest grains of a recording in random order, to `length` samples."""
     grain = 2 * BLOCK
     count = len(samples) // grain
     energy = (samples[: count * grain].astype(float).reshape(count, grain) ** 2).mean(axis=1)
@@ -44,8 +44,8 @@ def room_tone(samples: Samples, length: int, rng: np.random.Generator) -> np.nda
     return out[:length]
 
 
-def truth(samples: np.ndarray) -> tuple[int, int]:
-    """First and last sample above -30 dB of the peak, in blocks of 10 ms."""
+def speech_extent(samples: np.ndarray) -> tuple[int, int]:
+    """First sample and end of the speech, in blocks of 10 ms above -30 dB of the peak."""
     count = len(samples) // BLOCK
     level = np.abs(samples[: count * BLOCK]).reshape(count, BLOCK).max(axis=1)
     loud = np.flatnonzero(level > level.max() * 10 ** (-30 / 20))
@@ -53,12 +53,12 @@ def truth(samples: np.ndarray) -> tuple[int, int]:
 
 
 def measure_recording(path: Path, config: GateConfig) -> list[tuple[int, int, float, float]]:
-    """Per level: (level, utterances found, onset error ms, offset error ms); errors NaN unless exactly one."""
+    """For each level: (level, utterances, onset error in ms, offset error in ms); errors are NaN unless there is one."""
     samples = read_audio(path)
     rng = np.random.default_rng(sum(path.name.encode()))
     tone = [room_tone(samples, SAMPLE_RATE, rng) for _ in range(2)]
     whole = np.concatenate((tone[0], samples.astype(float), tone[1]))
-    onset, offset = (SAMPLE_RATE + position for position in truth(samples.astype(float)))
+    onset, offset = (SAMPLE_RATE + position for position in speech_extent(samples.astype(float)))
     rows = []
     for level in LEVELS_DB:
         scaled = np.clip(np.rint(whole * 10 ** (level / 20)), -32768, 32767).astype(np.int16)
@@ -80,7 +80,7 @@ def measure_recording(path: Path, config: GateConfig) -> list[tuple[int, int, fl
 
 
 def measure_noise(task: tuple[str, int], config: GateConfig) -> tuple[str, int, float, int]:
-    """(name, level in dBFS, share of the time open, utterances) over ten minutes of one generator."""
+    """Run the gate on ten minutes of a generator: (name, level in dBFS, share of the time open, utterances)."""
     name, level = task
     signal = GENERATORS[name](NOISE_SECONDS * SAMPLE_RATE, np.random.default_rng(7))
     pcm = np.clip(np.rint(signal * 10 ** ((level + 30) / 20) * 32768), -32768, 32767).astype(np.int16)

@@ -19,7 +19,7 @@ from ser_model.scoring.smoothing import Smoother
 from ser_model.training.data.corpus import TEST_ACTORS, VALIDATION_ACTORS
 from ser_model.training.data.dataset import Dataset
 from ser_model.training.data.windowing import cut_windows, update_ends
-from ser_model.training.experiments.long_speech import Track, make_tracks, speeches
+from ser_model.training.experiments.long_speech import Track, make_tracks, segment_corpus
 from ser_model.training.files import write_json
 from ser_model.training.folds.jobs import FOLDS, Split
 from ser_model.training.folds.predictions import Predictions
@@ -67,7 +67,7 @@ def measure_smoothing(source: RunSource) -> None:
     run, corpus, dataset = source.load()
     tracks = {
         "utterances": single_utterances(run, dataset),
-        "changing": [one for one in make_tracks(run, speeches(corpus, source.workers)) if one.changing],
+        "changing": [one for one in make_tracks(run, segment_corpus(corpus, source.workers)) if one.changing],
     }
     figures: dict[str, dict[str, Any]] = {}
     splits: tuple[Split, ...] = ("validation", "test")

@@ -1,1 +1,15 @@
-"""What makes the weights: corpus, augmentation, architecture, fit, evaluation, export. Needs the `train` extra."""
+"""Training, evaluation and export of the network. Needs the `train` extra."""
+
+__all__ = [
+    "calibration",
+    "calibration_files",
+    "commands",
+    "data",
+    "experiments",
+    "files",
+    "folds",
+    "networks",
+    "processes",
+    "report",
+    "scores",
+]

@@ -10,14 +10,13 @@ import numpy as np
 from ser_model.network.model_files import checksum_file
 from ser_model.network.verification import write_checksums
 from ser_model.training.calibration import Calibration, read_calibration, read_class_mean_logits
-from ser_model.training.data.augment import check_folder
+from ser_model.training.data.augment import check_folders
 from ser_model.training.data.corpus import load_corpus
 from ser_model.training.data.dataset import build
-from ser_model.training.files import write_json
 from ser_model.training.folds.crossval import open_run, run
 from ser_model.training.folds.evaluate import evaluate
 from ser_model.training.folds.jobs import FINAL, FOLDS, SPLITS, Job
-from ser_model.training.folds.run_folder import final_digest
+from ser_model.training.folds.run_folder import final_digest, write_recordings
 from ser_model.training.folds.run_results import RunResults, calibrate, open_results
 from ser_model.training.networks.export import export
 from ser_model.training.networks.fit_config import FitConfig
@@ -63,13 +62,11 @@ def train(
     """
     corpus = load_corpus(data, allow_missing=allow_missing)
     config = FitConfig(variant=variant) if epochs is None else FitConfig(variant=variant, epochs=epochs)
-    check_folder(noise)
-    check_folder(rooms)
+    check_folders(noise, rooms)
     open_run(output, _settings(config, variants, noise, rooms))
     cache = output.parent / "cache"
     dataset = build(corpus, variants=variants, noise=noise, rooms=rooms, cache=cache, workers=workers)
-    rows = [[recording.name, recording.emotion, recording.actor] for recording in corpus.recordings]
-    write_json(output / "recordings.json", rows)
+    write_recordings(output, corpus)
     jobs = [Job(seed, fold, split) for seed in range(seeds) for split in SPLITS for fold in FOLDS]
     run(dataset, config, [FINAL] if final else jobs, output, workers, device)
     if not final:

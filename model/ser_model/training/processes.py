@@ -1,4 +1,4 @@
-"""Worker processes that leave Ctrl-C to the one who shows the bar."""
+"""Worker processes that leave Ctrl-C to the main process."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ser_model.console import uninterrupted
 def new_pool(
     workers: int | None = None, initializer: Callable[..., None] | None = None, arguments: tuple[object, ...] = ()
 ) -> Pool:
-    """Start a pool whose workers never see SIGINT; used as a context manager, it ends with its owner.
+    """Start a pool whose workers block SIGINT. The pool is a context manager.
 
     Args:
-        workers: processes; None: one per core.
-        initializer: called in each of them first.
-        arguments: of `initializer`.
+        workers: number of processes; `None`: one per core.
+        initializer: function that each process calls first.
+        arguments: arguments of `initializer`.
     """
-    # Started first: it would lift the mask again, which the workers are to inherit.
+    # Started first, as its start unblocks SIGINT, and the workers must inherit the mask.
     resource_tracker.ensure_running()
     with uninterrupted():
         return get_context("spawn").Pool(workers or os.cpu_count(), initializer, arguments)

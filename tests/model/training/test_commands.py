@@ -33,7 +33,7 @@ def test_the_folds_are_the_papers() -> None:
         assert not set(test) & set(validation)
 
 
-def test_nobody_answers_for_an_actor_it_has_heard() -> None:
+def test_no_network_is_evaluated_on_an_actor_it_is_trained_on() -> None:
     for fold in FOLDS:
         validation, test = (Job(0, fold, split) for split in ("validation", "test"))
         assert set(validation.held_out_speakers) == {*TEST_ACTORS[fold], *VALIDATION_ACTORS[fold]}
@@ -43,7 +43,7 @@ def test_nobody_answers_for_an_actor_it_has_heard() -> None:
 
 
 @pytest.mark.parametrize("split", ["validation", "test", "final"])
-def test_teachers_hear_neither_whom_they_teach_about_nor_whom_their_pupil_may_not(split: str) -> None:
+def test_teachers_are_trained_neither_on_the_actors_they_predict_nor_on_those_of_their_pupil(split: str) -> None:
     for fold in FOLDS:
         pupil = Job(3, fold, split)
         taught = [actor for teacher in pupil.teachers if teacher.seed == 0 for actor in teacher.evaluated_speakers]
@@ -53,7 +53,7 @@ def test_teachers_hear_neither_whom_they_teach_about_nor_whom_their_pupil_may_no
             assert not teacher.teachers
 
 
-def test_an_actor_left_out_is_heard_by_nobody() -> None:
+def test_no_network_is_trained_on_an_actor_that_is_left_out() -> None:
     assert Job(0, 6, "actor").evaluated_speakers == Job(0, 6, "actor").held_out_speakers == (7,)
 
 
@@ -109,7 +109,7 @@ def test_train_evaluate_export_and_load(corpus: Path, tmp_path: Path, capsys: py
         (["export", "nowhere"], "nowhere: expected the --output folder of `ser-model train`"),
     ],
 )
-def test_bad_input_gets_one_sentence(
+def test_invalid_input_is_reported_in_one_sentence(
     arguments: list[str],
     sentence: str,
     tmp_path: Path,
@@ -124,7 +124,7 @@ def test_bad_input_gets_one_sentence(
     assert error.count("\n") == 1
 
 
-def test_an_incomplete_corpus_is_named(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_incomplete_corpus_is_reported(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     some = tmp_path / "some"
     shutil.copytree(corpus / "Actor_02", some / "Actor_02")
     (some / "Actor_02" / "notes.txt").write_text("not a recording")

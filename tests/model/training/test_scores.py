@@ -1,4 +1,4 @@
-"""The figures mean what they say."""
+"""UAR, confusion matrix, temperature and threshold."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ser_model.training.scores import (
 )
 
 
-def test_uar_weighs_every_class_alike() -> None:
+def test_uar_weights_every_class_equally() -> None:
     truth = np.array([0] * 98 + [1] * 2)
     assert uar(truth, np.zeros(100, dtype=np.int64)) == pytest.approx(0.5)
 
@@ -30,9 +30,9 @@ def test_a_missed_utterance_is_an_error() -> None:
 
 def test_the_temperature_of_overconfident_logits_is_found() -> None:
     rng = np.random.default_rng(0)
-    honest = rng.standard_normal((4000, 8)) * 1.5
-    truth = np.array([rng.choice(8, p=row) for row in posterior(honest)])
-    assert fit_temperature(honest * 3, truth) == pytest.approx(3, rel=0.1)
+    calibrated = rng.standard_normal((4000, 8)) * 1.5
+    truth = np.array([rng.choice(8, p=row) for row in posterior(calibrated)])
+    assert fit_temperature(calibrated * 3, truth) == pytest.approx(3, rel=0.1)
 
 
 def test_the_threshold_gives_the_precision_asked_for() -> None:
@@ -46,21 +46,21 @@ def test_the_threshold_gives_the_precision_asked_for() -> None:
     assert given.mean() > 0.05
 
 
-def test_where_no_threshold_is_precise_enough_nothing_is_labelled() -> None:
+def test_without_a_precise_threshold_nothing_is_labelled() -> None:
     probabilities = np.full((10, 8), 1 / 8)
     assert unknown_threshold(probabilities, np.full(10, 5), np.arange(10) % 2, 0.75) == 1.0
 
 
-def test_actors_who_differ_much_make_the_threshold_more_careful() -> None:
+def test_the_threshold_is_higher_if_actors_differ() -> None:
     rng = np.random.default_rng(0)
     confidence = rng.uniform(0.3, 1.0, 4000)
     probabilities = np.concatenate((confidence[:, None], np.repeat((1 - confidence)[:, None] / 7, 7, axis=1)), axis=1)
     right = rng.random(4000) < confidence
     truth = np.where(right, 0, 1)
-    alike = np.arange(4000) % 10
-    # Half of the actors say what the network gets right, the others what it doesn't.
-    apart = np.where(right, rng.integers(0, 5, 4000), rng.integers(5, 10, 4000))
-    thresholds = [unknown_threshold(probabilities, truth, actors, 0.75) for actors in (alike, apart)]
+    mixed = np.arange(4000) % 10
+    # Half of the actors have the recordings that the network gets right, the others the rest.
+    separated = np.where(right, rng.integers(0, 5, 4000), rng.integers(5, 10, 4000))
+    thresholds = [unknown_threshold(probabilities, truth, actors, 0.75) for actors in (mixed, separated)]
     plain = unknown_threshold(probabilities, truth, np.zeros(4000, dtype=np.int64), 0.75)
     assert plain < thresholds[0] < plain + 0.05
     assert thresholds[1] > thresholds[0] + 0.1

@@ -70,18 +70,19 @@ class AcousticEnvironment:
         return GENERATORS[name](length, rng)
 
 
-def check_folder(path: Path | None) -> None:
-    """Check that a folder of sounds exists; `None` stands for no folder.
+def check_folders(*paths: Path | None) -> None:
+    """Check that folders of sounds exist; `None` stands for no folder.
 
     Raises:
-        SerError: It does not exist.
+        SerError: One does not exist.
     """
-    if path is not None and not path.is_dir():
-        raise SerError(f"{path}: expected a folder of WAV or FLAC files, found no such folder")
+    for path in paths:
+        if path is not None and not path.is_dir():
+            raise SerError(f"{path}: expected a folder of WAV or FLAC files, found no such folder")
 
 
 def _read_all(folder: Path | None, held_out: tuple[str, ...]) -> list[Wave]:
-    check_folder(folder)
+    check_folders(folder)
     if folder is None:
         return []
     paths = [path for path in sorted(folder.rglob("*")) if path.suffix in (".wav", ".flac")]

@@ -1,4 +1,4 @@
-"""Experiments on a finished run or with many networks, one module per command."""
+"""Experiments on a run or with many networks: one module for each command, and its parts."""
 
 __all__ = [
     "generalise",
@@ -6,6 +6,7 @@ __all__ = [
     "paper",
     "reproduce",
     "robustness",
+    "robustness_tables",
     "tune",
     "windows",
 ]

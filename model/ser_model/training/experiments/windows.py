@@ -75,7 +75,7 @@ def measure_windows(run: RunFolder, dataset: Dataset) -> None:
 
 
 def measure(run: RunFolder, windows: WindowSet, window_ms: int) -> Metrics:
-    """Metrics of one length: every window, those of full length, and utterances by the mean of their windows."""
+    """Metrics of one length: all windows, windows of full length, and utterances by the mean of their windows."""
     truth, actors = run.emotions[windows.owner], run.actors[windows.owner]
     single, averaged = [], []
     for seed in run.seeds:

@@ -15,6 +15,7 @@ import torch
 
 from ser_model.errors import SerError
 from ser_model.training.data.corpus import Corpus, find_recordings
+from ser_model.training.files import write_json
 from ser_model.training.folds.jobs import FINAL, FOLDS, Job, Split
 from ser_model.training.networks.architecture import VARIANTS, ResLstmSa
 from ser_model.training.scores import Classes
@@ -111,6 +112,12 @@ class RunFolder:
         for fold in FOLDS:
             actors = list(Job(seed, fold, split).evaluated_speakers)
             yield self.network(seed, fold, split), np.flatnonzero(np.isin(self.actors, actors))
+
+
+def write_recordings(folder: Path, corpus: Corpus) -> None:
+    """Write recordings.json, which `RunFolder.open` reads."""
+    rows = [[recording.name, recording.emotion, recording.actor] for recording in corpus.recordings]
+    write_json(folder / "recordings.json", rows)
 
 
 def final_digest(folder: Path) -> str | None:

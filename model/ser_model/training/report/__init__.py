@@ -1,12 +1,12 @@
-"""`ser-model report`: figures and plots of a run as one HTML page."""
+"""`ser-model report`: metrics and plots of a run as one HTML page."""
 
 __all__ = [
-    "comparisons",
-    "confidence",
-    "figures",
-    "inside",
-    "network",
+    "activation_plots",
+    "activations",
+    "comparison_plots",
+    "confidence_plots",
     "page",
-    "pictures",
     "report",
+    "result_plots",
+    "sections",
 ]

@@ -46,7 +46,7 @@ def compose(title: str, figures: Sequence[tuple[str, str]], notes: Sequence[str]
 
     Args:
         title: plain text, as everything here.
-        figures: names and values of the headline figures.
+        figures: names and values of the metrics at the head.
         notes: remarks that a reader must not miss.
         pictures: in the order of the page.
     """

@@ -1,4 +1,4 @@
-"""`ser-model report`: a run's figures and pictures as one HTML page that loads nothing from elsewhere."""
+"""`ser-model report`: metrics and pictures of a run as one HTML page."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from ser_model.training.calibration_files import PRECISION
 from ser_model.training.data.corpus import NEVER_VALIDATING
 from ser_model.training.data.dataset import build
 from ser_model.training.folds.run_results import RunResults, coverage_and_precision, open_results
-from ser_model.training.report.network import look
+from ser_model.training.report.activations import inspect_network
 from ser_model.training.report.page import compose
-from ser_model.training.report.pictures import makers
+from ser_model.training.report.sections import makers
 from ser_model.training.scores import uar
 
 
 def report(folder: Path, data: Path, output: Path | None = None) -> Path:
-    """Write OUTPUT/index.html, and beside it the PNG of each of its pictures.
+    """Write OUTPUT/index.html, and the PNG file of each of its pictures.
 
     Args:
-        folder: of the run.
-        data: the recordings that it was trained on.
-        output: folder to write to; None: `report` in the run's folder.
+        folder: the folder of the run.
+        data: the recordings of the run.
+        output: folder to write to; `None`: `report` in the folder of the run.
 
     Returns:
-        the page
+        path of the page
 
     Raises:
-        SerError: no finished run, or other recordings.
+        SerError: The run is not finished, or the recordings are others.
     """
     run = open_results(folder)
     dataset = build(run.folder.corpus(data), cache=folder.parent / "cache")
-    view = look(run, dataset)
-    pictures = [make() for make in track(makers(run, view), "drawing")]
+    inspection = inspect_network(run, dataset)
+    pictures = [make() for make in track(makers(run, inspection), "drawing")]
     output = output or folder / "report"
     output.mkdir(parents=True, exist_ok=True)
     for picture in pictures:
@@ -45,12 +45,12 @@ def report(folder: Path, data: Path, output: Path | None = None) -> Path:
             path.write_bytes(picture.png)
     page = output / "index.html"
     title = f"ResLSTM-SA {run.folder.variant}: what it hears, and what it doesn't"
-    page.write_text(compose(title, headline(run, view.parameters), view.notes, pictures), encoding="utf-8")
+    page.write_text(compose(title, headline(run, inspection.parameters), inspection.notes, pictures), encoding="utf-8")
     return page
 
 
 def headline(run: RunResults, parameters: int) -> list[tuple[str, str]]:
-    """Names and values of the figures that a report begins with."""
+    """Names and values of the metrics at the head of a report."""
     never = np.isin(run.folder.actors, list(NEVER_VALIDATING))
     rows = [
         (f"UAR, all {len(set(run.folder.actors.tolist()))} actors", [uar(run.truth, one) for one in run.predicted]),

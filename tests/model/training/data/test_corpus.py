@@ -1,4 +1,4 @@
-"""A folder of RAVDESS is what it should be, or it is said what is wrong with it."""
+"""A folder of RAVDESS is complete, or its faults are reported."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def root(whole: Path, tmp_path: Path) -> Path:
-    """A copy to spoil."""
+    """A copy to damage."""
     return Path(shutil.copytree(whole, tmp_path / "ravdess"))
 
 
@@ -67,7 +67,7 @@ def test_the_names_are_those_of_ravdess() -> None:
     assert not any(name.startswith("03-01-01-02") for name in names)
 
 
-def test_a_whole_folder_has_nothing_to_complain_about(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_complete_folder_has_no_faults(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = load_corpus(whole)
     assert len(corpus.recordings) == 1440
     assert (corpus.missing, corpus.absent, corpus.misnamed) == ((), (), ())
@@ -87,7 +87,7 @@ def _place(name: str) -> tuple[str, str]:
     return name[-2:], name
 
 
-def test_a_missing_actor_breaks_the_protocol_and_the_folds_are_named(root: Path) -> None:
+def test_a_missing_actor_breaks_folds_which_are_named(root: Path) -> None:
     shutil.rmtree(root / "Actor_03")
     sentence = refusal(root)
     assert "1380 of 1440 recordings are there, incomplete are the actors 03" in sentence
@@ -134,19 +134,19 @@ def test_a_wrongly_named_recording_is_refused_by_its_name(root: Path, name: str)
     (root / name).write_bytes((root / "Actor_02" / f"{FIRST}-02.wav").read_bytes())
     sentence = refusal(root)
     assert "1 audio file(s) not named as RAVDESS names them" in sentence
-    # Where a name is there twice, either of the two may be the one that is told.
+    # If a name occurs twice, either file may be the one reported.
     assert name.rpartition(".")[0] in sentence
     assert "of 1440" not in sentence
 
 
-def test_what_is_no_audio_is_nobodys_business(root: Path) -> None:
+def test_files_without_audio_are_ignored(root: Path) -> None:
     (root / "Actor_02" / "notes.txt").write_text("not a recording")
     (root / "Actor_02" / f"._{FIRST}-02.wav").write_bytes(b"left by macOS")
     (root / "readme.wav").write_bytes(b"not in an actor's folder")
     assert len(load_corpus(root).recordings) == 1440
 
 
-def test_a_folder_of_wrong_names_alone_says_so(tmp_path: Path) -> None:
+def test_a_folder_with_wrong_names_only_is_reported(tmp_path: Path) -> None:
     (tmp_path / "Actor_01").mkdir()
     (tmp_path / "Actor_01" / "take 1.wav").write_bytes(b"RIFF")
     with pytest.raises(SerError, match=r"found no recording.*Actor_01/take 1\.wav"):
@@ -168,7 +168,7 @@ def test_a_recording_that_cannot_be_read_is_named(root: Path, damage: str) -> No
     assert f"1 recording(s) can't be read: Actor_07/{path.name}" in sentence
 
 
-def test_on_demand_it_goes_on_without_and_says_so(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_recordings_are_allowed_on_request_and_reported(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (root / "Actor_07" / f"{FIRST}-07.wav").write_bytes(b"")
     (root / "Actor_08" / "extra.wav").write_bytes(b"")
     shutil.rmtree(root / "Actor_09")
@@ -181,7 +181,7 @@ def test_on_demand_it_goes_on_without_and_says_so(root: Path, capsys: pytest.Cap
         assert words in out
 
 
-def test_where_nothing_can_be_read_nothing_is_allowed(tmp_path: Path) -> None:
+def test_a_folder_without_a_readable_recording_is_never_allowed(tmp_path: Path) -> None:
     (tmp_path / "Actor_01").mkdir()
     (tmp_path / "Actor_01" / f"{FIRST}-01.wav").write_bytes(b"")
     with pytest.raises(SerError, match="none of its recordings can be read"):
@@ -193,7 +193,7 @@ def pair(corpus: Corpus) -> tuple[Recording, Recording]:
     return one, other
 
 
-def test_the_two_recordings_that_are_one_are_never_parted(whole: Path) -> None:
+def test_the_two_recordings_with_the_same_sound_stay_together(whole: Path) -> None:
     corpus = find_recordings(whole)
     one, other = pair(corpus)
     assert one.actor == other.actor == 7
@@ -213,7 +213,7 @@ def test_leaving_out_one_sound_leaves_out_both_of_its_recordings(whole: Path) ->
 
 
 def test_ravdess_has_that_one_pair_and_no_other(ravdess: Path) -> None:
-    """FLAC keeps the MD5 of the samples in its first block (RFC 9639, section 8.2)."""
+    """FLAC stores the MD5 of the samples in its first block (RFC 9639, section 8.2)."""
     digests: dict[bytes, list[str]] = {}
     for recording in find_recordings(ravdess).recordings:
         with recording.path.open("rb") as file:

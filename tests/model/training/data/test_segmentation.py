@@ -1,4 +1,4 @@
-"""What the gate makes of a recording: whose speech counts, and noise around it."""
+"""Segmentation of recordings: the utterances that count, voiced samples, and padding with noise."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def sentence() -> Samples:
     return demo[13 * SAMPLE_RATE : int(14.4 * SAMPLE_RATE)]
 
 
-def test_the_extent_is_what_is_loud() -> None:
+def test_the_extent_of_speech_is_its_loud_part() -> None:
     samples = np.zeros(SAMPLE_RATE, dtype=np.int16)
     samples[4000:8000] = 1000
     samples[9000:9100] = 20
     assert speech_extent(samples) == (PADDING + 4000, PADDING + 8000)
 
 
-def test_a_recording_lies_between_two_seconds_of_its_own_room(sentence: Samples) -> None:
+def test_a_recording_is_padded_by_a_second_of_room_noise_on_each_side(sentence: Samples) -> None:
     whole = pad_with_room_noise(sentence)
     assert np.array_equal(whole[PADDING:-PADDING], sentence)
     assert len(whole) == len(sentence) + 2 * PADDING
@@ -46,7 +46,7 @@ def test_a_recording_lies_between_two_seconds_of_its_own_room(sentence: Samples)
     assert segment_clean(sentence).utterances == 1
 
 
-def test_an_utterance_elsewhere_is_no_piece_of_the_speech(sentence: Samples) -> None:
+def test_an_utterance_outside_the_speech_does_not_count(sentence: Samples) -> None:
     pause = np.random.default_rng(0).normal(0, 3, 2 * SAMPLE_RATE).astype(np.int16)
     both = np.concatenate((pause, sentence, pause, sentence, pause))
     second = 2 * len(pause) + len(sentence)
@@ -61,15 +61,15 @@ def test_an_utterance_elsewhere_is_no_piece_of_the_speech(sentence: Samples) -> 
     assert extract_frames(nothing).frames == []
 
 
-def test_how_much_was_voiced_grows_frame_by_frame_to_what_the_gate_says(sentence: Samples) -> None:
-    passed = segment_clean(sentence)
-    voiced = extract_frames(passed).voiced
-    assert len(voiced) == len(extract_frames(passed).frames[0])
+def test_voiced_samples_grow_frame_by_frame_to_the_count_of_the_gate(sentence: Samples) -> None:
+    segmented = segment_clean(sentence)
+    voiced = extract_frames(segmented).voiced
+    assert len(voiced) == len(extract_frames(segmented).frames[0])
     assert (np.diff(voiced) >= 0).all()
-    assert voiced[0] < voiced[-1] == passed.voiced
+    assert voiced[0] < voiced[-1] == segmented.voiced
 
 
-def test_utterances_that_are_joined_are_one_whose_voice_adds_up(sentence: Samples) -> None:
+def test_joined_utterances_are_one_with_the_sum_of_voiced_samples(sentence: Samples) -> None:
     one = segment_clean(sentence)
     two = Segmentation.join([one, one])
     assert len(two.samples) == 2 * len(one.samples)
@@ -81,7 +81,7 @@ def test_utterances_that_are_joined_are_one_whose_voice_adds_up(sentence: Sample
     )
 
 
-def test_noise_goes_on_around_the_speech_at_the_ratio(sentence: Samples) -> None:
+def test_noise_covers_the_padding_at_the_same_ratio(sentence: Samples) -> None:
     hiss = AcousticEnvironment([np.random.default_rng(0).standard_normal(50_000).astype(np.float32)])
     clean, loud, louder = (
         apply(Condition(name="a", title="", snr_db=ratio), sentence, hiss, "a").astype(float)

@@ -1,4 +1,4 @@
-"""The paper's protocol, and the search for its settings, on a small stand-in."""
+"""The protocol of the paper, and the search for its settings, on a small corpus."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ser_model.training.experiments import paper, reproduce, tune  # noqa: E402
 
 @pytest.fixture
 def dataset() -> Dataset:
-    """Four recordings of each actor whose features say their class."""
+    """Four recordings of each actor, whose features determine their class."""
     rng = np.random.default_rng(0)
     recordings, frames = [], []
     for actor in range(1, 25):
@@ -50,16 +50,16 @@ def test_features_are_librosas(tmp_path: Path) -> None:
     assert set(got[:, 34:].argmax(axis=1)) == {9}  # A
 
 
-def test_every_recording_is_answered_for_by_a_network_that_has_not_heard_it(dataset: Dataset) -> None:
+def test_every_recording_is_predicted_by_a_network_that_is_not_trained_on_it(dataset: Dataset) -> None:
     config = replace(paper.RECIPE, epochs=20, batch=8)
-    (answers,) = paper.cross_validate(dataset, [config], [0], every=5)
+    (predictions,) = paper.cross_validate(dataset, [config], [0], every=5)
     truth = np.array([recording.emotion for recording in dataset.recordings])
-    assert (answers.test.argmax(axis=1) == truth).mean() > 0.7
-    assert (answers.peeked.argmax(axis=1) == truth).mean() >= (answers.test.argmax(axis=1) == truth).mean()
-    assert answers.validation.shape == (40, 8)
+    assert (predictions.test.argmax(axis=1) == truth).mean() > 0.7
+    assert (predictions.peeked.argmax(axis=1) == truth).mean() >= (predictions.test.argmax(axis=1) == truth).mean()
+    assert predictions.validation.shape == (40, 8)
 
 
-def test_an_interrupted_reproduction_goes_on(
+def test_an_interrupted_reproduction_continues(
     dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reproduce.train(dataset, tmp_path, 1, workers=1, epochs=1)
@@ -75,7 +75,7 @@ def test_an_interrupted_reproduction_goes_on(
     assert "0.6232" in capsys.readouterr().out
 
 
-def test_a_search_is_kept_and_says_what_the_test_folds_would_have_claimed(
+def test_a_search_is_stored_and_reports_what_the_test_folds_would_claim(
     dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(paper, "RECIPE", replace(paper.RECIPE, epochs=1))
@@ -85,22 +85,22 @@ def test_a_search_is_kept_and_says_what_the_test_folds_would_have_claimed(
     tune.search(study, dataset, "paper", trials=1)
     assert [trial.number for trial in study.trials] == [0, 1, 2]
     assert all({"test", "peeked"} <= set(trial.user_attrs) for trial in study.trials)
-    tune.show(study)
+    tune.print_best_trials(study)
     assert "would have claimed" in capsys.readouterr().out
 
 
-def test_an_impossible_storage_gets_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_storage_is_reported_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from ser_model.errors import SerError
 
     with pytest.raises(SerError, match="--storage nonsense: expected an SQLAlchemy URL"):
         tune.open_study("nonsense", "a")
 
 
-def test_a_missing_gpu_gets_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_gpu_is_reported_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import torch
 
     if torch.cuda.is_available():
-        pytest.skip("there is one")
+        pytest.skip("there is a GPU")
     words = ["reproduce", "--data", str(tmp_path), "--output", str(tmp_path / "out"), "--device", "cuda"]
     assert main(words) == 2
     assert "finds no NVIDIA GPU" in capsys.readouterr().err

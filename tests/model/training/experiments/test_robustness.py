@@ -1,4 +1,4 @@
-"""What is done to recordings before the gate hears them again, and how the answers are counted."""
+"""Acoustic conditions change recordings as they should, and the predictions under them are counted."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def db(wave: np.ndarray) -> float:
 
 
 def under(condition: Condition, speech: np.ndarray, held_out: AcousticEnvironment, name: str = "one") -> np.ndarray:
-    """The recording itself under a condition, without the room around it."""
+    """Apply a condition to a recording, and remove the padding."""
     whole = apply(condition, speech, held_out, name)
     assert len(whole) == len(speech) + 2 * PADDING
     return whole[PADDING:-PADDING]
 
 
-def test_noise_is_added_at_the_ratio_that_is_asked_for_and_is_the_same_noise_at_every_ratio() -> None:
-    # Of a square wave no part is louder than another: the ratio can be read off.
+def test_noise_is_added_at_the_ratio_and_is_the_same_at_every_ratio() -> None:
+    # All parts of a square wave are equally loud, so that the ratio can be measured.
     speech = np.where(sine(100) >= 0, 3000, -3000).astype(np.int16)
     noises = {}
     for name in ("snr-20", "snr-10", "snr-5"):
@@ -80,7 +80,7 @@ def test_the_noise_depends_on_the_recordings_name_alone() -> None:
     assert np.abs(one.astype(int) - other).max() > 100
 
 
-def test_which_noise_a_recording_gets_can_be_told() -> None:
+def test_the_noise_of_a_recording_is_known() -> None:
     kinds = AcousticEnvironment([np.full(50_000, level, dtype=np.float32) for level in (1.0, -1.0)])
     quiet = np.zeros(SAMPLE_RATE, dtype=np.int16)
     quiet[::2] = 3000
@@ -89,10 +89,10 @@ def test_which_noise_a_recording_gets_can_be_told() -> None:
         assert (shift < 0) == bool(noise_index(name, 2))
 
 
-def test_what_each_kind_of_noise_costs_is_counted_by_itself(corpus: Path, tmp_path: Path) -> None:
+def test_the_cost_of_each_kind_of_noise_is_counted(corpus: Path, tmp_path: Path) -> None:
     run = RunFolder.open(make_run(corpus, tmp_path / "run"))
     kinds = np.array(["rain", "sea_waves"] * (len(run.names) // 2))
-    clean, noisy = heard(run, corpus, 1), heard(run, corpus, 1)
+    clean, noisy = dataset_of(run, corpus, 1), dataset_of(run, corpus, 1)
     noisy.utterances[kinds == "rain"] = 0
     rows = score(run, {CLEAN: clean, BY_NAME["snr-20"]: noisy}, kinds)["conditions"]
     by_noise = rows["snr-20"]["by_noise"]
@@ -101,7 +101,7 @@ def test_what_each_kind_of_noise_costs_is_counted_by_itself(corpus: Path, tmp_pa
     assert "by_noise" not in rows["clean"]
 
 
-def test_levels_change_as_a_microphones_gain_and_clip() -> None:
+def test_levels_change_by_a_gain_and_clip() -> None:
     speech = sine(200, level=0.5)
     quiet, loud = (under(BY_NAME[name], speech, AcousticEnvironment()) for name in ("quiet", "loud"))
     np.testing.assert_allclose(quiet, speech / 10, atol=0.51)
@@ -109,7 +109,7 @@ def test_levels_change_as_a_microphones_gain_and_clip() -> None:
     np.testing.assert_array_equal(under(CLEAN, speech, AcousticEnvironment()), speech)
 
 
-def test_a_telephone_lets_its_band_through_and_nothing_else() -> None:
+def test_a_telephone_passes_its_band_only() -> None:
     for frequency, least, most in (
         (100, -200, -40),
         (1000, -1, 1),
@@ -123,7 +123,7 @@ def test_a_telephone_lets_its_band_through_and_nothing_else() -> None:
         assert least <= db(narrow) - db(wave) <= most, frequency
 
 
-def test_a_room_is_heard_at_the_level_of_the_speech() -> None:
+def test_reverberation_keeps_the_level_of_the_speech() -> None:
     response = np.zeros(8000, dtype=np.float32)
     response[[100, 4000]] = 0.5, 0.4
     speech = sine(300)
@@ -132,7 +132,7 @@ def test_a_room_is_heard_at_the_level_of_the_speech() -> None:
     assert np.abs(wet.astype(int) - speech).max() > 1000
 
 
-def test_only_what_training_leaves_out_is_used(tmp_path: Path) -> None:
+def test_held_out_noises_and_those_of_training_are_apart(tmp_path: Path) -> None:
     for place, value in (("rain/a.wav", 0.25), ("helicopter/b.wav", 0.5), ("running_tap.wav", 0.125)):
         path = tmp_path / place
         path.parent.mkdir(exist_ok=True)
@@ -142,20 +142,22 @@ def test_only_what_training_leaves_out_is_used(tmp_path: Path) -> None:
     assert (held_out, trained_on) == ([0.125, 0.25], [0.5])
 
 
-def heard(run: RunFolder, corpus: Path, utterances: int) -> Dataset:
+def dataset_of(run: RunFolder, corpus: Path, utterances: int) -> Dataset:
     frames: Frames = np.random.default_rng(1).normal(0, 1, (40, 46)).astype(np.float32)
     count = len(run.names)
     voiced = [np.arange(40)] * count
     return Dataset(find_recordings(corpus).recordings, [[frames]] * count, np.full(count, utterances), voiced)
 
 
-def test_every_fold_answers_for_its_own_actors_and_what_is_missed_is_an_error(corpus: Path, tmp_path: Path) -> None:
+def test_every_fold_predicts_its_own_actors_and_missed_recordings_are_errors(corpus: Path, tmp_path: Path) -> None:
     run = RunFolder.open(make_run(corpus, tmp_path / "run", seeds=2))
     missed, split = (Condition(name=name, title=name) for name in ("missed", "split"))
     result = score(
-        run, {CLEAN: heard(run, corpus, 1), missed: heard(run, corpus, 0), split: heard(run, corpus, 2)}, np.array([])
+        run,
+        {CLEAN: dataset_of(run, corpus, 1), missed: dataset_of(run, corpus, 0), split: dataset_of(run, corpus, 2)},
+        np.array([]),
     )
-    # The network of fold f says f: emotions 0 and 4 are found in their own fold only.
+    # The network of fold f always predicts f: emotions 0 and 4 are recognised in folds 0 and 4 only.
     shares = [len(TEST_ACTORS[0]) / 24, len(TEST_ACTORS[4]) / 24]
     rows = result["conditions"]
     assert rows["clean"]["uar"]["mean"] == pytest.approx(np.mean(shares))
@@ -168,7 +170,7 @@ def test_every_fold_answers_for_its_own_actors_and_what_is_missed_is_an_error(co
     assert [rows[name]["split"] for name in rows] == [0, 0, 1]
 
 
-def test_the_command_measures_and_remembers(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_measures_and_caches(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = make_run(corpus, tmp_path / "runs" / "one", seeds=2)
     noise = tmp_path / "noise"
     (noise / "rain").mkdir(parents=True)
@@ -202,7 +204,7 @@ def test_the_command_measures_and_remembers(corpus: Path, tmp_path: Path, capsys
         ("seed0-fold2-test.pt", [], "run/seed0-fold2-test.pt: is damaged or holds another network"),
     ],
 )
-def test_bad_input_gets_one_sentence(
+def test_invalid_input_is_reported_in_one_sentence(
     change: str,
     arguments: list[str],
     sentence: str,

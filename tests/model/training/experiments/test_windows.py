@@ -1,4 +1,4 @@
-"""Rolling windows are those of the live path; long speech is what it says, and so is each way to answer for it."""
+"""Rolling windows equal those of the live path; the methods for long speech predict what they should."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from torch import Tensor, nn  # noqa: E402
 
 from ser_model.training.data.windowing import cut_windows, update_ends, window_frames  # noqa: E402
 from ser_model.training.experiments import long_speech  # noqa: E402
-from ser_model.training.experiments.long_speech import SECONDS, Track, answer, make_tracks  # noqa: E402
+from ser_model.training.experiments.long_speech import SECONDS, Track, make_tracks, predict_track  # noqa: E402
 from ser_model.training.experiments.windows import collect, measure  # noqa: E402
 from ser_model.training.folds.run_folder import RunFolder  # noqa: E402
 from ser_model.training.networks.architecture import Outcome  # noqa: E402
@@ -48,8 +48,8 @@ def run(corpus: Path, tmp_path: Path) -> RunFolder:
     return RunFolder.open(make_run(corpus, tmp_path / "runs" / "one"))
 
 
-class Watched:
-    """The shipped network; keeps the windows that it is asked about."""
+class RecordingModel:
+    """The shipped network; it records the windows that it gets."""
 
     def __init__(self) -> None:
         self._model = Model.load()
@@ -63,9 +63,9 @@ class Watched:
 
 
 @pytest.mark.parametrize("window_ms", [1000, 2000, 4000])
-def test_windows_are_those_that_the_recognizer_judges(window_ms: int) -> None:
+def test_windows_are_those_that_the_recognizer_gets(window_ms: int) -> None:
     speech = read_audio(str(files("ser_daemon").joinpath("data", "demo.flac")))
-    gate, model = Gate(), Watched()
+    gate, model = Gate(), RecordingModel()
     events = gate.push(Block(speech, 0)) + gate.finish()
     analyzer = Analyzer(model, DecisionConfig(window_ms=window_ms))  # type: ignore[arg-type]
     utterances: list[list[np.ndarray]] = []
@@ -81,15 +81,15 @@ def test_windows_are_those_that_the_recognizer_judges(window_ms: int) -> None:
         expected += cut_windows(frames, window_ms, update_ends(len(frames)))
     assert len(model.windows) > 10
     assert max(map(len, expected)) == window_frames(window_ms)
-    # Whether the last hop of an utterance holds an update can't be told from frames: there may be one window more.
+    # The frames do not show whether the last hop of an utterance contains an update: there may be one window more.
     assert 0 <= len(expected) - len(model.windows) <= len(utterances)
-    judged = iter(expected)
+    remaining = iter(expected)
     for window in model.windows:
-        assert any(len(one) == len(window) and np.allclose(one, window, atol=1e-3) for one in judged)
+        assert any(len(one) == len(window) and np.allclose(one, window, atol=1e-3) for one in remaining)
 
 
 def numbered(run: RunFolder, corpus: Path, utterances: list[int] | None = None) -> Dataset:
-    """Frames that say which recording they are of: its number in the first column, and 100 to 120 of them."""
+    """Between 101 and 120 frames for each recording, with its number in the first column."""
     recordings = find_recordings(corpus).recordings
     frames = []
     for number in range(len(recordings)):
@@ -102,26 +102,26 @@ def numbered(run: RunFolder, corpus: Path, utterances: list[int] | None = None) 
     return Dataset(recordings, kept, found, [np.arange(len(one[0]) if one else 0) for one in kept])
 
 
-def test_every_window_of_what_was_missed_or_split_is_an_error(run: RunFolder, corpus: Path) -> None:
+def test_every_window_of_a_missed_or_split_recording_is_an_error(run: RunFolder, corpus: Path) -> None:
     every = [1] * len(run.names)
     windows = len(update_ends(101))
     split, missed = [2, *every[1:]], [0, *every[1:]]
     whole = collect(numbered(run, corpus, every), 2000)
     counts = [np.sum(collect(numbered(run, corpus, found), 2000).owner == 0) for found in (every, split, missed)]
     assert counts == [windows, windows, 1]
-    # Actor 1 is judged by the network that says 4, and 4 is what is owed to its second recording.
+    # The network for actor 1 predicts 4, which is the emotion of its second recording.
     assert (run.actors[1], run.emotions[1]) == (1, 4)
     right = measure(run, whole, 2000)["every_window"]["uar"]["mean"]
     worse = measure(run, collect(numbered(run, corpus, [1, 2, *every[2:]]), 2000), 2000)
-    owed = np.sum(run.emotions[whole.owner] == 4)
-    assert right - worse["every_window"]["uar"]["mean"] == pytest.approx(np.sum(whole.owner == 1) / owed / 2)
+    count = np.sum(run.emotions[whole.owner] == 4)
+    assert right - worse["every_window"]["uar"]["mean"] == pytest.approx(np.sum(whole.owner == 1) / count / 2)
     assert worse["windows"] == len(whole.owner)
-    assert worse["full_windows"] == sum(len(window) == window_frames(2000) for window in whole.windows)
+    assert worse["full_windows"] == sum(len(window) == window_frames(2000) for window in whole.frames)
 
 
 @pytest.fixture
 def few_tracks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One track of each kind for each actor: the features of all of them are what takes time."""
+    """One track of each kind for each actor, to save time."""
     monkeypatch.setattr(long_speech, "SAME_PER_EMOTION", 1)
     monkeypatch.setattr(long_speech, "CHANGING_PER_ACTOR", 1)
 
@@ -130,12 +130,12 @@ def few_tracks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_tracks_are_whole_utterances_of_one_actor(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(long_speech, "SECONDS", (1, 2, 3, 4))
     rng = np.random.default_rng(0)
-    # The length tells whose it is.
+    # The length identifies the recording.
     sounds = [rng.integers(-2000, 2000, (10 + at) * HOP).astype(np.int16) for at in range(len(run.names))]
-    speeches = [
+    segmented = [
         Segmentation(one, int(at != 5), 0, np.array([[len(one), len(one) // 2]])) for at, one in enumerate(sounds)
     ]
-    tracks = make_tracks(run, speeches)
+    tracks = make_tracks(run, segmented)
     assert {(one.actor, one.changing) for one in tracks} >= {(actor, False) for actor in range(1, 25)}
     for one in tracks:
         owners = (np.diff((0, *one.ends)) - 10).tolist()
@@ -149,13 +149,13 @@ def test_tracks_are_whole_utterances_of_one_actor(run: RunFolder, monkeypatch: p
     whole = np.concatenate([sounds[length - 10] for length in np.diff((0, *tracks[0].ends))])
     np.testing.assert_array_equal(tracks[0].frames, compute_features(whole))
     assert tracks[0].voiced[-1] == sum(len(sounds[length - 10]) // 2 for length in np.diff((0, *tracks[0].ends)))
-    again = make_tracks(run, speeches)
+    again = make_tracks(run, segmented)
     assert [one.emotions for one in again] == [one.emotions for one in tracks]
-    assert any(a.ends != b.ends for a, b in zip(tracks, make_tracks(run, speeches, 1), strict=True))
+    assert any(a.ends != b.ends for a, b in zip(tracks, make_tracks(run, segmented, 1), strict=True))
 
 
-def spoken(*parts: tuple[int, float]) -> Track:
-    """Emotions and their seconds; the frames say outright which it is."""
+def track(*parts: tuple[int, float]) -> Track:
+    """A track of emotions and their durations in seconds, with a column of ones for the emotion."""
     pieces = []
     for emotion, seconds in parts:
         rows = np.zeros((round(seconds * SAMPLE_RATE / HOP), 46), dtype=np.float32)
@@ -166,8 +166,10 @@ def spoken(*parts: tuple[int, float]) -> Track:
     return Track(1, True, frames, np.arange(len(frames)), ends, tuple(emotion for emotion, _ in parts))
 
 
-class Literal(nn.Module):
-    """Believes the mean of the frames."""
+class MeanNetwork(nn.Module):
+    """Its logits are the mean of the frames."""
+
+    hidden = 8
 
     def forward(self, frames: Tensor, mask: Tensor) -> Any:
         logits = 10 * (frames[:, :, :8] * mask.unsqueeze(2)).sum(dim=1) / mask.sum(dim=1, keepdim=True)
@@ -175,18 +177,18 @@ class Literal(nn.Module):
 
 
 def test_a_duration_ends_with_an_utterance_and_the_majority_is_by_time() -> None:
-    one = spoken((3, 4.0), (1, 3.0), (2, 2.0), (1, 3.5), (5, 30.0))
+    one = track((3, 4.0), (1, 3.0), (2, 2.0), (1, 3.5), (5, 30.0))
     assert [one.stop(seconds) for seconds in SECONDS] == [2, 4, 5, 5]
     assert [one.majority(count) for count in (1, 2, 3, 4, 5)] == [3, 3, 3, 1, 5]
 
 
-def test_means_follow_what_was_said_longest_and_the_last_windows_what_was_said_last() -> None:
-    one = spoken((3, 4.0), (1, 1.5), (3, 9.0), (2, 6.0), (4, 4.0), (6, 10.0))
-    answers = answer(Literal(), one)  # type: ignore[arg-type]
-    assert answers["running"].tolist() == [3, 3, 3, 3]
-    assert answers["mean-2s"].tolist() == [3, 3, 3, 3]
-    assert answers["last-2s"].tolist() == [3, 3, 2, 6]
-    assert answers["last-4s"].tolist() == [3, 3, 2, 6]
+def test_means_follow_the_longest_emotion_and_the_last_windows_the_last_one() -> None:
+    one = track((3, 4.0), (1, 1.5), (3, 9.0), (2, 6.0), (4, 4.0), (6, 10.0))
+    classes = predict_track(MeanNetwork(), one)  # type: ignore[arg-type]
+    assert classes["running"].tolist() == [3, 3, 3, 3]
+    assert classes["mean-2s"].tolist() == [3, 3, 3, 3]
+    assert classes["last-2s"].tolist() == [3, 3, 2, 6]
+    assert classes["last-4s"].tolist() == [3, 3, 2, 6]
     assert torch.is_grad_enabled()
 
 
@@ -195,16 +197,16 @@ def test_the_command_writes_both_results(run: RunFolder, corpus: Path, capsys: p
     assert main(["windows", str(run.path), "--data", str(corpus)]) == 0
     windows = json.loads((run.path / "windows.json").read_text())
     assert [row["window_ms"] for row in windows["windows"]] == [1000, 2000, 3000, 4000]
-    # Nobody speaks for 4 s.
+    # No utterance lasts 3 s.
     assert [row["full_length"] is None for row in windows["windows"]] == [False, False, True, True]
-    # Fold 0 says 0 and fold 4 says 4 to everything, by windows and by whole utterances alike.
+    # Fold 0 always predicts 0 and fold 4 always 4, for windows and for whole utterances.
     assert windows["whole_utterance"]["uar"]["mean"] == pytest.approx((5 / 24 + 4 / 24) / 2)
     rows = json.loads((run.path / "long_speech.json").read_text())["rows"]
     assert [(row["emotion"], row["seconds"]) for row in rows] == [(e, s) for e in ("same", "changing") for s in SECONDS]
     for row in rows:
         assert row["seconds"] <= row["mean_seconds"] < row["seconds"] + 4
-        answers = {round(figure["last_utterance"]["uar"]["mean"], 9) for figure in row["methods"].values()}
-        assert len(answers) == 1
+        values = {round(figure["last_utterance"]["uar"]["mean"], 9) for figure in row["methods"].values()}
+        assert len(values) == 1
     out = capsys.readouterr().out
     assert "rolling windows" in out
     assert "long speech" in out

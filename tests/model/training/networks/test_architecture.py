@@ -1,4 +1,4 @@
-"""The network of the paper: sizes, padding, and one answer for whole and running utterances."""
+"""The network of the paper: size, padding, streaming, export, and training of many networks at once."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def test_trainable_parameters_are_the_papers(variant: str, parameters: int) -> N
 def test_padding_influences_neither_outputs_nor_batch_statistics() -> None:
     frames = [torch.randn(length, 46) for length in (20, 33)]
     outcomes = []
-    for padding, rubbish in ((33, 0.0), (60, 1e3)):
-        batch = torch.full((2, padding, 46), rubbish)
+    for padding, filler in ((33, 0.0), (60, 1e3)):
+        batch = torch.full((2, padding, 46), filler)
         mask = torch.zeros(2, padding, dtype=torch.bool)
         for row, sequence in enumerate(frames):
             batch[row, : len(sequence)], mask[row, : len(sequence)] = sequence, True
@@ -90,7 +90,7 @@ def test_the_baseline_has_one_lstm(variant: str, parameters: int) -> None:
 
 @pytest.mark.parametrize("residual", [True, False])
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
-def test_networks_side_by_side_equal_each_one_alone(device: str, residual: bool) -> None:
+def test_batched_networks_equal_single_ones(device: str, residual: bool) -> None:
     if device == "cuda" and not torch.cuda.is_available():
         pytest.skip("no NVIDIA GPU")
     torch.manual_seed(1)
@@ -122,7 +122,7 @@ def test_networks_side_by_side_equal_each_one_alone(device: str, residual: bool)
 
 
 def toy() -> tuple[FrameStore, np.ndarray, list[np.ndarray]]:
-    """Utterances whose class is the column that is raised."""
+    """Utterances whose class is the column with a higher mean."""
     rng = np.random.default_rng(0)
     sequences = [rng.standard_normal((rng.integers(10, 30), 46)).astype(np.float32) for _ in range(64)]
     emotions = np.arange(64) % 4
@@ -131,7 +131,7 @@ def toy() -> tuple[FrameStore, np.ndarray, list[np.ndarray]]:
     return FrameStore([[sequence] for sequence in sequences], "cpu"), emotions, sequences
 
 
-def test_training_learns_a_simple_rule_and_repeats_itself() -> None:
+def test_training_learns_a_simple_rule_and_is_reproducible() -> None:
     store, emotions, sequences = toy()
     tasks = [Task(seed, np.arange(64), FitConfig(epochs=12, batch=16)) for seed in (3, 4)]
     first = fit(store, emotions, tasks)
@@ -142,7 +142,7 @@ def test_training_learns_a_simple_rule_and_repeats_itself() -> None:
     assert not np.array_equal(predict(first[0], sequences), predict(first[1], sequences))
 
 
-def test_teachers_are_listened_to() -> None:
+def test_soft_targets_outweigh_the_labels() -> None:
     store, emotions, sequences = toy()
     soft = torch.zeros(64, 8)
     soft[:, 7] = 1
@@ -151,7 +151,7 @@ def test_teachers_are_listened_to() -> None:
     assert (predict(taught, sequences).argmax(axis=1) == 7).mean() > 0.6
 
 
-def test_examples_are_cut_varied_and_in_place() -> None:
+def test_examples_are_cropped_at_a_constant_rate_within_their_recording() -> None:
     sequence = np.arange(200, dtype=np.float32)[:, None] * np.ones(46, dtype=np.float32)
     store = FrameStore([[sequence], [sequence[:40] + 1000]], "cpu")
     config = FitConfig(batch=4, crop_share=1.0, tempo=0.15, level_db=0.0)

@@ -1,4 +1,4 @@
-"""The report of a run is one page with everything in it."""
+"""The report of a run is one self-contained page."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from ser_model.training.data.dataset import build  # noqa: E402
 from ser_model.training.folds.jobs import FOLDS, SPLITS, Job  # noqa: E402
 from ser_model.training.networks.architecture import ResLstmSa  # noqa: E402
 from ser_model.training.networks.inference import predict  # noqa: E402
-from ser_model.training.report.figures import recalls, reliability  # noqa: E402
-from ser_model.training.report.inside import nearest_agree, principal_axes  # noqa: E402
-from ser_model.training.report.network import trace  # noqa: E402
+from ser_model.training.report.activation_plots import nearest_agree, principal_axes  # noqa: E402
+from ser_model.training.report.activations import compute_activations  # noqa: E402
+from ser_model.training.report.result_plots import recalls, reliability  # noqa: E402
 
 PICTURES = ["confusion", "recall", "curves", "signal", "spaces", "reliability", "coverage", "heard", "robustness"]
 PICTURES += ["sizes"]
@@ -43,7 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of one seed, whose networks know nothing, without curves or robustness."""
+    """A finished run of one seed with random networks, without curves or robustness."""
     folder = data.parent / "runs" / tmp_path_factory.mktemp("run").name
     folder.mkdir(parents=True)
     corpus = find_recordings(data)
@@ -90,7 +90,7 @@ def add_confidence(run: Path) -> None:
 
 
 class Page(HTMLParser):
-    """What a browser would load, show and run."""
+    """Tags and addresses of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -134,7 +134,7 @@ def test_the_page_holds_every_picture_and_loads_nothing(
     assert "default-src 'none'" in text
 
 
-def test_the_page_begins_with_figures_and_weaknesses(run: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_begins_with_metrics_and_weaknesses(run: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, text = written(run, data, capsys)
     before = text[: text.index("<figure")]
     for words in ("UAR, all 24 actors", "27,988", "guessing gives 12.5 %", "Acted speech", "24 voices", "Eight labels"):
@@ -142,7 +142,7 @@ def test_the_page_begins_with_figures_and_weaknesses(run: Path, data: Path, caps
     assert "North American English" in before
 
 
-def test_what_was_not_measured_is_left_out_with_a_sentence(
+def test_a_missing_measurement_is_left_out_with_a_sentence(
     run: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (run / "there").mkdir()
@@ -158,7 +158,7 @@ def test_the_same_run_gives_the_same_page(run: Path, data: Path, capsys: pytest.
     assert written(run, data, capsys) == written(run, data, capsys)
 
 
-def test_answers_of_another_day_are_told(run: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_changed_predictions_are_reported(run: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "have changed since" not in written(run, data, capsys)[1]
     path = run / "seed0-fold0-test.npz"
     with np.load(path) as file:
@@ -176,7 +176,9 @@ def refused(run: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> str:
     return error
 
 
-def test_bad_input_gets_one_sentence(run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_input_is_reported_in_one_sentence(
+    run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert "expected the --output folder of `ser-model train`" in refused(tmp_path, data, capsys)
     assert "nowhere: expected the RAVDESS folder" in refused(run, tmp_path / "nowhere", capsys)
     (tmp_path / "Actor_01").symlink_to(data / "Actor_01")
@@ -198,7 +200,7 @@ def test_bad_input_gets_one_sentence(run: Path, data: Path, tmp_path: Path, caps
         ("confidence.json", b'{"measured": {}}', "confidence.json: is damaged"),
     ],
 )
-def test_a_run_that_is_not_whole_is_refused(
+def test_an_incomplete_run_is_refused(
     run: Path, data: Path, file: str, content: bytes | None, sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if content is None:
@@ -219,7 +221,7 @@ def test_help_needs_neither_torch_nor_matplotlib() -> None:
     assert "--data DIR" in done.stdout
 
 
-def test_the_calibration_error_is_the_mean_distance_from_honesty() -> None:
+def test_the_calibration_error_is_the_mean_difference_of_confidence_and_accuracy() -> None:
     confidence = np.array([0.95, 0.95, 0.95, 0.95, 0.55, 0.55])
     right = np.array([True, True, True, False, True, False])
     bins, error = reliability(confidence, right)
@@ -230,7 +232,7 @@ def test_the_calibration_error_is_the_mean_distance_from_honesty() -> None:
     assert reliability(np.array([1.0]), np.array([True]))[1] == 0
 
 
-def test_recall_counts_what_the_gate_missed() -> None:
+def test_recall_counts_missed_recordings() -> None:
     found = recalls(np.array([0, 0, 1, 1]), np.array([0, -1, 1, 1]))
     np.testing.assert_equal(found, [0.5, 1.0, *[np.nan] * 6])
 
@@ -242,25 +244,25 @@ def test_the_principal_axes_are_those_of_the_largest_variance() -> None:
     points, shares = principal_axes(flat @ turn[:2] + 7)
     np.testing.assert_allclose(shares.sum(), 1)
     flat -= flat.mean(axis=0)
-    # Distances survive, the axes themselves may point either way.
+    # Distances are preserved; the signs of the axes are arbitrary.
     np.testing.assert_allclose(np.linalg.norm(points, axis=1), np.linalg.norm(flat, axis=1))
     assert points[:, 0].std() > points[:, 1].std()
 
 
-def test_a_neighbour_is_somebody_else() -> None:
+def test_the_nearest_neighbour_is_another_speaker() -> None:
     points = np.array([[0.0], [0.1], [1.0], [1.1]])
     emotions = np.array([0, 0, 0, 1])
     assert nearest_agree(points, emotions, np.array([1, 1, 2, 2])) == 0.75
     assert nearest_agree(points, emotions, np.array([1, 2, 1, 2])) == 0.5
 
 
-def test_the_trace_is_what_the_network_does() -> None:
+def test_activations_are_those_of_the_network() -> None:
     torch.manual_seed(0)
     network = ResLstmSa(32).eval()
-    flow = trace(network, np.random.default_rng(0).standard_normal((20, 46)).astype(np.float32))
-    np.testing.assert_allclose(flow.residual, flow.lstm1 + flow.features, atol=1e-6)
-    assert flow.lstm2.shape == (20, 32)
-    assert flow.attention.sum() == pytest.approx(1)
+    activations = compute_activations(network, np.random.default_rng(0).standard_normal((20, 46)).astype(np.float32))
+    np.testing.assert_allclose(activations.residual, activations.lstm1 + activations.features, atol=1e-6)
+    assert activations.lstm2.shape == (20, 32)
+    assert activations.attention.sum() == pytest.approx(1)
     with torch.no_grad():
-        again, _ = network.lstm2(network.norm1(torch.from_numpy(flow.residual.astype(np.float32))[None]))
-    np.testing.assert_allclose(again[0].numpy(), flow.lstm2, atol=1e-5)
+        again, _ = network.lstm2(network.norm1(torch.from_numpy(activations.residual.astype(np.float32))[None]))
+    np.testing.assert_allclose(again[0].numpy(), activations.lstm2, atol=1e-5)

@@ -1,4 +1,4 @@
-"""Pictures of what goes on inside a network: one utterance on its way, and the space it puts utterances in."""
+"""Plots of the activations of a network for one utterance, and of the embeddings of many."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from matplotlib.figure import Figure
 
 from ser_model.features.features import FRAME, HOP, MFCC
 from ser_model.labels import LABELS
-from ser_model.training.report.figures import COLOURS, Floats
-from ser_model.training.report.network import Trace
+from ser_model.training.report.activations import Activations
+from ser_model.training.report.result_plots import COLOURS, Floats
 from ser_model.training.scores import Classes
 from ser_model.types import SAMPLE_RATE, Samples
 
 _MARKERS: Final = ("o", "s", "^", "v", "D", "P", "X", "*")
-"""One for each label: the picture can be read without colours."""
+"""One marker for each label, so that the plot is readable without colours."""
 
 
 def principal_axes(points: Floats) -> tuple[Floats, Floats]:
@@ -37,21 +37,21 @@ def nearest_agree(points: Floats, truth: Classes, actors: Classes) -> float:
     return float(np.mean(truth[np.argmin(distance, axis=1)] == truth))
 
 
-def draw_signal(samples: Samples, flow: Trace, title: str) -> Figure:
-    """The utterance, the attention it gets, and what every layer makes of it, over one axis of time."""
+def draw_signal(samples: Samples, activations: Activations, title: str) -> Figure:
+    """Plot an utterance, its attention weights, and the output of every layer, over time."""
     figure = Figure(figsize=(9.6, 11.0))
     rows = figure.subplots(5, 1, sharex=True, height_ratios=(1.2, 1, 1, 1, 1))
-    _draw_attention(rows[0], samples, flow.attention)
+    _draw_attention(rows[0], samples, activations.attention)
     rows[0].set_title(title)
     layers = (
-        ("input: 46 features, normalised", flow.features, "standard\ndeviations"),
-        ("output of LSTM 1", flow.lstm1, "activation"),
-        ("residual sum: LSTM 1 + input", flow.residual, "sum"),
-        (f"output of LSTM 2 ({flow.lstm2.shape[1]} cells)", flow.lstm2, "activation"),
+        ("input: 46 features, normalised", activations.features, "standard\ndeviations"),
+        ("output of LSTM 1", activations.lstm1, "activation"),
+        ("residual sum: LSTM 1 + input", activations.residual, "sum"),
+        (f"output of LSTM 2 ({activations.lstm2.shape[1]} cells)", activations.lstm2, "activation"),
     )
-    # A frame stands for the hop around its middle.
+    # A frame is drawn over the hop around its middle.
     begin = (FRAME - HOP) / 2 / SAMPLE_RATE
-    end = begin + len(flow.attention) * HOP / SAMPLE_RATE
+    end = begin + len(activations.attention) * HOP / SAMPLE_RATE
     for axes, (name, values, unit) in zip(rows[1:], layers, strict=True):
         limit = max(float(np.quantile(np.abs(values), 0.99)), 1e-6)
         extent = (begin, end, 0.0, float(values.shape[1]))
@@ -60,9 +60,9 @@ def draw_signal(samples: Samples, flow: Trace, title: str) -> Figure:
         )
         axes.set_title(name, loc="left", fontsize=11)
         axes.set_ylabel("cell")
-        # Beside the picture, where the axis of the attention is above.
+        # Beside the plot, below the axis of the attention.
         figure.colorbar(image, cax=axes.inset_axes((1.015, 0, 0.015, 1)), label=unit)
-    edges = (0, MFCC, 2 * MFCC, flow.features.shape[1])
+    edges = (0, MFCC, 2 * MFCC, activations.features.shape[1])
     for edge in edges[1:-1]:
         rows[1].axhline(edge, color="black", linewidth=0.8)
     rows[1].set_ylabel("")
@@ -74,7 +74,7 @@ def draw_signal(samples: Samples, flow: Trace, title: str) -> Figure:
 
 
 def _draw_attention(axes: Axes, samples: Samples, attention: Floats) -> None:
-    """Waveform, and the weights of the frames in percent at the middle of each."""
+    """Plot the waveform, and the attention weight of each frame in percent at its middle."""
     axes.plot(np.arange(len(samples)) / SAMPLE_RATE, samples / 32768, color="#9e9e9e", linewidth=0.4)
     loudest = max(float(np.abs(samples / 32768).max(initial=0)), 1e-4)
     axes.set(ylim=(-1.1 * loudest, 1.1 * loudest), ylabel="sound\n(1 = full scale)")
@@ -89,10 +89,10 @@ def _draw_attention(axes: Axes, samples: Samples, attention: Floats) -> None:
 
 
 def draw_spaces(spaces: Sequence[tuple[str, Floats]], truth: Classes, actors: Classes) -> Figure:
-    """Points of the same utterances in several spaces, each flattened by its principal components, side by side.
+    """Plot the same utterances in several spaces, each projected to its first two principal components.
 
     Args:
-        spaces: title and points, shape (n, size), of each.
+        spaces: title and points, shape (n, size), of each space.
         truth: classes, shape (n,).
         actors: shape (n,).
     """

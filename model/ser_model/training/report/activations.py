@@ -1,8 +1,7 @@
-"""What goes on inside a trained network: one utterance on its way through it, and the space it puts utterances in."""
+"""Activations of a network of the run: of every layer for one utterance, and embeddings for many."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,39 +18,40 @@ from ser_model.training.data.dataset import Dataset
 from ser_model.training.data.segmentation import segment_clean
 from ser_model.training.folds.jobs import Job
 from ser_model.training.folds.run_results import RunResults
+from ser_model.training.folds.trainer import evaluated_recordings
 from ser_model.training.networks.architecture import ResLstmSa, count_parameters
-from ser_model.training.networks.inference import pad
+from ser_model.training.networks.inference import infer
 from ser_model.training.scores import Classes, posterior
 from ser_model.types import Frames, Samples
 
 _FOLD: Final = 0
-"""Whose test actors are looked at: the embeddings of different folds' networks cannot be compared."""
+"""Fold whose test network is inspected: embeddings of different networks cannot be compared."""
 
 _ROUNDING: Final = 0.05
-"""Largest difference between the logits of the run and today's."""
+"""Largest difference between the logits of the run and repeated ones."""
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
-    """What every layer says to one utterance; each array has a row a frame."""
+class Activations:
+    """Outputs of every layer for one utterance; each array has a row per frame."""
 
     features: Floats
     """Normalised features, shape (time, 46)."""
     lstm1: Floats
     """Output of the first LSTM, shape (time, 46)."""
     residual: Floats
-    """That plus its input, shape (time, 46)."""
+    """Sum of that output and its input, shape (time, 46)."""
     lstm2: Floats
     """Output of the second LSTM, shape (time, hidden)."""
     attention: Floats
-    """Weights of the frames in the answer, shape (time,); they sum to 1."""
+    """Attention weights of the frames, shape (time,); they sum to 1."""
 
 
 @torch.no_grad()
-def trace(network: ResLstmSa, frames: Frames) -> Trace:
-    """Send frames of shape (time, 46), time at least 1, through a network and keep what its layers give."""
+def compute_activations(network: ResLstmSa, frames: Frames) -> Activations:
+    """Run a network on frames of shape (time, 46), with at least one frame, and record the outputs of its layers."""
     kept: dict[str, tuple[Tensor, Tensor]] = {}
 
     def keep(name: str) -> Any:
@@ -68,73 +68,64 @@ def trace(network: ResLstmSa, frames: Frames) -> Trace:
         for handle in handles:
             handle.remove()
     parts = (kept["lstm1"][0], kept["lstm1"][1], kept["norm1"][0], kept["lstm2"][1], outcome.attention[0])
-    return Trace(*(np.asarray(part.numpy(), dtype=np.float64) for part in parts))
-
-
-@torch.no_grad()
-def embed(network: ResLstmSa, sequences: Sequence[Frames]) -> tuple[Floats, Floats]:
-    """Logits (utterances, 8) and embeddings (utterances, hidden) of whole utterances, at least one."""
-    outcomes = [network(*pad(sequences[at : at + 64])) for at in range(0, len(sequences), 64)]
-    logits = torch.cat([outcome.logits for outcome in outcomes]).numpy()
-    return logits.astype(np.float64), torch.cat([o.embedding for o in outcomes]).numpy().astype(np.float64)
+    return Activations(*(np.asarray(part.numpy(), dtype=np.float64) for part in parts))
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """What one of the run's networks makes of speakers that it has not heard."""
+class Inspection:
+    """Results of one test network for its test actors."""
 
     parameters: int
     fold: int
     """Counted from 0."""
     recording: Recording
-    """The utterance that is followed through the network."""
+    """Recording of the utterance whose activations are kept."""
     samples: Samples
-    """Of it, as the gate cuts it."""
-    flow: Trace
-    answer: int
-    """Index into `LABELS`."""
+    """The utterance as the gate cuts it."""
+    activations: Activations
+    predicted: int
+    """Predicted class, an index into `LABELS`."""
     confidence: float
-    """Of that answer, at temperature 1."""
+    """Confidence of that class at temperature 1."""
     raw: Floats
     """Mean of each utterance's normalised features, shape (utterances, 46)."""
     embeddings: Floats
     """Shape (utterances, hidden)."""
     truth: Classes
-    """Shape (utterances,), as `actors`."""
+    """Classes, shape (utterances,), as `actors`."""
     actors: Classes
     notes: tuple[str, ...]
-    """What a reader should know about them."""
+    """Remarks for the reader."""
 
 
-def look(run: RunResults, dataset: Dataset) -> View:
-    """Let the test network of one fold, first seed, answer for the test actors of the fold.
+def inspect_network(run: RunResults, dataset: Dataset) -> Inspection:
+    """Run the test network of one fold and the first seed on the test actors of the fold.
 
     Raises:
-        SerError: there is no such network, or no speech for it.
+        SerError: There is no such network, or no speech of these actors.
     """
     job = Job(run.seeds[0], _FOLD, "test")
     network = run.folder.network(job.seed, job.fold)
-    heard = dataset.utterances == 1
-    index = [i for i, row in enumerate(dataset.recordings) if heard[i] and row.actor in job.evaluated_speakers]
+    index = evaluated_recordings(dataset, job).tolist()
     if not index:
         raise SerError(
             f"{run.folder.path}: the gate finds no utterance of the actors {job.evaluated_speakers} in the recordings"
         )
     frames = [dataset.frames[i][0] for i in index]
-    logits, embeddings = embed(network, frames)
+    logits, embeddings = (values.astype(np.float64) for values in infer(network, frames))
     probabilities = posterior(logits)
     truth = run.truth[index]
-    at = _typical(probabilities, truth)
+    at = _median_utterance(probabilities, truth)
     recording = dataset.recordings[index[at]]
     samples = segment_clean(read_audio(recording.path)).samples
     mean, std = network.mean.numpy(), network.std.numpy()
-    return View(
+    return Inspection(
         parameters=count_parameters(network),
         fold=_FOLD,
         recording=recording,
         samples=samples,
-        flow=trace(network, compute_features(samples)),
-        answer=int(probabilities[at].argmax()),
+        activations=compute_activations(network, compute_features(samples)),
+        predicted=int(probabilities[at].argmax()),
         confidence=float(probabilities[at].max()),
         raw=np.array([((one - mean) / std).mean(axis=0) for one in frames], dtype=np.float64),
         embeddings=embeddings,
@@ -144,8 +135,8 @@ def look(run: RunResults, dataset: Dataset) -> View:
     )
 
 
-def _typical(probabilities: Floats, truth: Classes) -> int:
-    """Of the utterances answered rightly (of all, where none is) the one with the median confidence."""
+def _median_utterance(probabilities: Floats, truth: Classes) -> int:
+    """Index of the median confidence among the utterances predicted rightly, or among all if there is none."""
     right = np.flatnonzero(probabilities.argmax(axis=1) == truth)
     chosen = right if len(right) else np.arange(len(truth))
     order = chosen[np.argsort(probabilities[chosen].max(axis=1), kind="stable")]
@@ -153,10 +144,10 @@ def _typical(probabilities: Floats, truth: Classes) -> int:
 
 
 def _compare(run: RunResults, job: Job, index: list[int], logits: Floats) -> tuple[str, ...]:
-    """A remark where today's gate and features lead to other answers than the run's."""
+    """Return a remark if the present gate and features lead to other predictions than those of the run."""
     with np.load(run.folder.path / f"{job.name}.npz") as file:
-        then = dict(zip(file["index"].tolist(), file["logits"], strict=True))
-    same = list(then) == index and bool(np.all(np.abs(np.array([then[i] for i in index]) - logits) < _ROUNDING))
+        stored = dict(zip(file["index"].tolist(), file["logits"], strict=True))
+    same = list(stored) == index and bool(np.all(np.abs(np.array([stored[i] for i in index]) - logits) < _ROUNDING))
     if same:
         return ()
     return (

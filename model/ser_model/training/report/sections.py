@@ -1,4 +1,4 @@
-"""The pictures of a report, each with the sentence that tells a lay reader how to read it."""
+"""The pictures of a report, each with a caption for readers who do not know neural networks."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from ser_model.errors import SerError
 from ser_model.labels import LABELS
 from ser_model.training.folds.jobs import FOLDS, SPLITS, Job
 from ser_model.training.folds.run_results import RunResults
-from ser_model.training.report import figures
-from ser_model.training.report.comparisons import Bar, draw_robustness, draw_sizes
-from ser_model.training.report.confidence import choosy, heard
-from ser_model.training.report.figures import Floats, picture
-from ser_model.training.report.inside import draw_signal, draw_spaces
-from ser_model.training.report.network import View
+from ser_model.training.report import result_plots
+from ser_model.training.report.activation_plots import draw_signal, draw_spaces
+from ser_model.training.report.activations import Inspection
+from ser_model.training.report.comparison_plots import Bar, draw_robustness, draw_sizes
+from ser_model.training.report.confidence_plots import coverage_picture, voiced_picture
 from ser_model.training.report.page import Picture
+from ser_model.training.report.result_plots import Floats, picture
 from ser_model.training.scores import fit_temperature, posterior, uar
 
 
-def makers(run: RunResults, view: View) -> list[Callable[[], Picture]]:
-    """One function for each picture, in the order of the page."""
+def makers(run: RunResults, inspection: Inspection) -> list[Callable[[], Picture]]:
+    """Return a function for each picture, in the order of the page."""
     return [
         partial(_confusion, run),
         partial(_recall, run),
         partial(_curves, run),
-        partial(_signal, view),
-        partial(_spaces, view),
+        partial(_signal, inspection),
+        partial(_spaces, inspection),
         partial(_reliability, run),
-        partial(choosy, run),
-        partial(heard, run),
+        partial(coverage_picture, run),
+        partial(voiced_picture, run),
         partial(_robustness, run),
-        partial(_sizes, run, view),
+        partial(_sizes, run, inspection),
     ]
 
 
@@ -47,7 +47,7 @@ def _confusion(run: RunResults) -> Picture:
         "recordings got that answer. A perfect network would have 100 all along the diagonal and nothing beside it; "
         "the large numbers off the diagonal are its typical mistakes. “Missed” is where no utterance, or more than "
         "one, was found in the recording.",
-        partial(figures.draw_confusion, run.truth, run.predicted),
+        partial(result_plots.draw_confusion, run.truth, run.predicted),
     )
 
 
@@ -58,7 +58,7 @@ def _recall(run: RunResults) -> Picture:
         "Each bar shows which share of the recordings of one emotion was recognised; the dots are trainings that "
         "differ only in their random beginnings (seeds). Dots far apart mean that chance decides much; a bar near "
         "the dashed line would be no better than guessing.",
-        partial(figures.draw_recall, run.truth, run.predicted),
+        partial(result_plots.draw_recall, run.truth, run.predicted),
     )
 
 
@@ -79,43 +79,44 @@ def _curves(run: RunResults) -> Picture:
         "Above: how wrong the networks are about the recordings they learn from, after each pass through them "
         "(epoch). Below: how well they do on speakers they have never heard. While both get better, it learns; where "
         "the upper curve goes on falling and the lower one doesn't rise, it only learns its examples by heart.",
-        partial(figures.draw_curves, curves),
+        partial(result_plots.draw_curves, curves),
     )
 
 
-def _signal(view: View) -> Picture:
-    told = "rightly" if view.answer == view.recording.emotion else "wrongly"
+def _signal(inspection: Inspection) -> Picture:
+    correctness = "rightly" if inspection.predicted == inspection.recording.emotion else "wrongly"
     title = (
-        f"{view.recording.name}: acted {LABELS[view.recording.emotion]}, "
-        f"answered {LABELS[view.answer]} ({100 * view.confidence:.0f} %)"
+        f"{inspection.recording.name}: acted {LABELS[inspection.recording.emotion]}, "
+        f"answered {LABELS[inspection.predicted]} ({100 * inspection.confidence:.0f} %)"
     )
     return picture(
         "signal",
         "One utterance on its way through the network",
         "Time runs from left to right through one utterance of a speaker this network has never heard (fold "
-        f"{view.fold + 1}, {told} answered; of all such, the one with the median confidence). On top the sound, and "
-        "in orange how much each moment counts for the answer (attention). Below, what the network makes of it step "
-        "by step, red above zero and blue below: the features that go in, what the first memory layer says, that "
-        "added to its input, and what the second memory layer keeps, of which attention takes the weighted mean.",
-        partial(draw_signal, view.samples, view.flow, title),
+        f"{inspection.fold + 1}, {correctness} answered; of all such, the one with the median confidence). On top the "
+        "sound, and in orange how much each moment counts for the answer (attention). Below, what the network makes "
+        "of it step by step, red above zero and blue below: the features that go in, what the first memory layer says, "
+        "that added to its input, and what the second memory layer keeps, of which attention takes the weighted mean.",
+        partial(draw_signal, inspection.samples, inspection.activations, title),
     )
 
 
-def _spaces(view: View) -> Picture:
+def _spaces(inspection: Inspection) -> Picture:
+    speakers = len(set(inspection.actors.tolist()))
     return picture(
         "spaces",
         "Sorting voices by emotion",
-        f"Each point is one of {len(view.truth)} utterances of the {len(set(view.actors.tolist()))} speakers of fold "
-        f"{view.fold + 1}, whom this network has never heard; colour and shape tell the emotion. Left: the mean "
+        f"Each point is one of {len(inspection.truth)} utterances of the {speakers} speakers of fold "
+        f"{inspection.fold + 1}, whom this network has never heard; colour and shape tell the emotion. Left: the mean "
         "features that go in, in which emotions lie on top of each other. Right: the network's embedding, in which "
         "it should have moved equal emotions together. Both are flattened to the two directions in which the points "
         "differ most (principal components), so some that look close may not be. The percentage above, measured before "
         "flattening, says how often the most similar utterance of anybody else was acted with the same emotion.",
         partial(
             draw_spaces,
-            (("mean raw features", view.raw), ("embeddings of the network", view.embeddings)),
-            view.truth,
-            view.actors,
+            (("mean raw features", inspection.raw), ("embeddings of the network", inspection.embeddings)),
+            inspection.truth,
+            inspection.actors,
         ),
     )
 
@@ -130,7 +131,7 @@ def _reliability(run: RunResults) -> Picture:
             confidence = posterior(test.logits, divisor).max(axis=1)
             rows[name].append((confidence, test.logits.argmax(axis=1) == run.truth[test.index]))
     before, after = (
-        figures.reliability(np.concatenate([row[0] for row in pairs]), np.concatenate([row[1] for row in pairs]))
+        result_plots.reliability(np.concatenate([row[0] for row in pairs]), np.concatenate([row[1] for row in pairs]))
         for pairs in rows.values()
     )
     return picture(
@@ -142,7 +143,7 @@ def _reliability(run: RunResults) -> Picture:
         "answers, what ships has one by how much was heard (see below). The error "
         "(expected calibration error) is the mean distance from the dotted line over all answers; the bars below "
         "show how often each confidence occurs. Recordings in which the gate found no utterance have no confidence.",
-        partial(figures.draw_reliability, before, after, float(np.mean(temperatures))),
+        partial(result_plots.draw_reliability, before, after, float(np.mean(temperatures))),
     )
 
 
@@ -176,7 +177,7 @@ def _robustness(run: RunResults) -> Picture:
     )
 
 
-def _sizes(run: RunResults, view: View) -> Picture:
+def _sizes(run: RunResults, inspection: Inspection) -> Picture:
     scores = [uar(run.truth, one) for one in run.predicted]
     return picture(
         "sizes",
@@ -186,5 +187,5 @@ def _sizes(run: RunResults, view: View) -> Picture:
         "recordings, with settings chosen on the speakers they are measured on; the star is this run, which hears "
         "only what the gate cuts out and was set up on ten validation speakers. So the two do not measure quite the "
         "same, and a little of the distance between them is due to that.",
-        partial(draw_sizes, view.parameters, float(np.mean(scores)), float(np.std(scores)), run.folder.variant),
+        partial(draw_sizes, inspection.parameters, float(np.mean(scores)), float(np.std(scores)), run.folder.variant),
     )

@@ -1,4 +1,4 @@
-"""Pictures of what `ser-calibrate confidence` measured: confidence after little and much speech, and being choosy."""
+"""Plots of confidence.json: accuracy against coverage, and confidence by the amount of speech."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from matplotlib.ticker import PercentFormatter
 from ser_model.errors import SerError
 from ser_model.training.calibration_files import CONFIDENCE_FILE, ConfidenceFile, read_confidence
 from ser_model.training.folds.run_results import RunResults
-from ser_model.training.report.figures import picture
 from ser_model.training.report.page import Picture
+from ser_model.training.report.result_plots import picture
 
 _NOT_MEASURED: Final = (
     "Confidence was not measured for this run: it has no confidence.json (`ser-calibrate confidence`)."
@@ -26,8 +26,8 @@ _KINDS: Final = (
 )
 
 
-def choosy(run: RunResults) -> Picture:
-    """Accuracy on the most confident share of the answers (risk against coverage)."""
+def coverage_picture(run: RunResults) -> Picture:
+    """Accuracy on the most confident share of the predictions (risk and coverage)."""
     return _picture(
         run,
         "coverage",
@@ -36,12 +36,12 @@ def choosy(run: RunResults) -> Picture:
         "end all of them. The curve says how many of those kept are right. It falls from left to right if confidence "
         "means something; a flat one would mean that it says nothing. Windows are the last two seconds of speech, "
         "judged while somebody is still speaking; in the first of them there is not much to hear.",
-        lambda found: draw_coverage(found["measured"]),
+        lambda content: draw_coverage(content["measured"]),
     )
 
 
-def heard(run: RunResults) -> Picture:
-    """Confidence and accuracy by how much of the utterance was voiced."""
+def voiced_picture(run: RunResults) -> Picture:
+    """Confidence and accuracy by the duration of voiced speech."""
     return _picture(
         run,
         "heard",
@@ -49,22 +49,22 @@ def heard(run: RunResults) -> Picture:
         "The further right, the more speech had been heard when the answer was given. The bars are how many of the "
         "answers were right; the points are how sure the network was on average. As it comes out of training it is as "
         "sure after a syllable as after half a sentence; calibrated, its confidence follows the bars.",
-        lambda found: draw_heard(found["heard"]),
+        lambda content: draw_voiced(content["heard"]),
     )
 
 
 def _picture(run: RunResults, name: str, title: str, caption: str, draw: Callable[[ConfidenceFile], Figure]) -> Picture:
-    found = _read(run)
-    if found is None:
+    content = _read(run)
+    if content is None:
         return picture(name, title, _NOT_MEASURED, None)
-    return picture(name, title, caption, partial(draw, found))
+    return picture(name, title, caption, partial(draw, content))
 
 
 def _read(run: RunResults) -> ConfidenceFile | None:
-    """What the command wrote, None where it has not been there.
+    """Read confidence.json, and check what the plots need; `None` if it is missing.
 
     Raises:
-        SerError: the file is damaged.
+        SerError: The file is damaged.
     """
     content = read_confidence(run.folder.path)
     if content is None:
@@ -84,17 +84,17 @@ def _read(run: RunResults) -> ConfidenceFile | None:
 
 
 def draw_coverage(measured: Mapping[str, Any]) -> Figure:
-    """Accuracy against the share of answers kept.
+    """Plot accuracy against the share of predictions kept.
 
     Args:
-        measured: by kind of answer, as `ser-calibrate confidence` writes it.
+        measured: by kind of answer, from confidence.json.
     """
     figure = Figure(figsize=(8.0, 4.8))
     axes = figure.subplots()
-    for kind, label, look, colour in _KINDS:
+    for kind, label, style, colour in _KINDS:
         points = measured[kind]["after"]["risk_coverage"]
         shares = [point["coverage"] for point in points]
-        axes.plot(shares, [point["accuracy"] for point in points], look, color=colour, label=label)
+        axes.plot(shares, [point["accuracy"] for point in points], style, color=colour, label=label)
     axes.set(xlim=(0, 1.02), ylim=(0, 1), xlabel="share of the answers kept, the surest first", ylabel="right of these")
     axes.set_title("Accuracy on the surest answers")
     for axis in (axes.xaxis, axes.yaxis):
@@ -103,11 +103,11 @@ def draw_coverage(measured: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def draw_heard(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Accuracy and mean confidence by seconds of voice.
+def draw_voiced(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """Plot accuracy and mean confidence by seconds of voiced speech.
 
     Args:
-        rows: as `ser-calibrate confidence` writes them under `heard`.
+        rows: the value of `heard` in confidence.json.
     """
     figure = Figure(figsize=(8.0, 4.8))
     axes = figure.subplots()

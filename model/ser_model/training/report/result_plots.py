@@ -1,4 +1,4 @@
-"""Pictures of what a run answered: confusion, recall, learning, confidence."""
+"""Plots of the predictions of a run: confusion, recall, learning curves, reliability."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from ser_model.training.report.page import Picture
 from ser_model.training.scores import Classes, confusion
 
 COLOURS: Final = ("#000000", "#56B4E9", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#009E73", "#E69F00")
-"""One for each label, told apart by colour-blind readers too (Okabe & Ito 2008, "Color Universal Design")."""
+"""One colour for each label, distinct for colour-blind readers too (Okabe & Ito 2008, "Color Universal Design")."""
 
 CHANCE: Final = 1 / len(LABELS)
 """UAR of guessing."""
 
 Floats = npt.NDArray[np.float64]
 
-_FEWEST: Final = 0.002
-"""Share of the answers below which a bin of the reliability diagram gets no point."""
+_MIN_SHARE: Final = 0.002
+"""Share of the predictions below which a bin of the reliability diagram is not drawn."""
 
 
 def style() -> AbstractContextManager[None]:
-    """What all pictures look like: to be entered around drawing and saving."""
+    """Return a context with the style of all plots, for drawing and saving."""
     return rc_context(
         {
             "font.size": 11.0,
@@ -46,18 +46,18 @@ def style() -> AbstractContextManager[None]:
 
 
 def picture(name: str, title: str, caption: str, draw: Callable[[], Figure] | None) -> Picture:
-    """Batch a picture as PNG; None: there is none, and the caption says why."""
+    """Draw a plot as PNG. `None` gives a picture without an image, whose caption states the reason."""
     if draw is None:
         return Picture(name=name, title=title, caption=caption, png=None)
     out = io.BytesIO()
     with style():
-        # Without the version of the program that wrote it: the same run gives the same bytes.
+        # Without the version of Matplotlib, so that the same run gives the same bytes.
         draw().savefig(out, format="png", metadata={"Software": None})
     return Picture(name=name, title=title, caption=caption, png=out.getvalue())
 
 
 def draw_confusion(truth: Classes, predicted: Sequence[Classes]) -> Figure:
-    """Share of each true emotion that got each answer, over all seeds; `predicted` as scores.confusion takes it."""
+    """Plot the share of each prediction for each true emotion, over all seeds; arguments as for `scores.confusion`."""
     counts = np.sum([confusion(truth, one) for one in predicted], axis=0)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(8.6, 6.4))
@@ -80,14 +80,14 @@ def draw_confusion(truth: Classes, predicted: Sequence[Classes]) -> Figure:
 
 
 def recalls(truth: Classes, predicted: Classes) -> Floats:
-    """Recall of every class, shape (8,); not a number for a class that doesn't occur."""
+    """Recall of every class, shape (8,); NaN for a class that does not occur."""
     table = confusion(truth, predicted)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.diagonal(table) / table.sum(axis=1))
 
 
 def draw_recall(truth: Classes, predicted: Sequence[Classes]) -> Figure:
-    """Mean recall of each class as bars, every seed as a dot."""
+    """Plot the mean recall of each class as a bar, and each seed as a dot."""
     rows = np.array([recalls(truth, one) for one in predicted])
     mean, std = rows.mean(axis=0), rows.std(axis=0)
     figure = Figure(figsize=(8.6, 4.4))
@@ -110,11 +110,11 @@ def draw_recall(truth: Classes, predicted: Sequence[Classes]) -> Figure:
 
 
 def draw_curves(curves: Mapping[str, Sequence[Floats]]) -> Figure:
-    """Training loss and UAR against the epoch.
+    """Plot training loss and UAR against the epoch.
 
     Args:
         curves: for `validation` and `test` the curves of all networks, each of shape (points, 3): epoch, training
-            loss, UAR on the actors that the network answers for.
+            loss, and UAR on the actors that the network is evaluated on.
     """
     figure = Figure(figsize=(8.6, 6.0))
     upper, lower = figure.subplots(2, 1, sharex=True)
@@ -134,7 +134,7 @@ def draw_curves(curves: Mapping[str, Sequence[Floats]]) -> Figure:
 
 
 def _band(axes: Axes, curves: Sequence[Floats], colour: str, line: str, label: str) -> None:
-    """Mean of curves over the points that all have, and the range around it."""
+    """Plot the mean of curves over the epochs that all have, and their range."""
     if not curves:
         return
     points = min(len(curve) for curve in curves)
@@ -145,18 +145,18 @@ def _band(axes: Axes, curves: Sequence[Floats], colour: str, line: str, label: s
 
 
 def reliability(confidence: Floats, right: npt.NDArray[np.bool_], bins: int = 10) -> tuple[Floats, float]:
-    """Confidence against accuracy in bins of equal width, and the expected calibration error.
+    """Confidence and accuracy in bins of equal width, and the expected calibration error.
 
-    The error is the mean over all answers of the distance between a bin's accuracy and its mean confidence
+    The error is the difference between accuracy and mean confidence of a bin, averaged over all predictions
     (Guo et al. 2017, arXiv 1706.04599, section 2).
 
     Args:
         confidence: shape (n,), 0 to 1.
-        right: shape (n,), whether the label was right.
-        bins: their number.
+        right: shape (n,), whether the label is right.
+        bins: number of bins.
 
     Returns:
-        shape (bins, 3): mean confidence, accuracy (both not a number in an empty bin) and share of the answers;
+        shape (bins, 3): mean confidence, accuracy (both NaN in an empty bin) and share of the predictions;
         and the error, 0 to 1
     """
     number = np.minimum((confidence * bins).astype(np.int64), bins - 1)
@@ -170,7 +170,7 @@ def reliability(confidence: Floats, right: npt.NDArray[np.bool_], bins: int = 10
 
 
 def draw_reliability(before: tuple[Floats, float], after: tuple[Floats, float], temperature: float) -> Figure:
-    """What `reliability` gave for the bare posteriors and for those divided by the temperature (mean over seeds)."""
+    """Plot the results of `reliability` without and with a temperature; `temperature` is the mean over seeds."""
     figure = Figure(figsize=(7.0, 6.4))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot((0, 1), (0, 1), ":", color="#666666", label="honest: as often right as sure")
@@ -178,8 +178,8 @@ def draw_reliability(before: tuple[Floats, float], after: tuple[Floats, float], 
         (before, "s--", "#D55E00", "as the network says it"),
         (after, "o-", "#0072B2", f"calibrated (temperature {temperature:.2f})"),
     ):
-        # A handful of answers says nothing about how often such ones are right.
-        some = bins[:, 2] >= _FEWEST
+        # The accuracy of a few predictions means little.
+        some = bins[:, 2] >= _MIN_SHARE
         label = f"{name}: error {100 * error:.1f} points"
         upper.plot(bins[some, 0], bins[some, 1], look, color=colour, label=label)
     edges = np.linspace(0, 1, len(after[0]), endpoint=False)

@@ -1,4 +1,4 @@
-"""Pictures that hold a run against something else: other conditions, other models."""
+"""Plots that compare a run: with other acoustic conditions, and with other models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from ser_model.training.report.figures import CHANCE
+from ser_model.training.report.result_plots import CHANCE
 
 PUBLISHED: Final[Mapping[str, Sequence[tuple[str, float, float, float]]]] = {
     "LSTM-SA": (("h32", 10_600, 0.5352, 0.0123), ("h64", 28_300, 0.5751, 0.0108), ("h128", 91_600, 0.5895, 0.0076)),
@@ -24,18 +24,18 @@ PUBLISHED: Final[Mapping[str, Sequence[tuple[str, float, float, float]]]] = {
 
 
 class Bar(NamedTuple):
-    """What is left under one condition."""
+    """The results under one condition."""
 
     title: str
     uar: float
     std: float
     """Standard deviation of `uar` over seeds."""
     missed: float
-    """Share of the recordings missed or split."""
+    """Share of recordings that the gate missed or split."""
 
 
 def draw_robustness(bars: Sequence[Bar]) -> Figure:
-    """UAR and share missed, condition by condition; the first is what the others are compared with."""
+    """Plot UAR and share missed for each condition; the first is the reference."""
     figure = Figure(figsize=(8.6, 1.8 + 0.36 * len(bars)))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
     places = range(len(bars))
@@ -63,19 +63,19 @@ def draw_robustness(bars: Sequence[Bar]) -> Figure:
 
 
 def draw_sizes(parameters: int, uar: float, std: float, variant: str) -> Figure:
-    """UAR against the number of parameters: the published models and this run."""
+    """Plot UAR against the number of parameters, for the published models and this run."""
     figure = Figure(figsize=(8.6, 4.8))
     axes = figure.subplots()
-    looks = {"LSTM-SA": ("s", "#56B4E9"), "ResLSTM-SA": ("o", "#0072B2"), "large, pretrained": ("D", "#666666")}
+    styles = {"LSTM-SA": ("s", "#56B4E9"), "ResLSTM-SA": ("o", "#0072B2"), "large, pretrained": ("D", "#666666")}
     for family, models in PUBLISHED.items():
-        marker, colour = looks[family]
+        marker, colour = styles[family]
         sizes, scores, errors = (np.array([model[at] for model in models]) for at in (1, 2, 3))
         line = "-" if len(models) > 2 else "none"
         axes.errorbar(sizes, scores, errors, fmt=marker, linestyle=line, color=colour, capsize=3, label=family)
         for name, size, score, error in models:
             below = family == "LSTM-SA"
             at = score - error if below else score + error
-            # Besides the point, not above it, where the star of a better run of this size would cover the name.
+            # Beside the point: above it, the star of a better run of this size would cover the name.
             beside = (16 if name == "h128" else -13, -1)
             offset = (0, -14) if below else beside if family == "ResLSTM-SA" else (0, 6)
             axes.annotate(name, (size, at), offset, textcoords="offset points", ha="center", fontsize=9.5)
