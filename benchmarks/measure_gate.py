@@ -53,7 +53,7 @@ def speech_extent(samples: np.ndarray) -> tuple[int, int]:
 
 
 def measure_recording(path: Path, config: GateConfig) -> list[tuple[int, int, float, float]]:
-    """For each level: (level, utterances, onset error in ms, offset error in ms); errors are NaN unless there is one."""
+    """For each level: (level, utterances, onset error in ms, offset error in ms); NaN unless there is one utterance."""
     samples = read_audio(path)
     rng = np.random.default_rng(sum(path.name.encode()))
     tone = [room_tone(samples, SAMPLE_RATE, rng) for _ in range(2)]

@@ -15,7 +15,7 @@ from ser_model.training.data.corpus import load_corpus
 from ser_model.training.data.dataset import build
 from ser_model.training.folds.crossval import open_run, run
 from ser_model.training.folds.evaluate import evaluate
-from ser_model.training.folds.jobs import FINAL, FOLDS, SPLITS, Job
+from ser_model.training.folds.jobs import FINAL, list_jobs
 from ser_model.training.folds.run_folder import final_digest, write_recordings
 from ser_model.training.folds.run_results import RunResults, calibrate, open_results
 from ser_model.training.networks.export import export
@@ -61,14 +61,12 @@ def train(
         SerError: A folder or the device is not what is expected.
     """
     corpus = load_corpus(data, allow_missing=allow_missing)
-    config = FitConfig(variant=variant) if epochs is None else FitConfig(variant=variant, epochs=epochs)
+    config = FitConfig(variant=variant, epochs=epochs or FitConfig().epochs)
     check_folders(noise, rooms)
     open_run(output, _settings(config, variants, noise, rooms))
-    cache = output.parent / "cache"
-    dataset = build(corpus, variants=variants, noise=noise, rooms=rooms, cache=cache, workers=workers)
+    dataset = build(corpus, variants=variants, noise=noise, rooms=rooms, cache=output.parent / "cache", workers=workers)
     write_recordings(output, corpus)
-    jobs = [Job(seed, fold, split) for seed in range(seeds) for split in SPLITS for fold in FOLDS]
-    run(dataset, config, [FINAL] if final else jobs, output, workers, device)
+    run(dataset, config, [FINAL] if final else list_jobs(range(seeds)), output, workers, device)
     if not final:
         evaluate(output)
 

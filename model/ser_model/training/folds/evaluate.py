@@ -14,7 +14,7 @@ from ser_model.training.data.corpus import NEVER_VALIDATING
 from ser_model.training.data.dataset import build
 from ser_model.training.files import write_json
 from ser_model.training.folds.crossval import predict_again
-from ser_model.training.folds.jobs import FOLDS, SPLITS, Job
+from ser_model.training.folds.jobs import list_jobs
 from ser_model.training.folds.run_results import coverage_and_precision, open_results
 from ser_model.training.scores import confusion, uar
 
@@ -24,8 +24,7 @@ def repeat_predictions(folder: Path, data: Path) -> None:
     run = open_results(folder)
     corpus = run.folder.corpus(data)
     dataset = build(corpus, cache=folder.parent / "cache")
-    jobs = [Job(seed, fold, split) for seed in run.seeds for split in SPLITS for fold in FOLDS]
-    predict_again(dataset, run.folder.variant, jobs, folder)
+    predict_again(dataset, run.folder.variant, list_jobs(run.seeds), folder)
 
 
 def evaluate(folder: Path) -> None:

@@ -11,6 +11,7 @@ teachers (Hinton et al. 2015, arXiv 1503.02531), each of which is new to the voi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -83,6 +84,11 @@ class Job:
         trained_on = [actor for actor in ACTORS if actor not in self._held_out]
         order = np.random.default_rng(self.fold).permutation(len(trained_on))
         return [tuple(trained_on[at] for at in order[part::PARTS]) for part in range(PARTS)]
+
+
+def list_jobs(seeds: Iterable[int]) -> list[Job]:
+    """Return the validation and test networks of all folds, for some seeds."""
+    return [Job(seed, fold, split) for seed in seeds for split in SPLITS for fold in FOLDS]
 
 
 FINAL = Job(0, 0, "final")

@@ -149,7 +149,7 @@ def dataset_of(run: RunFolder, corpus: Path, utterances: int) -> Dataset:
     return Dataset(find_recordings(corpus).recordings, [[frames]] * count, np.full(count, utterances), voiced)
 
 
-def test_every_fold_predicts_its_own_actors_and_missed_recordings_are_errors(corpus: Path, tmp_path: Path) -> None:
+def test_every_fold_predicts_its_actors_and_missed_recordings_are_errors(corpus: Path, tmp_path: Path) -> None:
     run = RunFolder.open(make_run(corpus, tmp_path / "run", seeds=2))
     missed, split = (Condition(name=name, title=name) for name in ("missed", "split"))
     result = score(
