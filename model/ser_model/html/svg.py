@@ -1,4 +1,4 @@
-"""Small plots as SVG text, for pages that need nothing else to show them."""
+"""Small plots as SVG text, for self-contained pages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 12.0, 30.0, 44.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """One direction of a plot: which values it shows, and where it is labelled."""
+    """An axis of a plot: its range, ticks and label."""
 
     low: float
     high: float
@@ -21,7 +21,7 @@ class Axis:
     logarithmic: bool = False
 
     def share(self, value: float) -> float:
-        """Return where a value lies, 0 to 1 within the axis; outside it, the nearer end."""
+        """Return the position of a value, 0 to 1; a value outside the range is moved to the nearer end."""
         low, high, at = self.low, self.high, min(max(value, self.low), self.high)
         if self.logarithmic:
             low, high, at = math.log(low), math.log(high), math.log(at)
@@ -30,10 +30,10 @@ class Axis:
 
 @dataclass(slots=True)
 class Plot:
-    """A plot that is drawn piece by piece, the first at the bottom. Colours are CSS colours."""
+    """A plot to which parts are added, each above the earlier ones. Colours are CSS colours."""
 
     title: str
-    """What a screen reader says instead of the picture."""
+    """Text for screen readers."""
     x: Axis
     y: Axis
     width: float = 860.0
@@ -42,13 +42,13 @@ class Plot:
     _legend: list[tuple[str, str]] = field(default_factory=list)
 
     def line(self, xs: Iterable[float], ys: Iterable[float], colour: str, name: str = "") -> None:
-        """Draw a line through points; with a name it stands in the legend."""
+        """Draw a line through points; a name is listed in the legend."""
         points = " ".join(f"{self._x(x):.1f},{self._y(y):.1f}" for x, y in zip(xs, ys, strict=True))
         self._parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
         self._name(name, colour)
 
     def bars(self, edges: Sequence[float], heights: Sequence[float], colour: str, name: str = "") -> None:
-        """Draw bars from the bottom: `edges` has one number more than `heights`."""
+        """Draw bars from the bottom; `edges` has one number more than `heights`."""
         base = self._y(self.y.low)
         for left, right, height in zip(edges, edges[1:], heights, strict=False):
             if height > self.y.low:
@@ -57,30 +57,30 @@ class Plot:
         self._name(name, colour)
 
     def envelope(self, xs: Sequence[float], lows: Sequence[float], highs: Sequence[float], colour: str) -> None:
-        """Fill what lies between two lines, such as the lowest and the highest sample of each moment."""
+        """Fill the area between two lines, such as the lowest and the highest sample over time."""
         there = [f"{self._x(x):.1f},{self._y(y):.1f}" for x, y in zip(xs, highs, strict=True)]
         back = [f"{self._x(x):.1f},{self._y(y):.1f}" for x, y in zip(xs, lows, strict=True)]
         points = " ".join(there + back[::-1])
         self._parts.append(f'<polygon points="{points}" fill="{colour}" stroke="{colour}" stroke-width=".6"/>')
 
     def band(self, left: float, right: float, colour: str, name: str = "") -> None:
-        """Shade what lies between two values of x, over the whole height."""
+        """Shade the area between two values of x, over the full height."""
         top, bottom = self._y(self.y.high), self._y(self.y.low)
         self._rectangle(self._x(left), top, max(self._x(right) - self._x(left), 1.0), bottom - top, colour, 0.2)
         self._name(name, colour)
 
     def mark_x(self, value: float, label: str, *, left: bool = False) -> None:
-        """Draw a dashed line upwards with a label beside its top, where there is room on that side."""
+        """Draw a vertical dashed line with a label beside its top, on the other side if there is no room."""
         x, top = self._x(value), self._y(self.y.high)
         self._dashed(x, top, x, self._y(self.y.low))
-        # Letters of the system's font are about half as wide as they are high.
+        # Letters are about half as wide as they are high.
         length = 8.0 * len(label)
         left = x - length > _LEFT if left else x + length > self.width - _RIGHT
         self._text(x - 5 if left else x + 5, top + 14, label, "end" if left else "start")
 
     def svg(self) -> str:
-        """Return the whole picture."""
-        parts = [*self._grid(), *self._parts, *self._key()]
+        """Return the plot as an SVG element."""
+        parts = [*self._grid(), *self._parts, *self._legend_parts()]
         title = escape(self.title, quote=True)
         return (
             f'<svg viewBox="0 0 {self.width:.0f} {self.height:.0f}" role="img" aria-label="{title}" '
@@ -110,12 +110,12 @@ class Plot:
         grid, self._parts = self._parts, kept
         return grid
 
-    def _key(self) -> list[str]:
+    def _legend_parts(self) -> list[str]:
         parts, at = [], _LEFT
         for name, colour in self._legend:
             parts.append(f'<rect x="{at:.1f}" y="8" width="14" height="12" fill="{colour}" fill-opacity=".7"/>')
             parts.append(f'<text x="{at + 20:.1f}" y="19">{escape(name)}</text>')
-            # Letters of the system's font are about half as wide as they are high.
+            # Letters are about half as wide as they are high.
             at += 50 + 7 * len(name)
         return parts
 
@@ -136,7 +136,7 @@ class Plot:
         self._rule(x1, y1, x2, y2, "#333", ' stroke-dasharray="5 4"')
 
     def _text(self, x: float, y: float, text: str, anchor: str) -> None:
-        # A white edge keeps letters readable over whatever is drawn there.
+        # A white outline keeps letters readable over other parts.
         self._parts.append(
             f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" stroke="#fff" stroke-width="3" '
             f'paint-order="stroke">{escape(text)}</text>'
@@ -144,5 +144,5 @@ class Plot:
 
 
 def _number(value: float) -> str:
-    """Return a tick's number, with a real minus sign."""
+    """Format the number of a tick, with a minus sign instead of a hyphen."""
     return f"{value:g}".replace("-", "\N{MINUS SIGN}")

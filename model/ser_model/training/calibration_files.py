@@ -43,13 +43,13 @@ class ConfidenceFigures(TypedDict):
     """Quality of the confidence of one kind of answers; means over seeds unless stated."""
 
     answers: int
-    """Of one seed."""
+    """Number of answers of one seed."""
     accuracy: float
     ece: float
     """Expected calibration error."""
     ece_seeds: list[float]
     ece_all_seeds: float
-    """Of the answers of all seeds together."""
+    """Expected calibration error of the answers of all seeds together."""
     ece_by_chance: float
     """Expected calibration error of answers with the same confidences that are perfectly calibrated."""
     brier: float

@@ -19,7 +19,7 @@ from ser_model.training.folds.jobs import FINAL, list_jobs
 from ser_model.training.folds.run_folder import final_digest, write_recordings
 from ser_model.training.folds.run_results import RunResults, calibrate, open_results
 from ser_model.training.networks.export import export
-from ser_model.training.networks.fit_config import FitConfig
+from ser_model.training.networks.fit_config import Device, FitConfig
 
 TRAINING_DATA = "RAVDESS speech, 1440 recordings of 24 actors (Livingstone & Russo 2018, 10.1371/journal.pone.0196391)"
 LICENCE = "CC BY-NC-SA 4.0"
@@ -39,7 +39,7 @@ def train(
     final: bool,
     allow_missing: bool,
     workers: int | None,
-    device: str,
+    device: Device,
 ) -> None:
     """Train the networks of a run that are missing, and evaluate it.
 

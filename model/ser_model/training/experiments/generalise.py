@@ -16,7 +16,7 @@ from ser_model.training.folds.crossval import read_pooled, run
 from ser_model.training.folds.jobs import Job
 from ser_model.training.folds.metrics import Metrics, format_metric, mean_and_std
 from ser_model.training.folds.run_folder import RunFolder
-from ser_model.training.networks.fit_config import FitConfig
+from ser_model.training.networks.fit_config import Device, FitConfig
 from ser_model.training.scores import MISSED, Classes, uar
 
 DIVISIONS: tuple[tuple[str, Callable[[Recording], bool]], ...] = (
@@ -38,7 +38,7 @@ def generalise(
     noise: Path | None,
     rooms: Path | None,
     workers: int | None,
-    device: str,
+    device: Device,
 ) -> None:
     """Train the networks that are missing, print the metrics, and write RUN/generalisation.json.
 

@@ -224,14 +224,14 @@ def _print(result: Metrics) -> None:
         table.add_column(heads[method], justify="right")
     targets = {"last_utterance": "the last one's", "longest_emotion": "the longest one's"}
     for emotion in ("same", "changing"):
-        for key, said in targets.items():
+        for key, description in targets.items():
             if (emotion, key) == ("same", "longest_emotion"):
                 continue
             table.add_section()
             for row in (row for row in result["rows"] if row["emotion"] == emotion):
                 cells = [row["methods"][method][key] for method in METHODS]
                 table.add_row(
-                    "same" if emotion == "same" else f"changing, {said}",
+                    "same" if emotion == "same" else f"changing, {description}",
                     str(row["seconds"]),
                     *(f"{format_metric(cell['uar'])} ({cell['uar_14_actors']['mean']:.3f})" for cell in cells),
                 )

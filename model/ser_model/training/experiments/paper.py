@@ -18,7 +18,7 @@ from ser_model.training.data.corpus import TEST_ACTORS, VALIDATION_ACTORS, Corpu
 from ser_model.training.data.dataset import FILE_FORMAT, Dataset, RecordingFrames, load, save
 from ser_model.training.networks.batched import BatchedNetworks
 from ser_model.training.networks.fit import fit
-from ser_model.training.networks.fit_config import FitConfig
+from ser_model.training.networks.fit_config import Device, FitConfig
 from ser_model.training.networks.frame_store import FrameStore
 from ser_model.training.networks.training_step import Task
 from ser_model.training.processes import new_pool
@@ -119,7 +119,7 @@ def cross_validate(
     dataset: Dataset,
     configs: Sequence[FitConfig],
     seeds: Sequence[int],
-    device: str = "cpu",
+    device: Device = "cpu",
     every: int = 1,
     after_evaluation: Callable[[int, list[float]], None] = lambda epoch, scores: None,
 ) -> list[BestEpochPredictions]:

@@ -20,13 +20,14 @@ from ser_model.training.folds.jobs import FOLDS
 from ser_model.training.folds.metrics import Metrics, format_metric, mean_and_std
 from ser_model.training.folds.trainer import check_device
 from ser_model.training.networks.architecture import VARIANTS, ResLstmSa, count_parameters
+from ser_model.training.networks.fit_config import Device
 from ser_model.training.processes import new_pool
 from ser_model.training.scores import uar
 
 _dataset: Dataset
 
 
-def reproduce(data: Path, output: Path, *, seeds: int, epochs: int | None, workers: int | None, device: str) -> None:
+def reproduce(data: Path, output: Path, *, seeds: int, epochs: int | None, workers: int | None, device: Device) -> None:
     """Train the networks that are missing, and print the table.
 
     Args:
@@ -51,7 +52,7 @@ def train(
     dataset: Dataset,
     folder: Path,
     seeds: int,
-    device: str = "cpu",
+    device: Device = "cpu",
     workers: int | None = None,
     epochs: int | None = None,
 ) -> None:
@@ -86,7 +87,9 @@ def _train_one(folder: Path, epochs: int | None, one: tuple[Published, int]) -> 
     _train(_dataset, folder, epochs, one[0], [one[1]], "cpu")
 
 
-def _train(dataset: Dataset, folder: Path, epochs: int | None, row: Published, seeds: list[int], device: str) -> None:
+def _train(
+    dataset: Dataset, folder: Path, epochs: int | None, row: Published, seeds: list[int], device: Device
+) -> None:
     config = paper.recipe(row, **({} if epochs is None else {"epochs": epochs}))
     predictions = paper.cross_validate(dataset, [config] * len(seeds), seeds, device)
     for seed, one in zip(seeds, predictions, strict=True):

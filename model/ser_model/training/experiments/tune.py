@@ -23,7 +23,7 @@ from ser_model.training.data.dataset import Dataset, build
 from ser_model.training.experiments import paper
 from ser_model.training.experiments.paper import BestEpochPredictions
 from ser_model.training.folds.trainer import check_device
-from ser_model.training.networks.fit_config import FitConfig
+from ser_model.training.networks.fit_config import Device, FitConfig
 from ser_model.training.scores import uar
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def tune(
     noise: Path | None,
     rooms: Path | None,
     workers: int | None,
-    device: str,
+    device: Device,
 ) -> None:
     """Add trials to a study, and print the best ones.
 
@@ -137,7 +137,7 @@ def open_study(storage: str, name: str) -> Study:
         ) from error
 
 
-def search(study: Study, dataset: Dataset, recipe: str, trials: int, parallel: int = 1, device: str = "cpu") -> None:
+def search(study: Study, dataset: Dataset, recipe: str, trials: int, parallel: int = 1, device: Device = "cpu") -> None:
     """Add trials to a study.
 
     Args:
@@ -160,7 +160,7 @@ def search(study: Study, dataset: Dataset, recipe: str, trials: int, parallel: i
 
 
 def _run_trials(
-    study: Study, dataset: Dataset, trials: Sequence[Trial], configs: Sequence[FitConfig], device: str
+    study: Study, dataset: Dataset, trials: Sequence[Trial], configs: Sequence[FitConfig], device: Device
 ) -> None:
     from optuna import TrialPruned
     from optuna.trial import TrialState

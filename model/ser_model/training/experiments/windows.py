@@ -62,7 +62,7 @@ def measure_windows(run: RunFolder, dataset: Dataset) -> None:
     """
     lengths = sorted({*WINDOWS_MS, DecisionConfig().window_ms})
     rows = [measure(run, collect(dataset, length), length) for length in track(lengths, "windows")]
-    whole = [_whole(run, dataset, seed) for seed in run.seeds]
+    whole = [_predict_utterances(run, dataset, seed) for seed in run.seeds]
     result = {
         "recordings": len(run.names),
         "seeds": list(run.seeds),
@@ -110,7 +110,7 @@ def _predict(run: RunFolder, windows: WindowSet, seed: int) -> tuple[Classes, Cl
     return single, averaged
 
 
-def _whole(run: RunFolder, dataset: Dataset, seed: int) -> Classes:
+def _predict_utterances(run: RunFolder, dataset: Dataset, seed: int) -> Classes:
     """Classes by the running state at the end of every utterance."""
     classes = np.full(len(run.names), MISSED, dtype=np.int64)
     for network, index in run.networks(seed):

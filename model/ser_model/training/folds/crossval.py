@@ -20,7 +20,7 @@ from ser_model.training.files import write_arrays, write_json
 from ser_model.training.folds.jobs import FOLDS, Job, Split
 from ser_model.training.folds.trainer import Trainer, check_device, evaluated_recordings
 from ser_model.training.networks.architecture import VARIANTS, ResLstmSa
-from ser_model.training.networks.fit_config import FitConfig
+from ser_model.training.networks.fit_config import Device, FitConfig
 from ser_model.training.networks.inference import predict
 from ser_model.training.processes import new_pool
 from ser_model.training.scores import MISSED, Classes, Logits
@@ -50,7 +50,7 @@ def run(
     jobs: Sequence[Job],
     folder: Path,
     workers: int | None = None,
-    device: str = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Train the networks that are missing, teachers first, with a progress bar.
 

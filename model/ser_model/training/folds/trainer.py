@@ -20,7 +20,7 @@ from ser_model.training.folds.jobs import Job
 from ser_model.training.networks.architecture import ResLstmSa
 from ser_model.training.networks.batched import BatchedNetworks
 from ser_model.training.networks.fit import fit
-from ser_model.training.networks.fit_config import FitConfig
+from ser_model.training.networks.fit_config import Device, FitConfig
 from ser_model.training.networks.frame_store import FrameStore
 from ser_model.training.networks.inference import predict
 from ser_model.training.networks.training_step import Task
@@ -33,7 +33,7 @@ _CURVE_EVERY = 8
 """Epochs between two points of the learning curve."""
 
 
-def check_device(device: str) -> None:
+def check_device(device: Device) -> None:
     """Check that a device is available.
 
     Raises:
@@ -59,7 +59,7 @@ class Trainer:
         device: `cpu` or `cuda`.
     """
 
-    def __init__(self, dataset: Dataset, config: FitConfig, folder: Path, device: str = "cpu") -> None:
+    def __init__(self, dataset: Dataset, config: FitConfig, folder: Path, device: Device = "cpu") -> None:
         self.config = config
         self._dataset, self._folder, self._device = dataset, folder, device
 

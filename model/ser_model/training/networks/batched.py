@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ser_model.training.networks.architecture import CLIP, ResLstmSa
+from ser_model.training.networks.fit_config import Device
 from ser_model.training.networks.frame_store import FrameStore
 
 _MOMENTUM = 0.1
@@ -30,7 +31,7 @@ class BatchedNetworks:
         device: `cpu` or `cuda`.
     """
 
-    def __init__(self, networks: Sequence[ResLstmSa], mean: Tensor, std: Tensor, device: str) -> None:
+    def __init__(self, networks: Sequence[ResLstmSa], mean: Tensor, std: Tensor, device: Device) -> None:
         self._template = networks[0]
         trained = dict(networks[0].named_parameters())
         states = [network.state_dict() for network in networks]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ser_model.features.features import HOP, LOG_ENERGY, SIZE
-from ser_model.training.networks.fit_config import FitConfig
+from ser_model.training.networks.fit_config import Device, FitConfig
 from ser_model.types import SAMPLE_RATE, Frames
 
 _Numbers = npt.NDArray[Any]
@@ -41,7 +41,7 @@ class Batch:
     """Change of the log energy."""
 
     @classmethod
-    def zeros(cls, count: int, size: int, device: str) -> Batch:
+    def zeros(cls, count: int, size: int, device: Device) -> Batch:
         """Return a placeholder for `count` networks with `size` examples each; `copy_` fills it."""
         whole = torch.zeros(count, size, dtype=torch.int64, device=device)
         real = torch.zeros(count, size, device=device)
@@ -61,7 +61,7 @@ class FrameStore:
         device: `cpu` or `cuda`.
     """
 
-    def __init__(self, frames: Sequence[Sequence[Frames]], device: str) -> None:
+    def __init__(self, frames: Sequence[Sequence[Frames]], device: Device) -> None:
         self.device = device
         self.versions = np.array([len(versions) for versions in frames])
         width = max(int(self.versions.max()), 1)

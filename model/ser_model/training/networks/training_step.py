@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from ser_model.labels import LABELS
 from ser_model.training.networks.batched import BatchedNetworks
-from ser_model.training.networks.fit_config import FitConfig
+from ser_model.training.networks.fit_config import Device, FitConfig
 from ser_model.training.networks.frame_store import LONGEST, Batch, FrameStore
 
 _BETAS = (0.9, 0.999)
@@ -151,7 +151,7 @@ class TrainingStep:
             row.sub_(self._rate.view(shape) * (first / self._correction[0]) / deviation)
 
 
-def _stack_soft_targets(tasks: Sequence[Task], recordings: int, device: str) -> Tensor | None:
+def _stack_soft_targets(tasks: Sequence[Task], recordings: int, device: Device) -> Tensor | None:
     """Soft targets of all networks, shape (K, recordings, 8); `None` if none has any."""
     if all(task.soft_targets is None for task in tasks):
         return None

@@ -118,11 +118,11 @@ def draw_curves(curves: Mapping[str, Sequence[Floats]]) -> Figure:
     """
     figure = Figure(figsize=(8.6, 6.0))
     upper, lower = figure.subplots(2, 1, sharex=True)
-    looks = {
+    styles = {
         "validation": ("#0072B2", "-", "for validation actors"),
         "test": ("#D55E00", "--", "for test actors"),
     }
-    for split, (colour, line, label) in looks.items():
+    for split, (colour, line, label) in styles.items():
         for axes, column in ((upper, 1), (lower, 2)):
             _band(axes, [curve[:, (0, column)] for curve in curves.get(split, ())], colour, line, label)
     lower.axhline(CHANCE, color="#666666", linestyle=":", label="guessing")
@@ -174,14 +174,14 @@ def draw_reliability(before: tuple[Floats, float], after: tuple[Floats, float], 
     figure = Figure(figsize=(7.0, 6.4))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot((0, 1), (0, 1), ":", color="#666666", label="honest: as often right as sure")
-    for (bins, error), look, colour, name in (
+    for (bins, error), style, colour, name in (
         (before, "s--", "#D55E00", "as the network says it"),
         (after, "o-", "#0072B2", f"calibrated (temperature {temperature:.2f})"),
     ):
         # The accuracy of a few predictions means little.
         some = bins[:, 2] >= _MIN_SHARE
         label = f"{name}: error {100 * error:.1f} points"
-        upper.plot(bins[some, 0], bins[some, 1], look, color=colour, label=label)
+        upper.plot(bins[some, 0], bins[some, 1], style, color=colour, label=label)
     edges = np.linspace(0, 1, len(after[0]), endpoint=False)
     lower.bar(edges, after[0][:, 2], width=0.95 / len(edges), align="edge", color="#9ecae1")
     upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that was right", title="Is the confidence honest?")
