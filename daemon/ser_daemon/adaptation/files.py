@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from ser_model.adaptation.adaptation import AdaptationError, Statistics, model_v
 from ser_model.atomic_file import replace_file
 from ser_model.errors import SerError
 from ser_model.network.metadata import ModelMetadata
+from ser_model.small_file import UnreadableFileError, read_small_file
 
 MAX_BYTES = 65_536
 """Longest file that is read: thirty times the usual size."""
@@ -30,19 +32,15 @@ def read_statistics(path: Path, metadata: ModelMetadata) -> Statistics:
         AdaptationError: it can't be read, or not used with this model; one sentence with its path.
     """
     try:
-        if path.exists() and not path.is_file():
-            # Opening a pipe that nobody writes to would wait without end.
-            raise AdaptationError("is no file")
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise AdaptationError(f"is longer than {MAX_BYTES} bytes")
-        return Statistics.from_data(json.loads(content), metadata)
+        os.lstat(path)
+        return Statistics.from_data(json.loads(read_small_file(path, MAX_BYTES)), metadata)
     except (FileNotFoundError, NotADirectoryError):
         # A path that can't exist has not been written either; writing it reports the error.
         raise FileNotFoundError(path) from None
     except OSError as error:
         raise AdaptationError(f"{path}: can't be read ({error.strerror})") from None
+    except UnreadableFileError as error:
+        raise AdaptationError(f"{path}: can't be read ({error})") from None
     except AdaptationError as error:
         raise AdaptationError(f"{path}: {error}") from None
     except (ValueError, RecursionError):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import stat
 import threading
 from pathlib import Path
 
 from ser_model.atomic_file import replace_file
+from ser_model.small_file import UnreadableFileError, read_small_file
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +34,14 @@ class MuteMemory:
     def load(self, *, default: bool) -> bool:
         """Return the stored state; `default` (the setting `start_muted`) where none was ever stored."""
         try:
-            content = self._read()
+            os.lstat(self._path)
+            content = read_small_file(self._path, _MAX_BYTES)
         except (FileNotFoundError, NotADirectoryError):
             return default
         except OSError as error:
             return self._unsure(f"cannot be read: {error.strerror}")
-        if content is None:
-            return self._unsure("is no file")
+        except UnreadableFileError as error:
+            return self._unsure(f"cannot be read: {error}")
         if content not in _STATES:
             return self._unsure("is neither 0 nor 1")
         return default or _STATES[content]
@@ -62,17 +63,6 @@ class MuteMemory:
                         self._path,
                         error.strerror,
                     )
-
-    def _read(self) -> bytes | None:
-        """Read as much as a state can have and one byte more; None where there is no regular file."""
-        # Without O_NONBLOCK, opening a FIFO waits for a writer.
-        descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return None
-            return os.read(descriptor, _MAX_BYTES + 1)
-        finally:
-            os.close(descriptor)
 
     def _unsure(self, problem: str) -> bool:
         log.warning(

@@ -99,7 +99,7 @@ def test_a_pipe_in_its_place_does_not_hold_the_daemon_up(
 ) -> None:
     os.mkfifo(tmp_path / FILE_NAME)
     assert AdaptationMemory(tmp_path).load(metadata) is None
-    assert "is no file" in caplog.text
+    assert "a named pipe, no file" in caplog.text
 
 
 def test_one_of_another_model_is_ignored_and_both_are_named(
@@ -401,7 +401,7 @@ def test_a_daemon_goes_on_learning_from_a_profile(tmp_path: Path, metadata: Mode
 
 def test_unreadable_statistics_are_one_sentence(tmp_path: Path, metadata: ModelMetadata) -> None:
     (tmp_path / "x.json").mkdir()
-    with pytest.raises(AdaptationError, match=r"x\.json: is no file"):
+    with pytest.raises(AdaptationError, match=r"x\.json: .*a folder, no file"):
         read_statistics(tmp_path / "x.json", metadata)
     with pytest.raises(FileNotFoundError):
         read_statistics(tmp_path / "y.json", metadata)
