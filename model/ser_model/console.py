@@ -1,7 +1,8 @@
-"""Shared by all commands: usable standard streams, exit statuses, and one sentence for an error."""
+"""Shared by all commands: usable standard streams, exit statuses, and text that a terminal only shows."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import errno
 import os
@@ -9,8 +10,10 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from io import TextIOWrapper
+from typing import NoReturn
 
 from ser_model.errors import SerError
+from ser_model.printable import printable, printable_lines
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 plus the number of SIGINT, as in shells."""
@@ -65,8 +68,21 @@ def run(name: str, work: Callable[[], int], interrupted: str | None = None) -> i
 def report_error(name: str, sentence: str) -> int:
     """Print a sentence to stderr and return 2, also if stderr cannot be written."""
     with contextlib.suppress(OSError):
-        print(f"{name}: {sentence}", file=sys.stderr, flush=True)
+        print(f"{name}: {printable(sentence)}", file=sys.stderr, flush=True)
     return 2
+
+
+def say(text: str) -> None:
+    """Print lines to stdout. What a terminal would execute is escaped, and long text is shortened."""
+    print(printable_lines(text), flush=True)
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """A parser whose errors quote the command line so that a terminal only shows it."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and exit with status 2."""
+        super().error(printable(message))
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from ser_calibration.microphone.terminal import progress_lines
 from ser_daemon.config.audio import AudioConfig
 from ser_daemon.config.loading import load_config
 from ser_daemon.config.profiles import MicrophoneProfile, profile_file_name, profile_folders, write_profile
+from ser_model import console
 from ser_model.audio.files import read_audio
 
 
@@ -52,12 +53,12 @@ def calibrate_microphone(
         measured = measure(recorded.silence, recorded.speech)
         profile = _profile(recorded.device, measured)
         page = microphone_page(profile, measured, recorded)
-    print(format_report(measured, recorded.timing))
+    console.say(format_report(measured, recorded.timing))
     path = output or folder / profile_file_name(recorded.device)
     write_profile(profile, path)
-    print(f"\nProfile of {recorded.device!r} written to {path}; ser-daemon uses it from its next start.")
+    console.say(f"\nProfile of {recorded.device!r} written to {path}; ser-daemon uses it from its next start.")
     write_page(page_path(path), page)
-    print(f"Page with pictures: {page_path(path)}")
+    console.say(f"Page with pictures: {page_path(path)}")
 
 
 def _read(paths: Sequence[Path], config: AudioConfig) -> Recordings:

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from ser_model.printable import printable
+
 Report = Callable[[str, bool], None]
 """Shows a line: its text, and whether the next line may replace it."""
 
@@ -21,10 +23,10 @@ def progress_lines() -> Iterator[Report]:
 
     def report(line: str, replaceable: bool) -> None:
         if replaceable:
-            live.update(Text(line, no_wrap=True, overflow="crop"), refresh=True)
+            live.update(Text(printable(line), no_wrap=True, overflow="crop"), refresh=True)
         else:
             live.update(Text(), refresh=True)
-            console.print(Text(line), soft_wrap=True)
+            console.print(Text(printable(line)), soft_wrap=True)
 
     with live:
         yield report

@@ -12,6 +12,7 @@ from ser_calibration.microphone.terminal import progress_lines
 from ser_calibration.speaker.recording import SpeechProgress, record
 from ser_daemon.adaptation.files import speaker_file, speaker_folders, write_data
 from ser_daemon.config.loading import Config, load_config
+from ser_model import console
 from ser_model.adaptation.adaptation import Adaptation
 from ser_model.audio.files import read_audio
 from ser_model.errors import SerError
@@ -63,11 +64,11 @@ def enrol_speaker(
             "nearer to the microphone; nothing was written."
         )
     _write_profile(path, data | {"speaker": name, "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})
-    print(f"Profile of {name!r} from {seconds:.0f} s of speech written to {path}.")
+    console.say(f"Profile of {name!r} from {seconds:.0f} s of speech written to {path}.")
     if path.absolute() in usual:
-        print(f"ser-daemon uses it with the setting adaptation.speaker: {name} (then: ser-ctl reload).")
+        console.say(f"ser-daemon uses it with the setting adaptation.speaker: {name} (then: ser-ctl reload).")
     else:
-        print(f"ser-daemon looks for it as {usual[0]}, with the setting adaptation.speaker: {name}.")
+        console.say(f"ser-daemon looks for it as {usual[0]}, with the setting adaptation.speaker: {name}.")
 
 
 def _write_profile(path: Path, data: dict[str, object]) -> None:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from ser_daemon.client import Client, RequestFailed
 from ser_daemon.views.answers import describe_hold, describe_info, describe_metrics, describe_status
-from ser_daemon.views.text import printable
+from ser_daemon.wire.events import ProtocolError
 from ser_model import console
+from ser_model.printable import printable
 
 
 def _done(sentence: str) -> Callable[[Mapping[str, Any]], str]:
@@ -75,12 +76,25 @@ def _run_request(options: argparse.Namespace, **data: object) -> int:
     except RequestFailed as error:
         console.report_error("ser-ctl", str(error))
         return 1
-    print(json.dumps(answer) if options.json else _COMMANDS[options.command].describe(answer))
+    if options.json:
+        # Characters that are not ASCII are escaped.
+        print(json.dumps(answer))
+    else:
+        console.say(_describe(options.command, answer))
     return 0
 
 
+def _describe(command: str, answer: Mapping[str, Any]) -> str:
+    try:
+        return _COMMANDS[command].describe(answer)
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
+        raise ProtocolError(
+            f"The answer to {command!r} is not one of ser-daemon's; does another program listen? --json shows it."
+        ) from None
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = console.ArgumentParser(
         prog="ser-ctl",
         description="Ask ser-daemon, or tell it what to do.",
         epilog=_EPILOG,

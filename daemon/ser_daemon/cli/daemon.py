@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ser_daemon import __version__
 from ser_model import console
+from ser_model.printable import printable
 
 if TYPE_CHECKING:
     from ser_daemon.config.loading import Config
@@ -47,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = console.ArgumentParser(
         prog="ser-daemon",
         description="Listen to a microphone and tell, on a Unix socket, how something was said.",
         epilog=EPILOG,
@@ -122,10 +123,8 @@ def _list_devices() -> int:
         print("There is no microphone. Plug one in, or start the sound server of your session.")
     for device in devices:
         mark = "*" if device.default else " "
-        print(
-            f"{mark} {device.index:>3}  {device.name}  "
-            f"({device.host_api}, {device.channels} channels, {device.rate:g} Hz)"
-        )
+        details = f"({device.host_api}, {device.channels} channels, {device.rate:g} Hz)"
+        print(printable(f"{mark} {device.index:>3}  {device.name}  {details}"))
     if devices:
         print("\n* is the default. Use a name or part of it with --mic: numbers change.")
     return 0

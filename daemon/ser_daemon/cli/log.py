@@ -10,6 +10,7 @@ from collections import deque
 
 from ser_daemon.config.schema import Config
 from ser_daemon.service.output_thread import OutputThread
+from ser_model.printable import printable_lines
 
 DRAIN_SECONDS = 0.3
 """Time for the last lines to be written when the daemon ends."""
@@ -20,13 +21,24 @@ DEFERRED_LINES = 20
 _JOURNAL_LEVELS = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3}
 
 
-class JournalFormatter(logging.Formatter):
+class LogFormatter(logging.Formatter):
+    """Escapes what a terminal would execute, shortens what is long, and indents all lines of a record but the first.
+
+    So no text from elsewhere can pass for a line of the log.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Format a record as one or more lines."""
+        return printable_lines(super().format(record)).replace("\n", "\n    ")
+
+
+class JournalFormatter(LogFormatter):
     """Prefixes lines with their priority (sd-daemon(3)). The journal adds time and name itself."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Format a record as one or more lines, each with its priority."""
         prefix = f"<{_JOURNAL_LEVELS.get(record.levelno, 3)}>"
-        return "\n".join(prefix + line for line in super().format(record).splitlines())
+        return "\n".join(prefix + line for line in super().format(record).split("\n"))
 
 
 class LogHandler(logging.Handler):
@@ -82,7 +94,7 @@ def set_up_log(config: Config, *, service: bool, live: bool) -> LogHandler:
     if os.environ.get("JOURNAL_STREAM") and service:
         handler.setFormatter(JournalFormatter("%(message)s"))
     else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     logging.getLogger().addHandler(handler)
     own = logging.getLogger("ser_daemon")
     own.setLevel(config.service.log_level.upper())

@@ -14,6 +14,7 @@ from ser_daemon.config.loading import Config
 from ser_daemon.service.core_dumps import forbid_core_dumps
 from ser_daemon.service.service import Options, Service
 from ser_daemon.views.view import can_draw, make_view
+from ser_model.printable import printable
 
 
 def run_daemon(config: Config, load: Callable[[], Config], *, service: bool, plain: bool, demo: bool) -> int:
@@ -66,5 +67,5 @@ def _choose_source(config: Config) -> tuple[Config, str | None]:
 
     audio, notice = choose_source(config.audio)
     if notice is not None:
-        print(notice, file=sys.stderr, flush=True)
+        print(printable(notice), file=sys.stderr, flush=True)
     return replace(config, audio=audio), notice

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import select
 import signal
@@ -70,7 +71,7 @@ def _exit_with_reader() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = console.ArgumentParser(
         prog="ser-watch",
         description="Show what ser-daemon hears: speech, and how it was said.",
         epilog=_EPILOG,
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--socket", type=Path, metavar="PATH", help="the daemon's socket")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print the raw lines as they come from the socket")
+    form.add_argument("--json", action="store_true", help="print the lines of JSON as they come from the socket")
     form.add_argument("--plain", action="store_true", help="print a line per event instead of the live view")
     parser.add_argument(
         "--finals",
@@ -110,10 +111,18 @@ class _LossReporter:
 def _print_json(client: Client, filter_: dict[str, object] | None) -> None:
     losses = _LossReporter()
     output = sys.stdout.buffer
+    terminal = sys.stdout.isatty()
     for line in client.lines(filter_, reconnect=True, on_lost=losses.lost):
         losses.found()
-        output.write(line + b"\n")
+        output.write((_escape_json(line) if terminal else line) + b"\n")
         output.flush()
+
+
+def _escape_json(line: bytes) -> bytes:
+    """Escape what a terminal would execute; the line is the same JSON as before."""
+    if line.decode(errors="replace").isprintable():
+        return line
+    return json.dumps(json.loads(line), separators=(",", ":")).encode()
 
 
 async def _watch(client: AsyncClient, *, plain: bool, partial: bool) -> None:

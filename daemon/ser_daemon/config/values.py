@@ -132,11 +132,19 @@ def quote(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        text = value.strip() if len(value) <= 60 else value.strip()[:57] + "..."
         if _NUMBER.fullmatch(value.strip()) or value in ("true", "false"):
-            return text
-        return '"' + text.encode("unicode_escape").decode().replace('"', '\\"') + '"'
+            return _shorten(value)
+        return quote_text(value)
     return str(value)
+
+
+def quote_text(value: str) -> str:
+    """Format a text for a message: in quotes, at most 60 characters of it."""
+    return '"' + _shorten(value).encode("unicode_escape").decode().replace('"', '\\"') + '"'
+
+
+def _shorten(value: str) -> str:
+    return value.strip() if len(value) <= 60 else value.strip()[:57] + "..."
 
 
 def unknown_key(source: str, section: str, name: str) -> ConfigError:

@@ -17,11 +17,13 @@ from ser_daemon.config.values import (
     Setting,
     bad_value,
     quote,
+    quote_text,
     setting_from_text,
     setting_from_value,
     unknown_key,
     unknown_section,
 )
+from ser_model.printable import printable
 from ser_model.small_file import UnreadableFileError, read_small_file
 
 MAX_BYTES = 64 << 10
@@ -70,7 +72,7 @@ def compose(path: Path, most_bytes: int = MAX_BYTES) -> yaml.Node | None:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         problem = error.problem or error.context or "syntax error"
-        raise ConfigError(f"{path}:{line}: not valid YAML: {problem}") from None
+        raise ConfigError(f"{path}:{line}: not valid YAML: {printable(problem, 300)}") from None
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(f"{path}:{line}: not valid YAML: character {chr(error.character)!r} is not allowed") from None
@@ -98,7 +100,7 @@ def entries(path: Path, node: yaml.Node | None, expected: str, parent: str = "")
             raise ConfigError(f"{where}: expected a key, got {describe(key)}")
         if key.value in first:
             name = f"{parent}.{key.value}" if parent else key.value
-            raise ConfigError(f"{where}: {name}: set a second time, first in {first[key.value]}; keep one")
+            raise ConfigError(f"{where}: {name[:60]}: set a second time, first in {first[key.value]}; keep one")
         first[key.value] = where
         result.append((key.value, where, value))
     return result
@@ -134,11 +136,11 @@ def read_scalar(key: Key, node: yaml.Node, path: Path) -> Setting:
         raise bad_value(where, key, describe(node))
     quoted = node.style is not None
     if quoted and key.kind not in (str, Path):
-        raise ConfigError(str(bad_value(where, key, f'the text "{node.value}"')) + "; remove the quotes")
+        raise ConfigError(str(bad_value(where, key, f"the text {quote_text(node.value)}")) + "; remove the quotes")
     if is_null(node) and not quoted:
         return setting_from_value(key, None, where)
     plain = node.tag.removeprefix("tag:yaml.org,2002:")
     # An unquoted integer may be the index of a device. Other types, as in `device: yes`, are probably mistakes.
     if key.kind in (str, Path) and not quoted and plain not in ("str", "int"):
-        raise ConfigError(str(bad_value(where, key, node.value)) + "; put it in quotes if it is meant as text")
+        raise ConfigError(str(bad_value(where, key, node.value[:60])) + "; put it in quotes if it is meant as text")
     return setting_from_text(key, node.value, where, path.resolve().parent)

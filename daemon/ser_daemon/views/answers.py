@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ser_daemon.views.text import describe_state, printable
+from ser_daemon.views.text import describe_state
+from ser_model.printable import printable
 
 
 def describe_hold(answer: Mapping[str, Any]) -> str:
@@ -16,7 +17,7 @@ def describe_hold(answer: Mapping[str, Any]) -> str:
 
 def describe_metrics(answer: Mapping[str, Any]) -> str:
     """Describe the answer to `metrics`: one counter a line, sorted by name."""
-    return "\n".join(f"{name:<32}{_number(value):>14}" for name, value in sorted(answer.items()))
+    return "\n".join(printable(f"{name:<32}{_number(value):>14}") for name, value in sorted(answer.items()))
 
 
 def describe_status(answer: Mapping[str, Any]) -> str:

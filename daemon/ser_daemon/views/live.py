@@ -15,10 +15,11 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from ser_daemon.views.text import describe_doubt, describe_state, printable
+from ser_daemon.views.text import describe_doubt, describe_state
 from ser_daemon.wire.events import AudioState, Emotion, Event, Hello, VoiceStarted, VoiceStopped
 from ser_daemon.wire.protocol import CaptureState
 from ser_model.labels import LABELS, UNKNOWN
+from ser_model.printable import printable
 
 REDRAW_SECONDS = 0.1
 """Shortest time between two redraws."""
@@ -41,6 +42,7 @@ _COLOURS = {
     UNKNOWN: "bright_black",
 }
 _MAX_WIDTH = 96
+_HIGHEST_DBFS = 1000.0
 
 
 class LiveView:
@@ -101,8 +103,8 @@ class LiveView:
 
     def level(self, dbfs: float | None, noise_floor_dbfs: float | None) -> None:
         """Show the level, and redraw where that is due."""
-        self._level = dbfs
-        self._noise_floor = noise_floor_dbfs
+        self._level = _finite(dbfs)
+        self._noise_floor = _finite(noise_floor_dbfs)
         self._draw()
 
     def message(self, text: str) -> None:
@@ -150,7 +152,8 @@ class LiveView:
         ]
         return Panel(
             Group(*rows),
-            title=printable(self._title),
+            # A `Text`: rich would look for markup in a string.
+            title=Text(printable(self._title)),
             subtitle=None if self._live is None else "Ctrl-C ends",
             width=width,
             border_style="bright_black",
@@ -183,7 +186,8 @@ class LiveView:
     def _heading(self) -> Text:
         if self._emotion is None:
             return Text("listening to an utterance" if self._speaking else "nobody has spoken yet")
-        heading = Text(f"{self._emotion.utterance_id} {'as a whole' if self._emotion.final else 'so far'}: ")
+        utterance = printable(self._emotion.utterance_id)
+        heading = Text(f"{utterance} {'as a whole' if self._emotion.final else 'so far'}: ")
         return heading.append_text(_label(self._emotion))
 
     def _bars(self, width: int) -> Group:
@@ -212,14 +216,19 @@ class LiveView:
             label.no_wrap = True
             duration = f"{(emotion.end - emotion.start) / 1000:.1f} s"
             table.add_row(
-                _local_time(emotion.time),
-                emotion.utterance_id,
+                Text(_local_time(emotion.time)),
+                Text(printable(emotion.utterance_id)),
                 Text(duration, justify="right"),
                 label,
             )
         for _ in range(UTTERANCES - len(self._utterances)):
             table.add_row("", "", "", "")
         return table
+
+
+def _finite(dbfs: float | None) -> float | None:
+    """Return a level that can be drawn: the answer to `status` may be another program's."""
+    return float(dbfs) if isinstance(dbfs, float | int) and abs(dbfs) < _HIGHEST_DBFS else None
 
 
 def _label(emotion: Emotion) -> Text:
@@ -232,5 +241,5 @@ def _label(emotion: Emotion) -> Text:
 def _local_time(text: str) -> str:
     try:
         return datetime.fromisoformat(text).astimezone().strftime("%H:%M:%S")
-    except ValueError:
+    except (ValueError, OverflowError):
         return printable(text)

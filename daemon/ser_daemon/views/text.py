@@ -7,6 +7,7 @@ from typing import TextIO
 from ser_daemon.wire.events import AudioState, Emotion, Event, Hello, VoiceStarted, VoiceStopped
 from ser_daemon.wire.protocol import CaptureState
 from ser_model.labels import UNKNOWN
+from ser_model.printable import printable
 
 _STATES: dict[str, str] = {
     CaptureState.MUTED: "muted: the microphone is closed",
@@ -87,11 +88,6 @@ def describe_state(state: str, device: str | None, reason: str | None = None, re
     if retry_in_ms is not None:
         text += f"; trying again in {retry_in_ms / 1000:g} s"
     return printable(text)
-
-
-def printable(text: str) -> str:
-    """Replace control characters, which a terminal could execute: device names come from outside."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _seconds(ms: int) -> str:

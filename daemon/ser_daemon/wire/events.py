@@ -155,6 +155,9 @@ EVENT_CLASSES: dict[str, type[Event]] = {
 PUBLISHED = ("voice-started", "emotion", "voice-stopped", "audio-state")
 """Types that carry a sequence number and that `subscribe` can choose from."""
 
+_LARGEST = 2**53
+"""Up to here every JSON parser reads an integer exactly (RFC 8259, section 6); 285 million years in ms."""
+
 _JSON_TYPES: dict[Any, tuple[type, ...]] = {
     float: (float, int),
     Mapping: (dict,),
@@ -179,7 +182,7 @@ def from_wire(name: str, data: Mapping[str, Any]) -> Event | None:
         if value is None:
             continue
         expected = _json_types(hint)
-        if not _is_instance(value, expected):
+        if not _is_instance(value, expected) or not _is_in_range(value):
             raise ProtocolError(
                 f"The daemon sent {name!r} with {field} = {value!r:.60}; expected {expected[0].__name__}."
             )
@@ -210,6 +213,13 @@ def _json_types(hint: Any) -> tuple[type, ...]:
 def _is_instance(value: object, kinds: tuple[type, ...]) -> bool:
     """Do what `isinstance` does, but don't take a boolean for an integer."""
     return isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)
+
+
+def _is_in_range(value: object) -> bool:
+    """Whether all numbers, also those of a mapping, can be computed with: `json` reads numbers of any size, and NaN."""
+    if isinstance(value, dict):
+        return all(_is_instance(number, (float, int)) and _is_in_range(number) for number in value.values())
+    return not isinstance(value, float | int) or abs(value) <= _LARGEST
 
 
 def wall_time(seconds: float) -> str:
