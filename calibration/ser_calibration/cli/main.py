@@ -24,7 +24,9 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = console.ArgumentParser(prog="ser-calibrate", description="Measure what ser-daemon hears.")
+    parser: argparse.ArgumentParser = console.ArgumentParser(
+        prog="ser-calibrate", description="Measure what ser-daemon hears."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     microphone.add_command(commands)
     speaker.add_command(commands)

@@ -94,7 +94,7 @@ def _describe(command: str, answer: Mapping[str, Any]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = console.ArgumentParser(
+    parser: argparse.ArgumentParser = console.ArgumentParser(
         prog="ser-ctl",
         description="Ask ser-daemon, or tell it what to do.",
         epilog=_EPILOG,

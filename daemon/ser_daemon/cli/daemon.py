@@ -69,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--control-socket", metavar="PATH", help="take control verbs on this socket")
     add = parser.add_argument_group("output").add_argument
     add("--plain", action="store_true", help="print lines, also in a terminal")
-    add("-v", "--verbose", action="store_true", help="log everything")
+    add("-v", "--verbose", action="store_true", help="log everything; with --check, show all settings")
     add("--service", action="store_true", help="run as a service: only the log; wait for a missing device")
     instead = parser.add_argument_group("instead of listening").add_mutually_exclusive_group().add_argument
     instead("--list-devices", action="store_true", help="list the microphones and end")
@@ -86,7 +86,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.check:
         from ser_daemon.diagnostics.check import run_check
 
-        return run_check(config)
+        return run_check(config, verbose=options.verbose)
     from ser_daemon.cli.run import run_daemon
 
     return run_daemon(
@@ -107,7 +107,7 @@ def _load_config(options: argparse.Namespace) -> Config:
         "model.path": options.model,
         "socket.path": options.socket,
         "socket.control_path": options.control_socket,
-        "service.log_level": "debug" if options.verbose else None,
+        "service.log_level": "debug" if options.verbose and not options.check else None,
     }
     return load_config(path=options.config, environ=os.environ, overrides=overrides)
 

@@ -13,6 +13,7 @@ from ser_daemon import paths
 from ser_daemon.config.device_spec import AudioFile, StandardInput
 from ser_daemon.config.loading import Config
 from ser_daemon.config.profiles import gate_with_profile, profile_folders
+from ser_daemon.config.schema import KEYS
 from ser_daemon.diagnostics.host_probes import (
     Finding,
     Grade,
@@ -21,10 +22,13 @@ from ser_daemon.diagnostics.host_probes import (
     find_capture_problems,
     mute_advice,
 )
+from ser_daemon.diagnostics.running_daemon import RunningDaemon, find_daemon
 from ser_daemon.pipeline.threads import run_with_timeout
+from ser_daemon.sources.base import DeviceBusy
 from ser_daemon.sources.probe import probe_sound_system
 from ser_model.audio.levels import SILENCE_DBFS, dbfs
 from ser_model.errors import SerError
+from ser_model.printable import printable
 
 LISTEN_SECONDS = 5.0
 """A device without samples for so long counts as broken. Sound servers may need 2 s for the first samples."""
@@ -33,39 +37,55 @@ LEVEL_SAMPLES = 8000
 """Length of the audio that the printed level is measured on: 0.5 s."""
 
 
-def run_check(config: Config, environ: Mapping[str, str] = os.environ) -> int:
-    """Print the findings, each as soon as it is there.
+def run_check(config: Config, environ: Mapping[str, str] = os.environ, *, verbose: bool = False) -> int:
+    """Print the verdict, and then the findings that it follows from.
+
+    Args:
+        config: The configuration to check.
+        environ: Environment variables.
+        verbose: Print the settings that have their default as well.
 
     Returns:
         0 if the daemon can work, 2 if something must be repaired first.
     """
-    failed = False
-    for finding in run_checks(config, environ):
-        failed = failed or finding.grade is Grade.FAIL
-        print(f"{finding.grade:<5} {finding.subject:<7} {finding.text}", flush=True)
+    daemon = find_daemon(config.socket.path, environ)
+    findings = list(run_checks(config, environ, daemon, verbose=verbose))
+    failed = any(finding.grade is Grade.FAIL for finding in findings)
     if failed:
-        print("\nNot ready: see the lines that begin with fail.")
-        return 2
-    print("\nReady. Start it with: ser-daemon, and watch it with: ser-watch")
-    return 0
+        verdict = "Not ready: see the lines that begin with fail."
+    elif daemon is not None:
+        verdict = "Running. Watch it with: ser-watch"
+    else:
+        verdict = "Ready. Start it with: ser-daemon, and watch it with: ser-watch"
+    lines = [printable(f"{finding.grade:<5} {finding.subject:<7} {finding.text}") for finding in findings]
+    print("\n".join([verdict, "", *lines]))
+    return 2 if failed else 0
 
 
-def run_checks(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+def run_checks(
+    config: Config, environ: Mapping[str, str], daemon: RunningDaemon | None, *, verbose: bool
+) -> Iterator[Finding]:
     """Yield the findings, in the order in which a starting daemon would meet them."""
-    yield from _check_config(config)
+    yield from _check_config(config, verbose=verbose)
     yield _check_model(config)
-    yield from _check_audio(config, environ)
-    yield from _check_sockets(config, environ)
+    yield from _check_audio(config, environ, daemon)
+    yield from _check_sockets(config, environ, daemon)
     yield from check_service(Machine(environ))
 
 
-def _check_config(config: Config) -> Iterator[Finding]:
-    files = ", ".join(str(file) for file in config.files) or "no file; all settings are built-in"
+def _check_config(config: Config, *, verbose: bool) -> Iterator[Finding]:
+    files = ", ".join(str(file) for file in config.files) or "no file"
     yield Finding(Grade.OK, "config", files)
-    for name, source in sorted(config.sources.items()):
+    at_default = 0
+    for name, key in KEYS.items():
         section, _, field = name.partition(".")
         value = getattr(getattr(config, section), field)
-        yield Finding(Grade.OK, "config", f"{name} = {'null' if value is None else value}  ({source})")
+        source = config.sources.get(name, "built-in")
+        at_default += value == key.default
+        if verbose or value != key.default:
+            yield Finding(Grade.OK, "config", f"{name} = {'null' if value is None else value}  ({source})")
+    if not verbose:
+        yield Finding(Grade.OK, "config", f"{at_default} settings at their defaults; ser-daemon --check -v shows them")
 
 
 def _check_model(config: Config) -> Finding:
@@ -79,7 +99,7 @@ def _check_model(config: Config) -> Finding:
     return Finding(Grade.OK, "model", f"{model.name} ({len(model.labels)} labels)")
 
 
-def _check_audio(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _check_audio(config: Config, environ: Mapping[str, str], daemon: RunningDaemon | None) -> Iterator[Finding]:
     if isinstance(config.audio.device_spec, StandardInput):
         yield Finding(Grade.OK, "audio", "stdin is read once the daemon runs")
         return
@@ -89,6 +109,9 @@ def _check_audio(config: Config, environ: Mapping[str, str]) -> Iterator[Finding
         no_samples = SerError(f"{config.audio.device} was opened, but gave no samples for {LISTEN_SECONDS:g} s.")
         name, level = run_with_timeout(lambda: _measure_level(config), LISTEN_SECONDS + 1.0, no_samples)
     except SerError as error:
+        if daemon is not None and daemon.has_device and isinstance(error, DeviceBusy):
+            yield Finding(Grade.OK, "audio", f"the daemon that runs has the microphone: {daemon.device}")
+            return
         yield Finding(Grade.FAIL, "audio", str(error))
         if not isinstance(config.audio.device_spec, AudioFile):
             yield from find_capture_problems(Machine(environ))
@@ -123,8 +146,12 @@ def _measure_level(config: Config) -> tuple[str, float]:
     return source.name, dbfs(samples.astype(np.float32) / 32768.0)
 
 
-def _check_sockets(config: Config, environ: Mapping[str, str]) -> Iterator[Finding]:
+def _check_sockets(config: Config, environ: Mapping[str, str], daemon: RunningDaemon | None) -> Iterator[Finding]:
     events = config.socket.path or paths.user_socket(environ)
+    if daemon is not None:
+        yield Finding(Grade.OK, "socket", f"a daemon serves {daemon.socket}: {daemon.text}")
+        if daemon.socket == events:
+            return
     control = config.socket.control_path or paths.control_socket(events)
     for path in dict.fromkeys((events, control)):
         yield _check_socket(path)

@@ -20,6 +20,8 @@ from ser_daemon.sources.busy_devices import find_busy_devices
 _SERVERS = {"PipeWire": "pipewire-0", "PulseAudio": "pulse/native"}
 """Sound servers, and their sockets in a user's runtime folder."""
 
+_SYSTEM_UNIT = "/etc/systemd/system/ser-daemon.service"
+
 _MIXER_SECONDS = 3.0
 
 
@@ -123,7 +125,7 @@ def _check_interpreter(machine: Machine) -> Iterator[Finding]:
     if not (3, 11) <= version <= (3, 13):
         text = f"this is Python {version[0]}.{version[1]}; ser-daemon is made for 3.11 to 3.13"
         yield Finding(Grade.WARN, "python", text)
-    if not machine.path("/etc/systemd/system/ser-daemon.service").exists():
+    if not machine.path(_SYSTEM_UNIT).exists():
         return
     python = machine.path("/opt/ser-daemon/bin/python")
     real = python.resolve()
@@ -154,7 +156,12 @@ def _check_system_sockets(machine: Machine) -> Iterator[Finding]:
 def _recommend_unit(machine: Machine) -> Finding:
     runtime = Path(machine.environ.get("XDG_RUNTIME_DIR", "/nonexistent"))
     running = next((name for name, socket in _SERVERS.items() if (runtime / socket).exists()), None)
-    if running:
+    if _user_link(machine).is_symlink():
+        text = "the user's unit is installed, which starts when you log in"
+    elif machine.path(_SYSTEM_UNIT).exists():
+        text = "the system's unit is installed, which goes to ALSA"
+        text += f"; to hear through this user's {running}: make install-user-service" if running else ""
+    elif running:
         text = f"{running} runs for this user: as a service use the user's unit (systemctl --user)"
     else:
         text = "no sound server runs for this user: as a service use the system's unit, which goes to ALSA"
@@ -162,13 +169,17 @@ def _recommend_unit(machine: Machine) -> Finding:
 
 
 def _check_lingering(machine: Machine) -> Iterator[Finding]:
-    home = Path(machine.environ.get("HOME", "/nonexistent"))
-    enabled = home / ".config/systemd/user/default.target.wants/ser-daemon.service"
-    if not enabled.is_symlink() or machine.path(f"/var/lib/systemd/linger/{machine.user}").exists():
+    if not _user_link(machine).is_symlink() or machine.path(f"/var/lib/systemd/linger/{machine.user}").exists():
         return
     text = f"your service runs while you are logged in; from boot on: loginctl enable-linger {machine.user}"
     has_display = bool(machine.environ.get("DISPLAY") or machine.environ.get("WAYLAND_DISPLAY"))
     yield Finding(Grade.OK if has_display else Grade.WARN, "service", text)
+
+
+def _user_link(machine: Machine) -> Path:
+    """Return the link that systemd makes when the user's unit is enabled."""
+    home = Path(machine.environ.get("HOME", "/nonexistent"))
+    return home / ".config/systemd/user/default.target.wants/ser-daemon.service"
 
 
 def _prints(machine: Machine, words: str, *command: str) -> bool:

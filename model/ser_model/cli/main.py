@@ -24,7 +24,7 @@ RAVDESS (Audio_Speech_Actors_01-24) is Zenodo record 1188976; any folder of Acto
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = console.ArgumentParser(
+    parser: argparse.ArgumentParser = console.ArgumentParser(
         prog="ser-model",
         description="Make the network that ser-daemon runs.",
         epilog=_EXAMPLES,

@@ -52,15 +52,15 @@ def verify(path: Path) -> int:
         except SerError as error:
             failures.append(str(error))
     for graph in graphs:
-        print(f"{graph.path}: {len(graph.content)} bytes, opset {graph.outline.opsets.get('')}")
-        print(f"  sha256 {graph.sha256}")
+        console.say(f"{graph.path}: {len(graph.content)} bytes, opset {graph.outline.opsets.get('')}")
+        console.say(f"  sha256 {graph.sha256}")
     if len(graphs) == len(files):
         failures += _check_graphs(graphs)
     failures += _compare_checksums(graphs)
     for sentence in failures:
         console.report_error("ser-model", sentence)
     names = " and ".join(file.name for file in files)
-    print(f"{names}: {'NOT usable' if failures else 'sound'}")
+    console.say(f"{names}: {'NOT usable' if failures else 'sound'}")
     return 2 if failures else 0
 
 
@@ -96,8 +96,10 @@ def _load(path: Path) -> Graph:
 def _check_graphs(graphs: list[Graph]) -> list[str]:
     """Run and print every check of graphs that load; return a sentence for each failure."""
     metadata = graphs[0].metadata
-    print(f"{metadata.name}, format {metadata.format_version} (known up to {FORMAT_VERSION}), {metadata.licence}")
-    print(f"  {SIZE} features to {' '.join(metadata.labels)}; {count_parameters(metadata.hidden)} trainable parameters")
+    console.say(f"{metadata.name}, format {metadata.format_version} (known up to {FORMAT_VERSION}), {metadata.licence}")
+    console.say(
+        f"  {SIZE} features to {' '.join(metadata.labels)}; {count_parameters(metadata.hidden)} trainable parameters"
+    )
     checks: list[tuple[str, Check]] = []
     for graph in graphs:
         checks.append((f"{graph.metadata.mode}: description", partial(check_metadata, graph)))
@@ -112,7 +114,7 @@ def _check_graphs(graphs: list[Graph]) -> list[str]:
     if len(graphs) == len(MODES):
         checks.append(("window and stream agree", partial(check_agreement, graphs[0], graphs[1])))
     else:
-        print("  -       one graph alone: not compared with its other half")
+        console.say("  -       one graph alone: not compared with its other half")
     return _run_checks(checks)
 
 
@@ -125,7 +127,7 @@ def _run_checks(checks: list[tuple[str, Check]]) -> list[str]:
         except Exception as error:
             reason = (str(error).splitlines() or ["no reason given"])[0]
             found = [f"{name}: the graph can't be run ({reason}); export the model again"]
-        print(f"  {'FAILED' if found else 'ok':6}  {name}")
+        console.say(f"  {'FAILED' if found else 'ok':6}  {name}")
         failures += found
     return failures
 
@@ -136,7 +138,7 @@ def _compare_checksums(graphs: list[Graph]) -> list[str]:
         return []
     path = checksum_file(graphs[0].path)
     if not path.exists():
-        print(f"  -       there is no {path.name} to compare the sums with")
+        console.say(f"  -       there is no {path.name} to compare the sums with")
         return []
     try:
         lines = path.read_text().splitlines()
@@ -152,7 +154,7 @@ def _compare_checksums(graphs: list[Graph]) -> list[str]:
             failures.append(
                 f"{graph.path}: its sum is not the one in {path.name}; it was changed or damaged on the way"
             )
-    print(f"  {'FAILED' if failures else 'ok':6}  sums as in {path.name}")
+    console.say(f"  {'FAILED' if failures else 'ok':6}  sums as in {path.name}")
     return failures
 
 

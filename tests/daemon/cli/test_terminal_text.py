@@ -23,7 +23,6 @@ CONFIGS = {
     "long-value": f"gate: {{engine: {LONG}}}\n",
     "long-number": f"gate: {{hangover_ms: {'9' * 20_000}}}\n",
     "long-quoted-number": f'gate: {{hangover_ms: "{LONG}"}}\n',
-    "long-path": f"model: {{path: 0x{'f' * 20_000}}}\n",
     "twice": f"gate: {{? {LONG} : 1, ? {LONG} : 2}}\n",
     "anchor": f"gate: *{LONG}\n",
     "tag": f"gate: !{LONG}! x\n",

@@ -5,16 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 from ser_daemon.config.loading import load_config
+from ser_daemon.config.schema import KEYS
+from ser_daemon.diagnostics import check as check_module
 from ser_daemon.diagnostics.check import run_check
+from ser_daemon.sources import DeviceBusy
 from ser_daemon.wire.sockets import bind
+from support.daemon import Daemon, wait_for
 from support.pulse import virtual_microphone
 
 DEMO = Path(str(files("ser_daemon") / "data" / "demo.flac"))
@@ -35,12 +41,13 @@ def test_a_ready_machine_is_reported_and_no_file_is_left(tmp_path: Path, capsys:
     code, out = check(tmp_path, capsys)
     assert code == 0, out
     assert "fail" not in out
+    assert out.startswith("Ready. Start it with: ser-daemon, and watch it with: ser-watch\n\n")
+    assert out.count("Ready") == 1
     assert "ok    config  audio.device = file:" in out
     assert f"ok    audio   {DEMO} gives samples, level -" in out
     assert f"ok    socket  {tmp_path / 's.sock'} can be used" in out
     assert f"ok    socket  {tmp_path / 's-control.sock'} can be used" in out
     assert "no sound server runs for this user" in out
-    assert out.endswith("Ready. Start it with: ser-daemon, and watch it with: ser-watch\n")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -59,7 +66,55 @@ def test_missing_model_recording_and_folder_are_all_reported(
     assert [line.split()[1] for line in failures] == ["model", "audio", "socket", "socket"]
     for line, name in zip(failures, ("none.onnx", "none.wav", "none", "none"), strict=True):
         assert f"{tmp_path}/{name}" in line
-    assert out.endswith("Not ready: see the lines that begin with fail.\n")
+    assert out.startswith("Not ready: see the lines that begin with fail.\n\n")
+
+
+def test_settings_at_their_defaults_are_folded_also_if_a_file_names_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = Path(__file__).resolve().parents[3] / "config.yaml"
+    environ = {"HOME": str(tmp_path)}
+    overrides = {"audio.device": f"file:{DEMO}", "socket.path": tmp_path / "s.sock"}
+    config = load_config(path=shipped, environ=environ, overrides=overrides, default_files=[])
+    assert len(config.sources) == len(KEYS)
+    run_check(config, environ)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("ok    config")]
+    assert lines == [
+        f"ok    config  {shipped}",
+        f"ok    config  audio.device = file:{DEMO}  (command line)",
+        f"ok    config  socket.path = {tmp_path / 's.sock'}  (command line)",
+        f"ok    config  {len(KEYS) - 2} settings at their defaults; ser-daemon --check -v shows them",
+    ]
+    run_check(config, environ, verbose=True)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("ok    config")]
+    assert len(lines) == 1 + len(KEYS)
+    assert any("service.log_level = info  (" in line for line in lines)
+
+
+def test_beside_a_running_daemon_the_verdict_is_that_it_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Daemon("--mic", "stdin", "--rate", "16000", feed=True, folder=tmp_path) as daemon:
+        daemon.write(np.zeros(16_000, np.int16))
+        control = daemon.controller()
+        wait_for(lambda: bool(control.request("status")["data"]["state"] == "listening"))
+        in_use = DeviceBusy('The microphone "USB Mic" is in use by ser-daemon (process 1)')
+        monkeypatch.setattr(check_module, "_measure_level", raiser(in_use))
+        code, out = check(tmp_path, capsys, device="default", socket__path=daemon.socket)
+        assert code == 0, out
+        assert out.startswith("Running. Watch it with: ser-watch\n\n")
+        assert "the daemon that runs has the microphone: stdin" in out
+        assert f"a daemon serves {daemon.socket}: listening on stdin" in out
+        assert "Ready" not in out
+        assert "Start it" not in out
+        assert "warn" not in out
+
+
+def raiser(error: Exception) -> Callable[..., Any]:
+    def work(*_: object) -> None:
+        raise error
+
+    return work
 
 
 def test_a_recording_of_zeros_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,6 +123,17 @@ def test_an_interpreter_below_a_home_folder_fails(tmp_path: Path, place: str) ->
     assert found.grade == ("ok" if place.startswith("usr") else "fail")
 
 
+def test_once_a_unit_is_installed_no_other_is_recommended(tmp_path: Path) -> None:
+    here = machine(tmp_path, XDG_RUNTIME_DIR=str(tmp_path))
+    put(tmp_path, "pipewire-0")
+    assert "use the user's unit" in only(list(check_service(here)), "service").text
+    put(tmp_path, "etc/systemd/system/ser-daemon.service")
+    text = only(list(check_service(here)), "service").text
+    assert text.startswith("the system's unit is installed, which goes to ALSA; to hear through this user's PipeWire")
+    (tmp_path / "pipewire-0").unlink()
+    assert only(list(check_service(here)), "service").text == "the system's unit is installed, which goes to ALSA"
+
+
 def test_a_users_service_without_lingering_is_a_warning(tmp_path: Path) -> None:
     link = tmp_path / "anna/.config/systemd/user/default.target.wants/ser-daemon.service"
     link.parent.mkdir(parents=True)
