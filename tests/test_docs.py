@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 LONGEST_README = 120
 SOURCE_FOLDERS = ("model", "daemon", "calibration", "benchmarks", "systemd", "tests", "docs")
@@ -90,3 +90,16 @@ def test_the_functions_that_the_architecture_names_exist() -> None:
         code = files[0].read_text()
         assert re.search(rf"^(?:(?:async )?def {name}\b|class {name}\b|{name} = )", code, re.MULTILINE), (path, name)
         assert not member or re.search(rf"^    (?:async )?def {member}\b", code, re.MULTILINE), (path, name, member)
+
+
+def test_the_tests_that_the_security_page_names_exist() -> None:
+    names = re.findall(r"`((?:\w+/)*test_\w+\.py)?(?:::)?(test_\w+)?`", (ROOT / "docs/security.md").read_text())
+    names = [(file, test) for file, test in names if file or test]
+    assert len(names) > 20
+    last = ""
+    for file, test in names:
+        # A name alone is in the file that was named before it.
+        last = file or last
+        path = ROOT / "tests" / last
+        assert path.is_file(), last
+        assert not test or re.search(rf"^(?:async )?def {test}\(", path.read_text(), re.MULTILINE), (last, test)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ser_daemon.client import Client
+from support.box import wait_until
 from system.conftest import ROOT, Machine
 
 _FAILING = """#!/bin/sh
@@ -132,6 +134,9 @@ def test_a_user_installs_a_service_of_the_session(machine: Machine) -> None:
     environ = ["env", f"XDG_RUNTIME_DIR=/run/user/{uid}"]
     done = machine.box.run(*environ, "/home/desktop/.local/bin/ser-ctl", "status", user="desktop")
     assert "state" in done.stdout
+    machine.plug_in()
+    client = Client(socket)
+    wait_until(lambda: client.request("status")["state"] == "listening", 20, "the user's service to listen")
     machine.box.run(*environ, "systemctl", "--user", "reload", "ser-daemon", user="desktop")
     assert "Removed" in machine.make("uninstall-user-service", "PURGE=1", user="desktop")
     find = "find /home/desktop /run/user -name '*ser-daemon*' -o -name 'ser-*'"
