@@ -139,8 +139,14 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Setting]:
 
 
 def _reject_misspelling(name: str, known: list[str]) -> None:
-    """Raise if the variable is probably meant for the daemon; other programs may use the prefix too."""
+    """Raise if the variable is probably meant for the daemon; other programs may use the prefix too.
+
+    It is if its name resembles that of a variable, also one without its section, or begins with a section.
+    """
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    if not near:
+        without_section = {f"SER_{key.name.partition('.')[2].upper()}": key.variable for key in KEYS.values()}
+        near = [without_section[found] for found in difflib.get_close_matches(name, without_section, n=1, cutoff=0.85)]
     has_our_section = any(name.startswith(f"SER_{section.upper()}_") for section in SECTIONS)
     if near or has_our_section:
         hint = f'; did you mean "{near[0]}"?' if near else "; see docs/configuration.md for the names"

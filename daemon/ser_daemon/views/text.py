@@ -19,14 +19,19 @@ _STATES: dict[str, str] = {
 
 
 class PlainView:
-    """Writes a line per event; does not show levels."""
+    """Writes a line per event, in the order of time; does not show levels."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._latest = 0
 
     def event(self, event: Event) -> None:
         """Write the line of an event, unbuffered."""
-        self._line(describe(event))
+        if isinstance(event, Hello):
+            # Of a daemon that has started again, whose clock begins at 0.
+            self._latest = 0
+        self._line(describe(event, self._latest))
+        self._latest = max(self._latest, getattr(event, "timestamp", None) or 0)
 
     def level(self, dbfs: float | None, noise_floor_dbfs: float | None) -> None:
         """Do nothing."""
@@ -43,24 +48,37 @@ class PlainView:
         self._stream.flush()
 
 
-def describe(event: Event) -> str:
-    """Describe an event in one line: `12.340 s  u-3  angry 0.58 (final, 2.9 s)`."""
+def describe(event: Event, earliest: int = 0) -> str:
+    """Describe an event in one line: `12.340 s  u-3  angry 0.58 (final, 2.9 s)`.
+
+    Speech begins and ends before the daemon can know. Where that is before the line above, the line begins with the
+    time of that one: `12.340 s  u-3  silence since 11.640 s`.
+
+    Args:
+        event: The event.
+        earliest: Time of the line above, in ms.
+    """
     lost = f"  [{event.dropped} lines lost before this]" if event.dropped else ""
     match event:
         case Hello():
             text = f"{event.server}, model {event.model}: {describe_state(event.state, event.device)}"
         case VoiceStarted():
-            text = f"{_seconds(event.timestamp)}  {event.utterance_id}  speech"
+            text = _describe_voice(event.utterance_id, "speech", event.timestamp, earliest)
         case VoiceStopped():
-            text = f"{_seconds(event.timestamp)}  {event.utterance_id}  silence"
+            text = _describe_voice(event.utterance_id, "silence", event.timestamp, earliest)
         case AudioState():
-            when = "" if event.timestamp is None else f"{_seconds(event.timestamp)}  "
+            when = "" if event.timestamp is None else f"{_seconds(max(event.timestamp, earliest))}  "
             text = when + describe_state(event.state, event.device, event.reason, event.retry_in_ms)
         case Emotion():
-            text = f"{_seconds(event.timestamp)}  {event.utterance_id}  {describe_emotion(event)}"
+            text = f"{_seconds(max(event.timestamp, earliest))}  {event.utterance_id}  {describe_emotion(event)}"
         case _:
             text = event.type
     return printable(text + lost)
+
+
+def _describe_voice(utterance_id: str, what: str, timestamp: int, earliest: int) -> str:
+    since = f" since {_seconds(timestamp)}" if timestamp < earliest else ""
+    return f"{_seconds(max(timestamp, earliest))}  {utterance_id}  {what}{since}"
 
 
 def describe_emotion(event: Emotion) -> str:

@@ -92,7 +92,8 @@ def test_ser_socket_sets_the_socket_path() -> None:
 
 
 @pytest.mark.parametrize(
-    "environ", [{"SER_DATA": "/x"}, {"SER_GATE_ENGINE": " "}, {"SERIAL": "1"}, {"SER_VERBATIM": "1"}]
+    "environ",
+    [{"SER_DATA": "/x"}, {"SER_GATE_ENGINE": " "}, {"SERIAL": "1"}, {"SER_VERBATIM": "1"}, {"SER_HOME": "1"}],
 )
 def test_variables_of_other_programs_and_empty_ones_are_ignored(environ: dict[str, str]) -> None:
     assert load_config(environ=environ, default_files=[]).sources == {}
@@ -108,6 +109,18 @@ def test_variables_of_other_programs_and_empty_ones_are_ignored(environ: dict[st
         (
             {"SER_GATTE_ENGINE": "webrtc"},
             'environment SER_GATTE_ENGINE: unknown variable; did you mean "SER_GATE_ENGINE"?',
+        ),
+        (
+            {"SER_LOG_LEVEL": "debug"},
+            'environment SER_LOG_LEVEL: unknown variable; did you mean "SER_SERVICE_LOG_LEVEL"?',
+        ),
+        (
+            {"SER_LOGLEVEL": "debug"},
+            'environment SER_LOGLEVEL: unknown variable; did you mean "SER_SERVICE_LOG_LEVEL"?',
+        ),
+        (
+            {"SER_DEVICE": "USB"},
+            'environment SER_DEVICE: unknown variable; did you mean "SER_AUDIO_DEVICE"?',
         ),
         (
             {"SER_GATE_COLOUR": "red"},

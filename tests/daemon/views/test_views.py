@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
 from ser_daemon.views.live import LiveView
@@ -78,6 +81,33 @@ def test_plain_lines_explain_the_state_of_the_microphone():
     )
     assert describe(gone) == "4.200 s  no microphone (USB Mic): It was unplugged; trying again in 2 s"
     assert describe_state("muted", None) == "muted: the microphone is closed"
+
+
+def test_plain_lines_are_in_the_order_of_time(emotion, started, stopped, hello):
+    stream = io.StringIO()
+    view = PlainView(stream)
+    final = emotion(final=True, timestamp=187_804)
+    gone = AudioState(state=CaptureState.MUTED, timestamp=187_000)
+    for event in (hello, started, emotion(timestamp=187_300), final, stopped, gone, hello, started):
+        view.event(event)
+    lines = [line.split("  ", 1) for line in stream.getvalue().splitlines()]
+    assert [line[0] for line in lines if len(line) > 1] == [
+        "182.340 s", "187.300 s", "187.804 s", "187.804 s", "187.804 s", "182.340 s",
+    ]  # fmt: skip
+    assert lines[4][1] == "u-17  silence since 187.100 s"
+    assert lines[5][1] == "muted: the microphone is closed"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(times=st.lists(st.integers(0, 10_000), max_size=20), kinds=st.lists(st.integers(0, 3), min_size=20, max_size=20))
+def test_the_first_column_never_goes_back(emotion, started, stopped, times, kinds):
+    stream = io.StringIO()
+    view = PlainView(stream)
+    events = (emotion(), started, stopped, AudioState(state=CaptureState.MUTED, timestamp=0))
+    for time, kind in zip(times, kinds, strict=False):
+        view.event(dataclasses.replace(events[kind], timestamp=time))
+    shown = [float(line.split(" s  ")[0]) for line in stream.getvalue().splitlines()]
+    assert shown == sorted(shown)
 
 
 def test_lost_lines_are_reported(emotion):
