@@ -18,6 +18,7 @@ from ser_daemon.config.loading import load_config
 from ser_daemon.config.profiles import MicrophoneProfile, profile_file_name, profile_folders, write_profile
 from ser_model import console
 from ser_model.audio.files import read_audio
+from ser_model.c_stderr import silence_c_stderr
 
 
 def calibrate_microphone(
@@ -62,6 +63,7 @@ def calibrate_microphone(
 
 
 def _read(paths: Sequence[Path], config: AudioConfig) -> Recordings:
+    silence_c_stderr()
     silence, speech = (read_audio(path, config.channel) for path in paths)
     return Recordings(config.device, silence, speech, None)
 

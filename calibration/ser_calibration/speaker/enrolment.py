@@ -15,6 +15,7 @@ from ser_daemon.config.loading import Config, load_config
 from ser_model import console
 from ser_model.adaptation.adaptation import Adaptation
 from ser_model.audio.files import read_audio
+from ser_model.c_stderr import silence_c_stderr
 from ser_model.errors import SerError
 from ser_model.network.estimator import Model
 from ser_model.recognizer import Recognizer
@@ -82,6 +83,7 @@ def _write_profile(path: Path, data: dict[str, object]) -> None:
 def _learn(model: Model, config: Config, paths: Sequence[Path] | None) -> tuple[dict[str, object], float]:
     """Learn from recordings, or from the microphone if `paths` is `None`; return as `learn`."""
     if paths:
+        silence_c_stderr()
         return learn(model, config, ([read_audio(path, config.audio.channel)] for path in paths))
     with progress_lines() as report:
         return learn(model, config, [record(config.audio, report)], SpeechProgress(report, ENOUGH_SECONDS).push)

@@ -11,6 +11,7 @@ import numpy as np
 from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources.base import Chunk, boot_time
 from ser_model.audio.files import AudioFileReader
+from ser_model.c_stderr import silence_c_stderr
 from ser_model.errors import SerError
 from ser_model.types import SAMPLE_RATE, Samples
 
@@ -42,6 +43,7 @@ class FileSource:
             SerError: The file does not exist, is not audio, or is empty.
         """
         self.close()
+        silence_c_stderr()
         self._reader = AudioFileReader(self._path, self._channel)
         self._fifo = _SampleFifo()
         self._samples_read = 0

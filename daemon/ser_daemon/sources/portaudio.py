@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import difflib
-import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,6 +14,7 @@ from ser_daemon.config.device_spec import CaptureDeviceSpec, DefaultDevice, Devi
 from ser_daemon.sources.alsa_config import check_alsa_config
 from ser_daemon.sources.base import DeviceError, NoPortAudio, NoSuchDevice
 from ser_model import console
+from ser_model.c_stderr import silence_c_stderr
 
 _MISSING = (
     "The PortAudio library is not installed, without which no microphone can be opened; "
@@ -24,7 +23,6 @@ _MISSING = (
 
 _lock = threading.RLock()
 _open_streams = 0
-_silenced = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ def load_library() -> Any:
         DeviceError: The library does not start, or ALSA's configuration would end the process.
     """
     with _lock:
-        _silence_c_stderr()
+        silence_c_stderr()
         if "sounddevice" not in sys.modules:
             check_alsa_config()
         try:
@@ -195,31 +193,3 @@ def _query_devices(sd: Any) -> list[Device]:
         for info in sd.query_devices()
         if info["max_input_channels"] > 0
     ]
-
-
-def keep_c_stderr() -> None:
-    """Let the sound libraries write to the terminal after all; called before the library is loaded."""
-    global _silenced
-    _silenced = True
-
-
-def _silence_c_stderr() -> None:
-    """Keep ALSA, JACK and PortAudio from writing to the terminal.
-
-    They write to the C stream `stderr`, while Python's log writes to file descriptor 2. Only the C stream is redirected
-    to /dev/null: redirecting the descriptor would lose log lines of other threads. The variable `stderr` is known to
-    be writable in glibc only.
-    """
-    global _silenced
-    if _silenced:
-        return
-    _silenced = True
-    try:
-        os.confstr("CS_GNU_LIBC_VERSION")
-        libc = ctypes.CDLL(None)
-        libc.fopen.restype = ctypes.c_void_p
-        stream = libc.fopen(os.devnull.encode(), b"we")
-        if stream:
-            ctypes.c_void_p.in_dll(libc, "stderr").value = stream
-    except (ValueError, OSError, AttributeError):
-        return

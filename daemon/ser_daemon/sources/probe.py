@@ -13,6 +13,7 @@ import sys
 
 from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources.base import RESPONSE_SECONDS, DeviceError, NoResponse
+from ser_model.c_stderr import keep_c_stderr
 from ser_model.errors import SerError
 
 _START_SECONDS = 5.0
@@ -66,9 +67,9 @@ def _describe_crash(number: int, device: str | None, stderr: bytes) -> str:
 
 def main() -> int:
     """List the devices, and open the device that the command line names. Only the end by a signal is of interest."""
-    from ser_daemon.sources import list_devices, make_source, portaudio
+    from ser_daemon.sources import list_devices, make_source
 
-    portaudio.keep_c_stderr()
+    keep_c_stderr()
     try:
         list_devices()
         if sys.argv[1:]:
