@@ -9,7 +9,7 @@ SERVICE_PYTHON ?= /usr/bin/python3
 SERVICE := $(SERVICE_PYTHON) -B systemd/install.py
 PURGE ?=
 
-.PHONY: help deps run test lint bench torture lock wheel sbom audit
+.PHONY: help deps run test lint bench torture fuzz lock wheel sbom audit
 .PHONY: install-service uninstall-service install-user-service uninstall-user-service
 .DELETE_ON_ERROR:
 
@@ -19,6 +19,7 @@ help:
 	@echo 'make lint     check style and types'
 	@echo 'make bench    measure processor time, memory and delay'
 	@echo 'make torture  cause faults and measure how the daemon behaves; ARGS="--quick" takes minutes'
+	@echo 'make fuzz     feed every parser and state machine with random input; ARGS="--minutes 60" takes an hour'
 	@echo 'make deps     install what these need, into .venv and, where permitted, with apt'
 	@echo 'make lock     renew the versions and hashes of the packages that the service is installed with'
 	@echo 'make wheel    build the wheel into dist; the same source gives the same bytes'
@@ -54,6 +55,9 @@ bench: $(VENV)/.base
 
 torture: deps
 	$(BIN)/python benchmarks/torture.py $(ARGS)
+
+fuzz: $(VENV)/.full
+	$(BIN)/python tests/fuzz/run.py $(ARGS)
 
 install-service:
 	@PYTHON=$(SERVICE_PYTHON) .ci/system-packages run

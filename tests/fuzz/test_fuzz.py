@@ -1,0 +1,71 @@
+"""Every target with examples that are always the same, and the kept cases. `make fuzz` uses new ones, for hours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fuzz import targets
+from fuzz.engine import Runner, cases, load, missing
+from fuzz.target import TARGETS, Finding, Target
+
+assert targets
+
+UNMENDED: dict[str, str] = {
+    "flood": "blank lines bypass the rate limit",
+    "handler": "an id inside data is not checked",
+    "server": "an id inside data is not checked; a transport closed while it writes is lost twice",
+    "mute": "a mute state that cannot be read means listening",
+    "config-file": "a config file that cannot be read is passed over; texts are printed unescaped",
+    "environment": "texts are printed unescaped and without a bound",
+    "profile": "texts are logged unescaped",
+    "listen-fds": "LISTEN_FDS is parsed loosely",
+    "notify": "a device's name that is no UTF-8 ends the daemon",
+    "watch": "texts of a server are printed unescaped and without a bound",
+    "ctl": "answers of another shape give a traceback",
+    "sentences": "sentences are printed unescaped and without a bound",
+    "metadata": "metadata are checked loosely",
+    "model": "model files are read and run without a bound",
+}
+"""Targets with a fault that is not mended yet."""
+
+
+def parameters() -> list[object]:
+    """All targets."""
+    marks = {name: pytest.mark.xfail(strict=False, reason=reason) for name, reason in UNMENDED.items()}
+    return [pytest.param(one, id=name, marks=marks.get(name, ())) for name, one in TARGETS.items()]
+
+
+@pytest.mark.parametrize("target", parameters())
+def test_no_generated_example_breaks_what_must_hold(target: Target) -> None:
+    if reason := missing(target):
+        pytest.skip(reason)
+    runner = Runner(target)
+    try:
+        runner.generate(target.quick, shrink=False)
+    finally:
+        runner.close()
+
+
+def kept() -> list[object]:
+    """All cases of the corpus."""
+    marks = {name: pytest.mark.xfail(strict=False, reason=reason) for name, reason in UNMENDED.items()}
+    return [
+        pytest.param(one, path, id=f"{name}-{path.stem}", marks=marks.get(name, ()))
+        for name, one in TARGETS.items()
+        for path in cases(one)
+    ]
+
+
+@pytest.mark.parametrize(("target", "path"), kept())
+def test_a_kept_case_breaks_nothing_any_more(target: Target, path: Path) -> None:
+    if reason := missing(target):
+        pytest.skip(reason)
+    runner = Runner(target)
+    try:
+        runner.check(load(path))
+    except Finding as finding:
+        pytest.fail(f"{path.name}: {finding}", pytrace=False)
+    finally:
+        runner.close()
