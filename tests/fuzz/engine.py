@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import inspect
 import pprint
 import re
-import inspect
 import signal
 import sys
 from collections.abc import Callable

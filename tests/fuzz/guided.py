@@ -1,7 +1,7 @@
 """Coverage-guided generation with atheris: mutations of the choices that hypothesis makes an example from.
 
-The program's modules must have been imported by `atheris.instrument_imports`. Targets in a child process are not guided: their
-coverage is not seen here.
+The program's modules must have been imported by `atheris.instrument_imports`. Targets in a child process are not
+guided: their coverage is not seen here.
 """
 
 from __future__ import annotations
@@ -83,7 +83,13 @@ def _child(runner: Runner, counter: mmap.mmap, into: int, inputs: Path, seconds:
         counter[:] = struct.pack("Q", runner.executions)
 
     runner.executions = 0
-    options = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-seed={seed}", "-handle_alrm=0", "-rss_limit_mb=4096"]
+    options = [
+        f"-max_total_time={seconds}",
+        f"-max_len={LONGEST}",
+        f"-seed={seed}",
+        "-handle_alrm=0",
+        "-rss_limit_mb=4096",
+    ]
     atheris.Setup(["fuzz", *options, f"-artifact_prefix={inputs}/", str(inputs)], run)
     try:
         atheris.Fuzz()

@@ -8,7 +8,6 @@ import io
 import logging
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from fuzz.target import Finding, Target
 from ser_daemon.config.schema import Config
 from ser_model import console
+from ser_model.errors import SerError
 
 try:
     from ser_daemon.cli.log import set_up_log
@@ -58,14 +58,15 @@ def check_sentence(error: Exception) -> None:
 
 
 def printed_sentence(text: str) -> str:
-    """What `console.say` puts on stderr for a sentence."""
-    stream = io.StringIO()
-    before, sys.stderr = sys.stderr, stream
-    try:
-        console.say("ser-daemon", text)
-    finally:
-        sys.stderr = before
-    return stream.getvalue()
+    """What a command puts on stderr for an error with this text."""
+
+    def fail() -> int:
+        raise SerError(text)
+
+    output, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
+        console.run("ser-daemon", fail)
+    return errors.getvalue()
 
 
 @contextlib.contextmanager

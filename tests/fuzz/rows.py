@@ -5,7 +5,6 @@ The numbers are those of the list of faults that this folder was written against
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 
@@ -24,16 +23,22 @@ ROWS = {
     "4": Row("handler", "answer over 32 KiB", "an unchecked id inside data is repeated six times as long"),
     "5": Row("server", "RecursionError|log of several lines", "nested data gives a traceback in the log"),
     "6": Row("server", "slot leaked", "a control verb that cannot be answered keeps its slot"),
-    "8": Row("model", "hangs|takes much memory|MemoryError|process killed", "a hostile model file hangs or takes all memory"),
+    "8": Row(
+        "model", "hangs|takes much memory|MemoryError|process killed", "a hostile model file hangs or takes all memory"
+    ),
     "9": Row("metadata", "Error in metadata|accepted that --check refuses", "hostile metadata: traceback, or accepted"),
     "12": Row("mute", "mute fails open", "a mute state that cannot be read means listening"),
     "12b": Row("config-file", "configuration passed over", "a configuration that cannot be read is passed over"),
     "13": Row("mute", "hangs|MemoryError", "a mute state that is a FIFO or a device"),
     "15": Row("wav", "takes much memory|MemoryError", "a WAV header with a large rate and many channels"),
-    "18a": Row("config-file", "control character printed|more than one line printed", "escape sequences from a config file"),
+    "18a": Row(
+        "config-file", "control character printed|more than one line printed", "escape sequences from a config file"
+    ),
     "18b": Row("environment", "long text printed", "error messages without a bound"),
     "18c": Row("listen-fds", "Error in sockets", "LISTEN_FDS that is no number"),
     "18d": Row("watch", "control character printed", "escape sequences from a server"),
-    "18e": Row("profile", "control character printed|log of several lines", "escape sequences from a device's name in the log"),
+    "18e": Row(
+        "profile", "control character printed|log of several lines", "escape sequences from a device's name in the log"
+    ),
     "18f": Row("sentences", "control character printed|long text printed", "any sentence with any text in it"),
 }

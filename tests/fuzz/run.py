@@ -29,12 +29,16 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="make fuzz", description=(__doc__ or "").splitlines()[0])
     made.add_argument("targets", nargs="*", metavar="TARGET", help="default: all")
     made.add_argument("--minutes", type=float, default=5.0, metavar="N", help="how long in all (default: 5)")
-    made.add_argument("--turn", type=float, default=20.0, metavar="SECONDS", help="time of a target's turn (default: 20)")
+    made.add_argument(
+        "--turn", type=float, default=20.0, metavar="SECONDS", help="time of a target's turn (default: 20)"
+    )
     made.add_argument("--seed", type=int, metavar="N", help="begin with this seed (default: a random one)")
     made.add_argument("--engine", choices=("hypothesis", "atheris"), help="default: atheris where it is installed")
     made.add_argument("--no-keep", action="store_true", help="do not write findings to the corpus")
     made.add_argument("--list", action="store_true", help="list the targets and end")
-    made.add_argument("--row", metavar="N", help="count the examples until the fault N is found (see README.md), and end")
+    made.add_argument(
+        "--row", metavar="N", help="count the examples until the fault N is found (see README.md), and end"
+    )
     made.add_argument("--most", type=int, default=5000, metavar="N", help="with --row: give up after so many (5000)")
     made.add_argument("--code", type=Path, metavar="DIR", help="fuzz the source tree DIR in place of this one")
     return made
@@ -85,7 +89,7 @@ class Campaign:
         clock = time.strftime("%H:%M:%S", time.gmtime(time.monotonic() - self.began))
         number = sum(count > 0 for (name, _), count in self.found.items() if name == target.name)
         print(
-            f"{clock} {target.name:<13} {self.executions[target.name]:>9} executions  {rate:>7.0f}/s  {number} findings",
+            f"{clock} {target.name:<13} {self.executions[target.name]:>9} executions {rate:>6.0f}/s  {number} findings",
             flush=True,
         )
 
@@ -132,7 +136,9 @@ class Campaign:
     def _summary(self) -> None:
         seconds = time.monotonic() - self.began
         total = sum(self.executions.values())
-        print(f"\n{total} executions of {len(self.executions)} targets in {seconds / 60:.1f} min; seed {self.options.seed}")
+        print(
+            f"\n{total} executions of {len(self.executions)} targets, {seconds / 60:.1f} min, seed {self.options.seed}"
+        )
         for name, count in self.executions.items():
             print(f"  {name:<13} {count:>9}")
         for (name, code), count in self.found.items():

@@ -11,7 +11,21 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-ESCAPES = ("\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\r", "\n", "\x08", "\x00", "\u202e", "\u2028", "\udcff", "'", '"', "\\")
+ESCAPES = (
+    "\x1b[2J",
+    "\x1b]0;title\x07",
+    "\x9b31m",
+    "\r",
+    "\n",
+    "\x08",
+    "\x00",
+    "\u202e",
+    "\u2028",
+    "\udcff",
+    "'",
+    '"',
+    "\\",
+)
 """Texts that a terminal, a line of a log, or a parser could take for something else."""
 
 sizes = st.one_of(st.integers(0, 20), st.integers(0, 17).map(lambda bits: 2**bits))
@@ -30,7 +44,9 @@ cores = st.sampled_from(["NaN", "1e999", "0"])
 nested = st.tuples(st.just("nest"), st.sampled_from("[{"), st.integers(0, 14).map(lambda bits: 2**bits), cores)
 digits = st.tuples(st.just("digits"), st.integers(0, 13).map(lambda bits: 2**bits))
 extremes = st.one_of(
-    st.tuples(st.just("grow"), st.sampled_from(["é", "x", "\x1b[1m"]), st.sampled_from([129, 1025, 8_000, 15_000, 120_000])),
+    st.tuples(
+        st.just("grow"), st.sampled_from(["é", "x", "\x1b[1m"]), st.sampled_from([129, 1025, 8_000, 15_000, 120_000])
+    ),
     st.tuples(st.just("nest"), st.sampled_from("[{"), st.sampled_from([600, 800, 14_000]), cores),
     st.tuples(st.just("digits"), st.sampled_from([20, 4000, 30_000])),
 )

@@ -37,6 +37,8 @@ class MuteMemory:
             os.lstat(self._path)
             content = read_small_file(self._path, _MAX_BYTES)
         except (FileNotFoundError, NotADirectoryError):
+            if self._path.is_symlink():
+                return self._unsure("is a link to a file that is not there")
             return default
         except OSError as error:
             return self._unsure(f"cannot be read: {error.strerror}")

@@ -41,7 +41,7 @@ def test_a_damaged_state_means_muted_until_it_is_replaced(
     assert MuteMemory(tmp_path).load(default=False) is False
 
 
-@pytest.mark.parametrize("kind", ["fifo", "folder", "endless", "loop"])
+@pytest.mark.parametrize("kind", ["fifo", "folder", "endless", "loop", "dangling"])
 def test_what_is_no_file_means_muted_and_is_not_waited_for(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "muted"
     match kind:
@@ -53,6 +53,8 @@ def test_what_is_no_file_means_muted_and_is_not_waited_for(tmp_path: Path, kind:
             path.symlink_to("/dev/zero")
         case "loop":
             path.symlink_to(path)
+        case "dangling":
+            path.symlink_to(tmp_path / "nowhere")
     assert MuteMemory(tmp_path).load(default=False) is True
 
 

@@ -18,17 +18,24 @@ from ser_daemon.config.schema import KEYS, SECTIONS
 from ser_daemon.pipeline.gate_selector import GateSelector
 
 good_values = st.sampled_from(["1", "100", "0.5", "true", "false", "null", "~", "silero", "webrtc", "default", "fast"])
-plain = st.one_of(good_values, st.integers(-10, 10**6).map(str), st.sampled_from([".inf", ".nan", "1e400", "0x1f", "yes"]))
+plain = st.one_of(
+    good_values, st.integers(-10, 10**6).map(str), st.sampled_from([".inf", ".nan", "1e400", "0x1f", "yes"])
+)
 scalar_texts = st.one_of(
     plain,
     plain,
     st.tuples(st.just("quoted"), odd_texts | grown | extremes),
-    st.sampled_from(["*a", "&a 1", "!!python/object:os.system x", "!!binary aa", "|\n  x", "[1, 2]", "{a: 1}", "&a [*a]"]),
+    st.sampled_from(
+        ["*a", "&a 1", "!!python/object:os.system x", "!!binary aa", "|\n  x", "[1, 2]", "{a: 1}", "&a [*a]"]
+    ),
     odd_texts,
     extremes,
 )
 section_names = st.one_of(
-    st.sampled_from(list(SECTIONS)), st.sampled_from(list(SECTIONS)), odd_texts, st.tuples(st.just("quoted"), odd_texts | grown)
+    st.sampled_from(list(SECTIONS)),
+    st.sampled_from(list(SECTIONS)),
+    odd_texts,
+    st.tuples(st.just("quoted"), odd_texts | grown),
 )
 field_names = st.one_of(
     st.sampled_from([name.partition(".")[2] for name in KEYS]),
@@ -81,7 +88,9 @@ def _one(name: str, value: str) -> str:
     return f"{section}: {{{field}: {value}}}"
 
 
-@register("config-file", st.tuples(file_kinds, whole_files, file_kinds, whole_files), quick=200, isolated=True, seconds=8.0)
+@register(
+    "config-file", st.tuples(file_kinds, whole_files, file_kinds, whole_files), quick=200, isolated=True, seconds=8.0
+)
 def check_config_file(example: tuple[Any, ...]) -> None:
     """A file is read, or refused with one printable sentence; one that is there is never passed over."""
     kind, file, other_kind, other = example
@@ -101,7 +110,9 @@ variable_names = st.one_of(
 )
 variable_values = st.one_of(plain, odd_texts, grown, extremes, st.sampled_from(["~nobody/x", "/", "..", "²", "１２"]))
 environments = st.dictionaries(variable_names, variable_values, max_size=4)
-overrides = st.dictionaries(st.sampled_from([*KEYS, "audio.", "x"]), st.one_of(st.none(), plain, odd_texts, scalars), max_size=3)
+overrides = st.dictionaries(
+    st.sampled_from([*KEYS, "audio.", "x"]), st.one_of(st.none(), plain, odd_texts, scalars), max_size=3
+)
 
 
 @register("environment", st.tuples(environments, overrides), quick=300, seconds=3.0)
@@ -113,7 +124,16 @@ def check_environment(example: tuple[Any, ...]) -> None:
     load_config(environ=environ, overrides=options, default_files=[])
 
 
-FIELDS = ["format", "device", "measured", "noise_floor_dbfs", "gain_db", "speech_level_dbfs", "snr_db", "noise_margin_db"]
+FIELDS = [
+    "format",
+    "device",
+    "measured",
+    "noise_floor_dbfs",
+    "gain_db",
+    "speech_level_dbfs",
+    "snr_db",
+    "noise_margin_db",
+]
 GOOD = {
     "format": "1",
     "device": '"mic"',
@@ -160,4 +180,3 @@ def check_profile(example: tuple[Any, ...]) -> None:
         gate_with_profile(Config(), device, [path])
         # This logs the messages, and the log is checked.
         GateSelector(Config(), device, [path]).device_opened(device)
-

@@ -42,12 +42,16 @@ def properties() -> dict[str, str]:
 
 KEYS = ["mode", "variant", "hidden", "mean", "std", "temperature", "short_temperature", "calibrated", "unknown_below"]
 KEYS += ["unlike_speech", "typical_logits", "training_data", "licence", "labels", "features", "format_version"]
-texts_of_numbers = st.sampled_from(["0", "-1", "1e-300", "Infinity", "-Infinity", "NaN", "1e999", "null", "[]", "{}", '"x"'])
+texts_of_numbers = st.sampled_from(
+    ["0", "-1", "1e-300", "Infinity", "-Infinity", "NaN", "1e999", "null", "[]", "{}", '"x"']
+)
 json_texts = st.one_of(texts_of_numbers, values.map(lambda value: ("json", value)), extremes.map(lambda v: ("json", v)))
 changes = st.one_of(
     st.tuples(st.just("value"), st.sampled_from(KEYS), json_texts),
     st.tuples(st.just("value"), st.sampled_from(KEYS), json_texts),
-    st.tuples(st.just("item"), st.sampled_from(["mean", "std", "labels", "typical_logits"]), st.integers(0, 50), json_texts),
+    st.tuples(
+        st.just("item"), st.sampled_from(["mean", "std", "labels", "typical_logits"]), st.integers(0, 50), json_texts
+    ),
     st.tuples(
         st.just("inner"),
         st.sampled_from(["method", "limit", "window_limit", "means", "whitening", "other"]),
@@ -106,7 +110,9 @@ def check_metadata(example: list[Any]) -> None:
         numbers = [*metadata.mean, *metadata.std, metadata.temperature, metadata.unknown_below]
         finite = all(isinstance(one, int | float) and math.isfinite(one) for one in numbers)
         require(finite, "metadata accepted that --check refuses", "a number is not finite")
-        require(len(metadata.mean) == len(metadata.std) == 46, "metadata accepted that --check refuses", "not 46 numbers")
+        require(
+            len(metadata.mean) == len(metadata.std) == 46, "metadata accepted that --check refuses", "not 46 numbers"
+        )
         require(all(one > 0 for one in metadata.std), "metadata accepted that --check refuses", "std is not above 0")
         require(metadata.variant == f"h{metadata.hidden}", "metadata accepted that --check refuses", "variant")
         _use(metadata)
@@ -125,7 +131,9 @@ def _use(metadata: ModelMetadata) -> None:
 
 
 nodes = st.one_of(
-    st.tuples(st.just("ConstantOfShape"), st.lists(st.sampled_from([1, 8, 1024, 1 << 15, 1 << 20, 1 << 31]), max_size=3)),
+    st.tuples(
+        st.just("ConstantOfShape"), st.lists(st.sampled_from([1, 8, 1024, 1 << 15, 1 << 20, 1 << 31]), max_size=3)
+    ),
     st.tuples(st.just("Loop"), st.sampled_from([1, 1000, 10**6, 2**62])),
     st.tuples(st.just("Expand"), st.lists(st.sampled_from([1, 8, 1024, 1 << 16, 1 << 31]), min_size=1, max_size=3)),
     st.tuples(st.just("Range"), st.sampled_from([1, 1000, 1 << 28, 1 << 34])),
@@ -136,7 +144,9 @@ nodes = st.one_of(
 graphs = st.one_of(
     st.tuples(st.just("edits"), edits),
     st.tuples(st.just("metadata"), st.lists(changes, min_size=1, max_size=2)),
-    st.tuples(st.just("initializer"), st.integers(0, 30), st.lists(st.sampled_from([0, 1, 8, -1, 2**31, 2**40]), max_size=3)),
+    st.tuples(
+        st.just("initializer"), st.integers(0, 30), st.lists(st.sampled_from([0, 1, 8, -1, 2**31, 2**40]), max_size=3)
+    ),
     st.tuples(st.just("external"), st.integers(0, 30), st.sampled_from(["/etc/passwd", "../x", "/dev/zero", "data"])),
     st.tuples(st.just("node"), st.integers(0, 60), st.sampled_from(["op", "drop", "twice", "input"]), odd_texts),
     st.tuples(st.just("hostile"), st.lists(nodes, min_size=1, max_size=3)),
@@ -312,4 +322,3 @@ def _loads(path: Any) -> bool:
     except SerError:
         raise Finding("model fails while listening", str(path)) from None
     return True
-

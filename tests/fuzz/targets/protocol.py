@@ -369,7 +369,9 @@ MAX_LINES_NOW = 1 << 16
 
 units = st.one_of(
     st.binary(min_size=1, max_size=4),
-    st.lists(st.sampled_from([b"\n", b" ", b"\r", b"\t", b"{", b"}", b'"', b"0"]), min_size=1, max_size=4).map(b"".join),
+    st.lists(st.sampled_from([b"\n", b" ", b"\r", b"\t", b"{", b"}", b'"', b"0"]), min_size=1, max_size=4).map(
+        b"".join
+    ),
     lines.map(to_bytes).filter(lambda unit: 0 < len(unit) < 4096),
 )
 
@@ -388,5 +390,3 @@ def check_flood(example: tuple[bool, bytes, bool]) -> None:
         require(taken <= MAX_LINES_NOW, "flood not throttled", f"{taken} lines taken at once of {unit!r:.60}")
 
     play(scenario)
-
-

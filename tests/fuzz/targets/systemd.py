@@ -81,7 +81,9 @@ def _open(descriptor: int, kind: str, path: str) -> None:
 
 addresses = st.one_of(
     st.just("socket"),
-    st.sampled_from(["", "@", "@x", "/", "/nonexistent/notify", "relative", "@" + "x" * 300, "/" + "x" * 300, "vsock:2:1"]),
+    st.sampled_from(
+        ["", "@", "@x", "/", "/nonexistent/notify", "relative", "@" + "x" * 300, "/" + "x" * 300, "vsock:2:1"]
+    ),
     odd_texts,
     extremes,
 )
@@ -105,5 +107,9 @@ def check_notify(example: tuple[Any, ...]) -> None:
         notifier.stopping()
         if address == "socket" and len(status) < 1000:
             sent = [manager.recv(1 << 20).split(b"\n") for _ in range(4)]
-            counted = [len(sent[0]) == 1 + bool(status), len(sent[1]) == 1, sent[2:] == [[b"WATCHDOG=1"], [b"STOPPING=1"]]]
+            counted = [
+                len(sent[0]) == 1 + bool(status),
+                len(sent[1]) == 1,
+                sent[2:] == [[b"WATCHDOG=1"], [b"STOPPING=1"]],
+            ]
             require(all(counted), "notification has other lines", repr(sent)[:300])

@@ -42,7 +42,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "final": True,
         "label": "sad",
         "confidence": 0.5,
-        "scores": {label: 0.125 for label in LABELS},
+        "scores": dict.fromkeys(LABELS, 0.125),
         "start": 0,
         "end": 1000,
         "timestamp": 1000,
@@ -52,9 +52,13 @@ GOOD: dict[str, dict[str, Any]] = {
     },
 }
 FIELDS = sorted({name for cls in EVENT_CLASSES.values() for name in cls.__dataclass_fields__})
-numbers = st.one_of(odd_integers, st.tuples(st.just("number"), st.sampled_from(["NaN", "1e999", "-1e999", "1e300"])), extremes)
+numbers = st.one_of(
+    odd_integers, st.tuples(st.just("number"), st.sampled_from(["NaN", "1e999", "-1e999", "1e300"])), extremes
+)
 server_lines = st.one_of(
-    st.tuples(st.sampled_from(list(GOOD)), st.dictionaries(st.sampled_from(FIELDS), texts | numbers | values, max_size=4)),
+    st.tuples(
+        st.sampled_from(list(GOOD)), st.dictionaries(st.sampled_from(FIELDS), texts | numbers | values, max_size=4)
+    ),
     st.tuples(
         st.sampled_from(list(GOOD)),
         st.fixed_dictionaries(
@@ -133,7 +137,11 @@ answers = st.tuples(
         st.dictionaries(st.sampled_from(ANSWER_FIELDS), texts | numbers | values, max_size=4),
         st.dictionaries(texts.map(to_text), texts | numbers, max_size=4),
         st.fixed_dictionaries(
-            {"ser": st.lists(st.dictionaries(st.sampled_from(["name", "version", "protocol", "models"]), values), max_size=2)}
+            {
+                "ser": st.lists(
+                    st.dictionaries(st.sampled_from(["name", "version", "protocol", "models"]), values), max_size=2
+                )
+            }
         ),
     ),
 )
