@@ -44,6 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"ser-daemon: {error.filename or 'The installation'}: {error.strerror}.", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("ser-daemon: Interrupted.", file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
 
 
@@ -117,6 +120,9 @@ def return_to(
     target: Target, before: manager.State, switch: Switch, *, committing: bool, starting: bool
 ) -> list[Exception]:
     """Bring the previous files back and start the units that ran; return what could not be done."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # A second Ctrl-C must not stop halfway.
+        signal.signal(number, signal.SIG_IGN)
     if not committing:
         return [*switch.undo()]
     lost: list[Exception] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 Install = Callable[..., subprocess.CompletedProcess[str]]
 
 _STEP = """
-import errno, os, shutil, sys
+import errno, os, shutil, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 import install, manager
@@ -31,7 +32,9 @@ def counted(real):
     def call(*arguments, **options):
         global done
         done += 1
-        if done == failing:
+        if done == failing and sys.argv[5] == "signal":
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif done == failing:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[0]))
         return real(*arguments, **options)
     return call
@@ -43,6 +46,7 @@ target = Target(
     state=root / "state", sysusers=root / "sysusers/ser-daemon.conf", user="somebody",
 )
 os.environ["SYSTEMD_OFFLINE"] = "1"
+signal.signal(signal.SIGTERM, install.end)
 try:
     install.activate(target, target.program / sys.argv[4], manager.read_state(target))
 except OSError as error:
@@ -72,9 +76,10 @@ def install(tmp_path: Path) -> Install:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "config.yaml", source)
 
-    def run(root: Path, failing: int, environment: str) -> subprocess.CompletedProcess[str]:
+    def run(root: Path, failing: int, environment: str, how: str = "error") -> subprocess.CompletedProcess[str]:
         (root / "program" / environment / "bin").mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-B", "-c", _STEP, str(source / "systemd"), str(root), str(failing), environment]
+        command = [sys.executable, "-B", "-c", _STEP, str(source / "systemd"), str(root), str(failing)]
+        command += [environment, how]
         environ: dict[str, Any] = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(root / "config")}
         environ["XDG_RUNTIME_DIR"] = str(tmp_path / "nobody")
         environ["SYSTEMD_UNIT_PATH"] = f"{root / 'units'}:"
@@ -108,3 +113,14 @@ def test_whichever_file_operation_fails_the_files_stay(tmp_path: Path, install: 
     assert install(root, 0, "env-new").returncode == 0
     assert snapshot(root)["program/bin"] == "-> env-new/bin"
     assert [name for name in snapshot(root) if name.endswith((".half", ".old"))] == []
+
+
+def test_a_signal_between_two_file_operations_leaves_the_files_as_they_were(tmp_path: Path, install: Install) -> None:
+    root = tmp_path / "root"
+    assert install(root, 0, "env-old").returncode == 0
+    change(tmp_path / "source")
+    (root / "program/env-new/bin").mkdir(parents=True)
+    before = snapshot(root)
+    for operation in range(1, 30, 4):
+        assert install(root, operation, "env-new", "signal").returncode == 128 + signal.SIGTERM
+        assert snapshot(root) == before, operation
