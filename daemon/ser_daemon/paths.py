@@ -34,6 +34,11 @@ def user_socket(environ: Mapping[str, str] = os.environ) -> Path:
     return runtime_directory(environ) / SOCKET_NAME
 
 
+def lock_directory(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder, for this user alone, that a daemon locks while it makes sockets in a folder for several."""
+    return runtime_directory(environ) / "lock"
+
+
 def control_socket(path: Path) -> Path:
     """Return the control socket of an event socket: `ser-control.sock` beside `ser.sock`."""
     return path.with_name(f"{path.stem}-control{path.suffix}")

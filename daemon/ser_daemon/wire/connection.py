@@ -3,71 +3,58 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
-import select
-from collections.abc import Callable
+import time
 
-from ser_daemon.wire.framing import BadLine, LineParser, Message
+from ser_daemon.wire.framing import BadLine, LineParser, Message, Skipped
 from ser_daemon.wire.line_writer import LineWriter
+from ser_daemon.wire.peer_log import log_failure, misbehaviour
+from ser_daemon.wire.peers import Peer, is_gone, peer_of
+from ser_daemon.wire.places import Places
 from ser_daemon.wire.protocol import CONTROL_VERBS, QUERIES
-from ser_daemon.wire.publisher import Publisher, Subscription
-from ser_daemon.wire.rate_limit import LeakyBucket
+from ser_daemon.wire.publisher import Subscription
 from ser_daemon.wire.requests import (
     RequestError,
-    RequestHandler,
     check_id,
     encode_error,
     encode_reply,
     parse_filter,
 )
-from ser_daemon.wire.sockets import peer_pid
+from ser_daemon.wire.shared import Shared
+from ser_daemon.wire.turns import Allowance
 
 log = logging.getLogger(__name__)
 
-MAX_ANSWERS = 16
-"""Answers that may wait for a client; while they do, nothing more is read from it."""
-
-LINES_AT_ONCE = 32
-"""Lines served in one go, so that a flood from one client leaves the loop to the others."""
-
-LINES_PER_SECOND = 250
-"""Lines served in the long run: a client that asks without a pause must not take the interpreter from recognition."""
+FAILED = encode_error("failed", "The request failed; the daemon's log says why.")
 
 CLOSE_SECONDS = 2.0
 """How long a client that is being disconnected may take to read what is queued."""
 
 HANGUP_SECONDS = 5.0
-"""Time between two checks whether a client that closed its sending side is gone altogether."""
+"""Time between two checks whether a client is gone from whose socket nothing is read."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """A client that gets the stream of events, until its first line turns out to be a request."""
 
-    def __init__(
-        self,
-        handler: RequestHandler,
-        publisher: Publisher,
-        *,
-        control_hint: str | None,
-        register: Callable[[Connection], bool],
-        unregister: Callable[[Connection], None],
-    ) -> None:
+    def __init__(self, shared: Shared, places: Places, *, control_hint: str | None) -> None:
         """Prepare for a client.
 
         Args:
-            handler: answers requests.
-            publisher: gives the stream.
+            shared: what answers it.
+            places: those of the socket that it connected to.
             control_hint: None where control verbs are served; else where to send them.
-            register: called when the client is connected; returns False where there are too many clients.
-            unregister: called when the connection is gone.
         """
-        self._handler = handler
-        self._publisher = publisher
+        self.peer = Peer()
+        self.last_active = 0.0
+        """When the client connected, or last sent something, on the clock of the loop."""
+        self._handler = shared.handler
+        self._shared = shared
+        self._places = places
         self._control_hint = control_hint
-        self._register = register
-        self._unregister = unregister
         self._parser = LineParser()
-        self._bucket = LeakyBucket(LINES_AT_ONCE, LINES_PER_SECOND)
+        self._allowance = Allowance(shared.turns, self._use_turn)
         self._transport: asyncio.Transport
         self._writer: LineWriter
         self._control_task: asyncio.Task[None] | None = None
@@ -75,23 +62,34 @@ class Connection(asyncio.Protocol):
         self._first_line = True
         self._eof = False
         self._closing = False
-        self._waiting_for_bucket = False
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a control verb is being carried out."""
+        return self._control_task is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet the client and start the stream."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._writer = LineWriter(transport)
-        if not self._register(self):
-            text = "Too many clients are connected; close some, or raise max_clients."
-            self.close(encode_error("too-many-clients", text))
+        self._writer = LineWriter(transport, self._shared.waiting)
+        self.peer = peer_of(transport.get_extra_info("socket"))
+        self.last_active = asyncio.get_running_loop().time()
+        if not self._places.add(self):
+            self._turn_away("Too many clients are connected; close some, or raise max_clients.")
             return
         self._subscribe()
         self._writer.send(self._handler.hello())
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Return where to receive."""
+        return self._shared.received
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Serve what the client sends."""
-        self._parser.feed(data)
+        self.last_active = asyncio.get_running_loop().time()
+        self._allowance.count_read()
+        self._parser.feed(memoryview(self._shared.received)[:nbytes])
         self._process_lines()
 
     def eof_received(self) -> bool:
@@ -116,7 +114,8 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._unsubscribe()
         self._writer.discard()
-        self._unregister(self)
+        self._allowance.close()
+        self._places.remove(self)
 
     def close(self, last_line: bytes | None = None) -> None:
         """Send what is queued (or only `last_line`) and disconnect; a client that doesn't read it is aborted."""
@@ -124,7 +123,8 @@ class Connection(asyncio.Protocol):
             return
         self._closing = True
         if self._writer.subscription is not None:
-            self._publisher.remove(self._writer.subscription)
+            self._shared.publisher.remove(self._writer.subscription)
+        self._allowance.close()
         self._transport.pause_reading()
         if self._timer is not None:
             self._timer.cancel()
@@ -135,9 +135,19 @@ class Connection(asyncio.Protocol):
         """Disconnect at once."""
         self._transport.abort()
 
+    def displace(self) -> None:
+        """Disconnect, since another client needs the place."""
+        self._turn_away("All places were taken, and you were idle the longest. Connect again, or raise max_clients.")
+
+    def _turn_away(self, text: str) -> None:
+        self.close(encode_error("too-many-clients", text))
+        # It holds no place any more, so nothing would bound the number of those that don't read the reason.
+        if not self._writer.is_empty:
+            self._transport.abort()
+
     def _subscribe(self) -> Subscription:
         if self._writer.subscription is None:
-            self._writer.subscription = self._publisher.subscribe(self._writer.flush, self._overflow)
+            self._writer.subscription = self._shared.publisher.subscribe(self._writer.flush, self._overflow)
         return self._writer.subscription
 
     def _unsubscribe(self) -> None:
@@ -146,33 +156,35 @@ class Connection(asyncio.Protocol):
             self._writer.subscription = None
 
     def _overflow(self) -> None:
-        pid = peer_pid(self._transport.get_extra_info("socket"))
-        log.warning("Subscriber (process %s) reads too slowly and was cut off.", pid or "unknown")
+        misbehaviour.log(log, logging.WARNING, f"A subscriber, {self.peer}, reads too slowly and was cut off.")
         self.close(encode_error("slow-consumer", "You read too slowly: the queue of events is full. Connect again."))
 
     def _process_lines(self) -> None:
-        """Serve complete lines as long as the client takes the answers."""
+        """Serve complete lines as long as the client may have more, and takes the answers."""
         loop = asyncio.get_running_loop()
-        while not self._bucket.is_full(loop.time()):
-            if self._closing or self._control_task is not None or self._writer.answers >= MAX_ANSWERS:
-                self._transport.pause_reading()
-                return
-            item = self._parser.take()
+        # Not wall time: what other processes use of the processor is no fault of the client.
+        used = time.thread_time()
+        while not self._closing and self._control_task is None and self._writer.has_room:
+            if not self._parser.is_empty and not self._allowance.has_room(loop.time()):
+                break
+            item = self._parser.step()
             if item is None and self._eof:
                 item = self._parser.finish()
             if item is None:
                 self._all_processed()
                 return
-            self._bucket.add()
-            self._serve(item)
+            if not isinstance(item, Skipped):
+                self._serve(item)
+            before, used = used, time.thread_time()
+            self._allowance.count_line(used - before)
         self._transport.pause_reading()
-        if not self._waiting_for_bucket:
-            self._waiting_for_bucket = True
-            loop.call_later(LINES_AT_ONCE / LINES_PER_SECOND / 2, self._bucket_has_room)
 
-    def _bucket_has_room(self) -> None:
-        self._waiting_for_bucket = False
-        self._process_lines()
+    def _use_turn(self) -> None:
+        """Go on, unless the client is gone while others wait: nobody would read the answers."""
+        if self._shared.turns.is_crowded and is_gone(self._transport.get_extra_info("socket")):
+            self._transport.abort()
+        else:
+            self._process_lines()
 
     def _all_processed(self) -> None:
         """Read on, or decide what a client that sends no more is still connected for."""
@@ -184,11 +196,8 @@ class Connection(asyncio.Protocol):
             self._check_hangup()
 
     def _check_hangup(self) -> None:
-        """Disconnect a half-closed client that is gone: the loop no longer polls a socket that is at its end."""
-        poll = select.poll()
-        # No event is requested. POLLHUP is always reported, and comes only once both directions are closed.
-        poll.register(self._transport.get_extra_info("socket"), 0)
-        if poll.poll(0):
+        """Disconnect a client that is gone: the loop does not poll a socket that is at its end or not read from."""
+        if is_gone(self._transport.get_extra_info("socket")):
             self._transport.abort()
             return
         self._timer = asyncio.get_running_loop().call_later(HANGUP_SECONDS, self._check_hangup)
@@ -204,6 +213,9 @@ class Connection(asyncio.Protocol):
             self._serve_request(item)
         except RequestError as error:
             self._writer.send(encode_error(error.code, str(error), None if error.code == "bad-id" else item))
+        except Exception as error:
+            log_failure(log, item.type, error)
+            self._writer.send(FAILED)
 
     def _serve_request(self, message: Message) -> None:
         check_id(message)
@@ -212,7 +224,10 @@ class Connection(asyncio.Protocol):
         elif message.type in CONTROL_VERBS:
             if self._control_hint is not None:
                 raise RequestError("not-permitted", f"{message.type} is {self._control_hint}")
-            self._control_task = asyncio.get_running_loop().create_task(self._control(message))
+            loop = asyncio.get_running_loop()
+            self._control_task = loop.create_task(self._control(message))
+            if self._timer is None:
+                self._timer = loop.call_later(HANGUP_SECONDS, self._check_hangup)
         else:
             self._writer.send(self._handler.answer(message))
 
@@ -222,17 +237,17 @@ class Connection(asyncio.Protocol):
         # The events queued so far were chosen by another filter.
         subscription.clear()
         subscription.filter = chosen
-        data = {
-            "events": chosen.events,
-            "partial": chosen.partial,
-            "min_confidence": chosen.min_confidence,
-            "seq": self._publisher.seq,
-        }
-        return encode_reply(message, "subscribed", data)
+        return encode_reply(message, "subscribed", {**dataclasses.asdict(chosen), "seq": self._shared.publisher.seq})
 
     async def _control(self, message: Message) -> None:
-        answer = await self._handler.control(message)
-        self._control_task = None
-        if not self._closing:
-            self._writer.send(answer)
-            self._process_lines()
+        answer = FAILED
+        try:
+            answer = await self._handler.control(message)
+        except Exception as error:
+            log_failure(log, message.type, error)
+        finally:
+            # On every way out: until then nothing is read from the client, not even that it is gone.
+            self._control_task = None
+            if not self._closing:
+                self._writer.send(answer)
+                self._process_lines()

@@ -1,24 +1,27 @@
-"""Lines on the wire: NDJSON is written; NDJSON and Wyoming's framing are read.
+"""Reads lines of the wire: NDJSON, and Wyoming's framing.
 
 A Wyoming event (https://github.com/OHF-Voice/wyoming) is a line of JSON, followed by `data_length` bytes of
-JSON and `payload_length` bytes of any kind. Every line that is written here is a valid Wyoming event.
+JSON and `payload_length` bytes of any kind.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ser_daemon.wire.encoding import MAX_LINE, describe, encode
 from ser_daemon.wire.protocol import ErrorCode
 
-MAX_LINE = 32 * 1024
-"""Longest line in bytes, newline included, written or read; also the longest Wyoming data block."""
+__all__ = ["MAX_LINE", "MAX_PAYLOAD", "BadLine", "LineParser", "Message", "Skipped", "encode"]
 
 MAX_PAYLOAD = 1024 * 1024
 """Longest Wyoming payload in bytes; payloads are skipped, not stored."""
+
+MAX_CONTAINERS = 1100
+"""Most opening brackets in a line. No request needs more than a few, but the text of `ping` may have 1024. Each that
+opens a list or an object costs many times the time and memory of another byte."""
 
 _EXCERPT = 60
 """Bytes of a bad line that an error repeats."""
@@ -42,32 +45,27 @@ class BadLine:
     text: str
 
 
-def encode(name: str, data: Mapping[str, object], **beside: object) -> bytes:
-    """Encode one line; `beside` goes next to `type`. Infinity and NaN, which JSON lacks, become null."""
-    message = {"type": name, **beside, "data": data}
-    try:
-        text = json.dumps(message, separators=(",", ":"), allow_nan=False)
-    except ValueError:
-        text = json.dumps(_finite(message), separators=(",", ":"), allow_nan=False)
-    # ASCII with escapes: UTF-8 can't encode a device name that holds lone surrogates.
-    return text.encode("ascii") + b"\n"
+class Skipped:
+    """Bytes that were consumed and need no answer: a blank line, or part of a message."""
 
 
-def _finite(value: object) -> object:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+_SKIPPED = Skipped()
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """A line that waits for its data block. Kept as bytes: what they are parsed to can be many times larger."""
+
+    line: bytes
+    data_length: int
+    payload_length: int
 
 
 class LineParser:
     """Splits a byte stream into messages, in whatever pieces it arrives. Never raises; its buffer has a bound.
 
     `feed` adds bytes, and `take` removes the next complete message. A caller that stops taking should stop
-    feeding as well: the rest stays in the buffer.
+    feeding as well: the rest stays in the buffer. `step` does the same in pieces of bounded work.
     """
 
     def __init__(self) -> None:
@@ -77,10 +75,15 @@ class LineParser:
         self._skipping_line = False
         self._skip = 0
         """Payload bytes still to be skipped."""
-        self._header: dict[str, Any] | None = None
+        self._header: _Header | None = None
         """A header that waits for its data block."""
 
-    def feed(self, data: bytes) -> None:
+    @property
+    def is_empty(self) -> bool:
+        """Whether all bytes are consumed."""
+        return not self._buffer
+
+    def feed(self, data: bytes | memoryview) -> None:
         """Add received bytes."""
         self._buffer += data
 
@@ -91,21 +94,25 @@ class LineParser:
 
     def take(self) -> Message | BadLine | None:
         """Remove and return the next message; None when more bytes are needed."""
-        while True:
-            if self._skip:
-                self._drop_payload()
-                if self._skip:
-                    return None
-            if self._header is not None:
-                if len(self._buffer) < self._header["data_length"]:
-                    return None
-                return self._with_data_block()
-            line = self._line()
-            if line is None or isinstance(line, BadLine):
-                return line
-            item = self._parse(line)
-            if item is not None:
-                return item
+        while isinstance(item := self.step(), Skipped):
+            pass
+        return item
+
+    def step(self) -> Message | BadLine | Skipped | None:
+        """Consume one line, data block or piece of a payload, and return what it was; None: more bytes are needed."""
+        if self._skip:
+            if not self._buffer:
+                return None
+            count = min(self._skip, len(self._buffer))
+            self._consume(count)
+            self._skip -= count
+            return _SKIPPED
+        if self._header is not None:
+            return self._with_data_block(self._header)
+        line = self._line()
+        if not isinstance(line, bytes):
+            return line
+        return self._parse(line) or _SKIPPED
 
     def finish(self) -> Message | BadLine | None:
         """Return the unfinished line at the end of the stream: a message if its JSON is complete, else a bad line."""
@@ -121,82 +128,86 @@ class LineParser:
             return BadLine("bad-framing", "The sending side was closed before its data block was whole.")
         return item
 
-    def _line(self) -> bytes | BadLine | None:
-        while True:
-            end = self._buffer.find(b"\n", self._searched)
-            if self._skipping_line:
-                if end < 0:
-                    self._buffer.clear()
-                    self._searched = 0
-                    return None
-                self._consume(end + 1)
-                self._skipping_line = False
-                continue
-            if end >= MAX_LINE or (end < 0 and len(self._buffer) >= MAX_LINE):
-                self._skipping_line = True
-                return BadLine(
-                    "line-too-long",
-                    f"A line is longer than {MAX_LINE} bytes; it is skipped up to its newline.",
-                )
-            if end < 0:
-                self._searched = len(self._buffer)
-                return None
-            line = bytes(self._buffer[:end])
-            self._consume(end + 1)
-            return line
+    def _line(self) -> bytes | BadLine | Skipped | None:
+        end = self._buffer.find(b"\n", self._searched)
+        if self._skipping_line:
+            self._skipping_line = end < 0
+            self._consume(len(self._buffer) if end < 0 else end + 1)
+            return None if end < 0 else _SKIPPED
+        if end >= MAX_LINE or (end < 0 and len(self._buffer) >= MAX_LINE):
+            self._skipping_line = True
+            return BadLine(
+                "line-too-long",
+                f"A line is longer than {MAX_LINE} bytes; it is skipped up to its newline.",
+            )
+        if end < 0:
+            self._searched = len(self._buffer)
+            return None
+        line = bytes(self._buffer[:end])
+        self._consume(end + 1)
+        return line
 
     def _consume(self, count: int) -> None:
         del self._buffer[:count]
         self._searched = 0
 
-    def _drop_payload(self) -> None:
-        count = min(self._skip, len(self._buffer))
-        self._consume(count)
-        self._skip -= count
-
     def _parse(self, line: bytes) -> Message | BadLine | None:
+        """Return the message of a line; None for a blank one, and where the data block is still to come."""
         if not line.strip():
             return None
-        header = _load_object(line)
+        header = _load_header(line)
         if isinstance(header, BadLine):
             return header
-        if not isinstance(header.get("type"), str):
-            return BadLine("bad-line", f'A line must hold a "type" that is a string: {_excerpt(line)}.')
-        for name, limit in (("data_length", MAX_LINE), ("payload_length", MAX_PAYLOAD)):
-            length = header.get(name)
-            if length is None:
-                header[name] = 0
-            elif isinstance(length, bool) or not isinstance(length, int) or not 0 <= length <= limit:
-                return BadLine("bad-framing", f"{name} must be an integer from 0 to {limit}, not {length!r:.40}.")
-        if header.get("data") is None:
-            header["data"] = {}
-        if not isinstance(header["data"], dict):
-            return BadLine("bad-line", f'"data" must be an object: {_excerpt(line)}.')
         if header["data_length"]:
-            self._header = header
+            self._header = _Header(line, header["data_length"], header["payload_length"])
             return None
-        return self._finished(header)
+        self._skip = header["payload_length"]
+        return _message(header)
 
-    def _with_data_block(self) -> Message | BadLine:
-        header = self._header
-        assert header is not None
+    def _with_data_block(self, waiting: _Header) -> Message | BadLine | None:
+        if len(self._buffer) < waiting.data_length:
+            return None
         self._header = None
-        length = header["data_length"]
-        block = bytes(self._buffer[:length])
-        self._consume(length)
+        self._skip = waiting.payload_length
+        block = bytes(self._buffer[: waiting.data_length])
+        self._consume(waiting.data_length)
         data = _load_object(block)
         if isinstance(data, BadLine):
-            self._skip = header["payload_length"]
-            return BadLine("bad-framing", f"A data block of {length} bytes is no JSON object: {_excerpt(block)}")
+            return BadLine("bad-framing", f"A data block of {len(block)} bytes is no JSON object: {_excerpt(block)}")
+        header = _load_header(waiting.line)
+        if isinstance(header, BadLine):
+            return header
         header["data"].update(data)
-        return self._finished(header)
+        return _message(header)
 
-    def _finished(self, header: dict[str, Any]) -> Message:
-        self._skip = header["payload_length"]
-        return Message(header["type"], header["data"], header.get("id"))
+
+def _message(header: dict[str, Any]) -> Message:
+    return Message(header["type"], header["data"], header.get("id"))
+
+
+def _load_header(line: bytes) -> dict[str, Any] | BadLine:
+    """Parse a line and check what the framing needs; absent lengths become 0, and absent data an empty object."""
+    header = _load_object(line)
+    if isinstance(header, BadLine):
+        return header
+    if not isinstance(header.get("type"), str):
+        return BadLine("bad-line", f'A line must hold a "type" that is a string: {_excerpt(line)}.')
+    for name, limit in (("data_length", MAX_LINE), ("payload_length", MAX_PAYLOAD)):
+        length = header.get(name)
+        if length is None:
+            header[name] = 0
+        elif isinstance(length, bool) or not isinstance(length, int) or not 0 <= length <= limit:
+            return BadLine("bad-framing", f"{name} must be an integer from 0 to {limit}, not {describe(length)}.")
+    if header.get("data") is None:
+        header["data"] = {}
+    if not isinstance(header["data"], dict):
+        return BadLine("bad-line", f'"data" must be an object: {_excerpt(line)}.')
+    return header
 
 
 def _load_object(text: bytes) -> dict[str, Any] | BadLine:
+    if text.count(b"[") + text.count(b"{") > MAX_CONTAINERS:
+        return BadLine("bad-line", f"A line is too deep, or has over {MAX_CONTAINERS} brackets: {_excerpt(text)}.")
     try:
         value = json.loads(text.decode("utf-8"))
     except UnicodeDecodeError:

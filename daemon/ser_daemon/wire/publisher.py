@@ -9,8 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ser_daemon.wire.encoding import encode
 from ser_daemon.wire.events import PUBLISHED, Emotion, Event
-from ser_daemon.wire.framing import encode
 
 QUEUE_SIZE = 256
 """Events that may wait for a subscriber: over a minute of uninterrupted speech, and under 200 KiB."""

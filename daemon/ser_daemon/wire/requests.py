@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from ser_daemon.wire.encoding import describe, encode
 from ser_daemon.wire.events import PUBLISHED
-from ser_daemon.wire.framing import Message, encode
+from ser_daemon.wire.framing import Message
+from ser_daemon.wire.peer_log import log_failure
 from ser_daemon.wire.protocol import CONTROL_VERBS, PROTOCOL, QUERIES, ErrorCode
 from ser_daemon.wire.publisher import Filter, Publisher
 from ser_daemon.wire.status import Status
@@ -107,8 +109,8 @@ class RequestHandler:
             return encode_error(error.code, str(error), message)
         except SerError as error:
             return encode_error("failed", str(error), message)
-        except Exception:
-            log.exception("%s failed", message.type)
+        except Exception as error:
+            log_failure(log, message.type, error)
             return encode_error("failed", f"{message.type} failed; the daemon's log says why.", message)
 
     async def _execute(self, message: Message) -> dict[str, object]:
@@ -127,7 +129,9 @@ class RequestHandler:
             case "hold":
                 ms = message.data.get("ms")
                 if ms is not None and (type(ms) is not int or not 0 < ms <= MAX_HOLD_MS):
-                    raise RequestError("bad-request", f"ms must be an integer from 1 to {MAX_HOLD_MS}, not {ms!r:.40}.")
+                    raise RequestError(
+                        "bad-request", f"ms must be an integer from 1 to {MAX_HOLD_MS}, not {describe(ms)}."
+                    )
                 await self._control.hold(ms)
                 return {"ms": ms}
         return {} if text is None else {"text": text}
@@ -165,10 +169,12 @@ def parse_filter(message: Message) -> Filter:
         raise RequestError("bad-request", f"events must be a list out of {', '.join(PUBLISHED)}.")
     partial = data.get("partial", True)
     if not isinstance(partial, bool):
-        raise RequestError("bad-request", f"partial must be true or false, not {partial!r:.40}.")
+        raise RequestError("bad-request", f"partial must be true or false, not {describe(partial)}.")
     min_confidence = data.get("min_confidence", 0)
     if isinstance(min_confidence, bool) or not isinstance(min_confidence, int | float) or not 0 <= min_confidence <= 1:
-        raise RequestError("bad-request", f"min_confidence must be a number from 0 to 1, not {min_confidence!r:.40}.")
+        raise RequestError(
+            "bad-request", f"min_confidence must be a number from 0 to 1, not {describe(min_confidence)}."
+        )
     return Filter(tuple(events), partial, float(min_confidence))
 
 
@@ -178,10 +184,10 @@ def check_id(message: Message) -> None:
     Raises:
         RequestError: `bad-id`.
     """
-    given = message.id if message.id is not None else message.data.get("id")
-    if given is None or (type(given) in (int, str) and len(str(given)) <= MAX_ID):
-        return
-    raise RequestError("bad-id", f"id must be an integer or a string of at most {MAX_ID} characters.")
+    for given in (message.id, message.data.get("id")):
+        # The answer repeats both.
+        if given is not None and (type(given) not in (int, str) or len(str(given)) > MAX_ID):
+            raise RequestError("bad-id", f"id must be an integer or a string of at most {MAX_ID} characters.")
 
 
 def encode_reply(message: Message, name: str, data: Mapping[str, object]) -> bytes:

@@ -3,25 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-import sys
+import resource
 from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from ser_daemon.wire.acceptor import Acceptor
 from ser_daemon.wire.connection import Connection
+from ser_daemon.wire.places import Places
 from ser_daemon.wire.publisher import Publisher
 from ser_daemon.wire.requests import ControlHandler, RequestHandler
-from ser_daemon.wire.sockets import BACKLOG, Listener, bind, inherited
+from ser_daemon.wire.shared import Shared
+from ser_daemon.wire.sockets import Listener, SocketError, bind
 from ser_daemon.wire.status import Status
+from ser_daemon.wire.systemd_sockets import inherited
 
 __all__ = ["ControlHandler", "Server", "Status"]
+
+log = logging.getLogger(__name__)
 
 MAX_CLIENTS = 256
 """Clients per socket; each needs a file descriptor, of which systemd's default allows 1024."""
 
-ACCEPTED_AT_ONCE = 4
-"""Connections accepted in one iteration of the loop, so that many new clients don't delay events."""
+RESERVED_DESCRIPTORS = 64
+"""Descriptors that clients never get: for sound libraries, the log, models, and state files."""
+
+WATCH_SECONDS = 2.0
+"""Time between two checks whether the socket files are still there."""
+
+
+@dataclass(slots=True)
+class _Served:
+    """A socket that is being served."""
+
+    listener: Listener
+    places: Places
+    hint: str | None
+    """Where to send control verbs; None: here."""
+    acceptor: Acceptor | None = None
+    problem: str = ""
+    """Why a lost socket file could not be made again, as last logged."""
 
 
 class Server:
@@ -42,30 +65,31 @@ class Server:
             control: carries out the control verbs.
             status: returns the current status of the daemon; called for each `hello`, `status` and `describe`.
             metrics: returns counters for `metrics`, beside the publisher's own.
-            max_clients: clients per socket; one more gets an `error` and is disconnected. The limit is per
-                socket, so that many listeners can't keep a user from muting.
+            max_clients: clients per socket; one more takes the place of another, or gets an `error` and is
+                disconnected. The limit is per socket, so that many listeners can't keep a user from muting.
         """
-        self._publisher = publisher
-        self._handler = RequestHandler(publisher, control, status, lambda: {**self.metrics, **metrics()})
+        self._shared = Shared(
+            RequestHandler(publisher, control, status, lambda: {**self.metrics, **metrics()}), publisher
+        )
         self._max_clients = max_clients
-        self._connections: dict[str, set[Connection]] = {"events": set(), "control": set()}
-        self._rejected = 0
-        self._listeners: list[Listener] = []
-        self._servers: list[asyncio.Server] = []
-        self._empty = asyncio.Event()
+        self._served: dict[str, _Served] = {}
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def metrics(self) -> dict[str, int]:
         """Counters by name."""
+        places = [served.places for served in self._served.values()]
         return {
-            "clients": sum(len(connections) for connections in self._connections.values()),
-            "clients_rejected": self._rejected,
+            "clients": sum(map(len, places)),
+            "clients_rejected": sum(each.rejected for each in places),
+            "clients_displaced": sum(each.displaced for each in places),
+            "answer_bytes_waiting": self._shared.waiting.total,
         }
 
     @property
     def paths(self) -> list[Path]:
         """Sockets served: the event socket, then the control socket where it is a separate one."""
-        return [listener.path for listener in self._listeners]
+        return [served.listener.path for served in self._served.values()]
 
     async def start(self, path: Path, control_path: Path, environ: MutableMapping[str, str] = os.environ) -> None:
         """Listen. Sockets that systemd passed are used instead of the paths.
@@ -81,61 +105,106 @@ class Server:
                 listeners["events"] = bind(path)
                 if control_path != path:
                     listeners["control"] = bind(control_path)
-            self._listeners = [listeners[name] for name in ("events", "control") if name in listeners]
-            for name, listener in listeners.items():
-                await self._serve(name, listener, listeners)
+            places = divide_places(self._max_clients, len(listeners), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+            hint = None
+            if len(listeners) > 1:
+                hint = f"a control verb; send it to the control socket, {listeners['control'].path}."
+            for name in sorted(listeners, reverse=True):
+                served = _Served(listeners[name], Places(places[name]), hint if name == "events" else None)
+                self._accept(served)
+                self._served[name] = served
         except BaseException:
+            for served in self._served.values():
+                if served.acceptor is not None:
+                    served.acceptor.close()
             for listener in listeners.values():
                 listener.unlink()
                 listener.sock.close()
             raise
+        self._watching = asyncio.create_task(self._watch())
 
     async def close(self, timeout: float = 0.5) -> None:
         """Stop accepting, give clients `timeout` seconds to read what is queued, then disconnect them."""
-        for server in self._servers:
-            server.close()
-        for listener in self._listeners:
-            listener.unlink()
-        connections = [connection for group in self._connections.values() for connection in group]
-        if connections:
-            self._empty.clear()
-            for connection in connections:
-                connection.close()
-            try:
-                await asyncio.wait_for(self._empty.wait(), timeout)
-            except TimeoutError:
-                for connection in connections:
-                    connection.abort()
-                # One iteration of the loop, in which `connection_lost` is called.
-                await asyncio.sleep(0)
+        if self._watching is not None:
+            self._watching.cancel()
+        for served in self._served.values():
+            if served.acceptor is not None:
+                served.acceptor.close()
+            served.listener.unlink()
+        holders = [holder for served in self._served.values() for holder in served.places.holders]
+        for holder in holders:
+            holder.close()
+        end = asyncio.get_running_loop().time() + timeout
+        while self.metrics["clients"] and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.005)
+        for holder in holders:
+            holder.abort()
+        # One iteration of the loop, in which `connection_lost` is called.
+        await asyncio.sleep(0)
 
-    async def _serve(self, name: str, listener: Listener, all_listeners: Mapping[str, Listener]) -> None:
-        connections = self._connections[name]
-        hint = None
-        if name == "events" and "control" in all_listeners:
-            hint = f"a control verb; send it to the control socket, {all_listeners['control'].path}."
+    def _accept(self, served: _Served) -> None:
+        served.acceptor = Acceptor(
+            served.listener.sock,
+            lambda: Connection(self._shared, served.places, control_hint=served.hint),
+            # The event socket is the first one.
+            lambda: next(iter(self._served.values())).places.free_one("a client that no descriptor was left for"),
+        )
 
-        def register(connection: Connection) -> bool:
-            if len(connections) >= self._max_clients:
-                self._rejected += 1
-                return False
-            connections.add(connection)
-            return True
+    async def _watch(self) -> None:
+        """Make socket files again that were removed: without them nobody could connect, or mute."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            for served in self._served.values():
+                if served.listener.is_lost:
+                    await self._bind_again(served)
 
-        def unregister(connection: Connection) -> None:
-            connections.discard(connection)
-            if not any(self._connections.values()):
-                self._empty.set()
+    async def _bind_again(self, served: _Served) -> None:
+        path = served.listener.path
+        # In a thread: another daemon may hold the lock on the folder, or be slow to accept.
+        making = asyncio.get_running_loop().run_in_executor(None, bind, path)
+        try:
+            listener = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(_discard)
+            raise
+        except SocketError as error:
+            if str(error) != served.problem:
+                served.problem = str(error)
+                log.warning("The socket file %s was removed or replaced, and cannot be made again: %s", path, error)
+            return
+        if served.acceptor is not None:
+            served.acceptor.close()
+        served.listener, served.problem = listener, ""
+        self._accept(served)
+        log.warning("The socket file %s was removed or replaced; it is there again.", path)
 
-        def connect() -> Connection:
-            return Connection(
-                self._handler, self._publisher, control_hint=hint, register=register, unregister=unregister
-            )
 
-        # From Python 3.13 on, asyncio would remove the socket file, even one that belongs to systemd.
-        keep_file: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
-        loop = asyncio.get_running_loop()
-        server = await loop.create_unix_server(connect, sock=listener.sock, backlog=ACCEPTED_AT_ONCE, **keep_file)
-        self._servers.append(server)
-        # asyncio uses `backlog` both for listen() and for the connections accepted at once. Only the latter is wanted.
-        listener.sock.listen(BACKLOG)
+def _discard(making: asyncio.Future[Listener]) -> None:
+    """Remove a socket that was made after the server was closed."""
+    if not making.cancelled() and making.exception() is None:
+        making.result().unlink()
+        making.result().sock.close()
+
+
+def divide_places(max_clients: int, sockets: int, descriptors: int) -> dict[str, int]:
+    """Return the places of each socket: `max_clients`, or fewer where the process may have few descriptors.
+
+    Args:
+        max_clients: places per socket that are wanted.
+        sockets: 2 with a separate control socket.
+        descriptors: how many the process may have (RLIMIT_NOFILE); may be RLIM_INFINITY.
+    """
+    if descriptors == resource.RLIM_INFINITY:
+        descriptors = 1 << 30
+    left = max(descriptors - RESERVED_DESCRIPTORS, 8)
+    control = min(max_clients, left // 4) if sockets > 1 else 0
+    events = min(max_clients, left - control)
+    if events < max_clients:
+        log.warning(
+            "The limit of %d open files leaves room for %d clients, not %d (socket.max_clients); "
+            "raise it with LimitNOFILE= in the unit, or ulimit -n.",
+            descriptors,
+            events,
+            max_clients,
+        )
+    return {"events": events, "control": control or events}

@@ -7,6 +7,11 @@ import pytest
 from ser_daemon.wire.protocol import CONTROL_VERBS, PROTOCOL
 from ser_model.labels import LABELS
 
+NESTED: list[object] = []
+"""As deep as JSON may be here."""
+for _ in range(900):
+    NESTED = [NESTED]
+
 
 async def test_ping_repeats_its_text(wire):
     peer = await wire.listen()
@@ -132,6 +137,8 @@ async def test_an_exception_in_the_daemon_is_an_error_and_is_logged(wire, caplog
         ({"type": "ping", "id": "x" * 200}, "bad-id", "id"),
         ({"type": "ping", "id": [1]}, "bad-id", "id"),
         ({"type": "ping", "data": {"id": True}}, "bad-id", "id"),
+        ({"type": "ping", "id": 1, "data": {"id": "x" * 200}}, "bad-id", "id"),
+        ({"type": "mute", "id": 1, "data": {"id": [[[]]]}}, "bad-id", "id"),
         ({"type": "subscribe", "data": {"events": ["emotions"]}}, "bad-request", "events"),
         ({"type": "subscribe", "data": {"events": "emotion"}}, "bad-request", "events"),
         ({"type": "subscribe", "data": {"events": [[]]}}, "bad-request", "events"),
@@ -141,6 +148,10 @@ async def test_an_exception_in_the_daemon_is_an_error_and_is_logged(wire, caplog
         ({"type": "hold", "data": {"ms": 0}}, "bad-request", "ms"),
         ({"type": "hold", "data": {"ms": 1.5}}, "bad-request", "ms"),
         ({"type": "hold", "data": {"ms": True}}, "bad-request", "ms"),
+        ({"type": "hold", "data": {"ms": NESTED}}, "bad-request", "a list"),
+        ({"type": "subscribe", "data": {"partial": NESTED}}, "bad-request", "a list"),
+        ({"type": "subscribe", "data": {"min_confidence": NESTED}}, "bad-request", "a list"),
+        ({"type": "subscribe", "data": {"events": NESTED}}, "bad-request", "events"),
         ({"type": "hold", "data": {"ms": 10**9}}, "bad-request", "ms"),
     ],
 )

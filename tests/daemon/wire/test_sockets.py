@@ -19,8 +19,10 @@ from ser_daemon.paths import (
     runtime_directory,
     state_directory,
 )
-from ser_daemon.wire import sockets
-from ser_daemon.wire.sockets import SocketError, bind, holder, inherited, peer_pid
+from ser_daemon.wire import socket_folder
+from ser_daemon.wire.peers import peer_of
+from ser_daemon.wire.sockets import SocketError, bind, holder
+from ser_daemon.wire.systemd_sockets import inherited
 from ser_model.errors import SerError
 
 
@@ -106,7 +108,7 @@ def test_the_default_runtime_folder_is_created_for_its_owner_alone(folder, monke
 
 
 def test_a_folder_that_stays_locked_is_an_error_and_no_hang(folder, monkeypatch):
-    monkeypatch.setattr(sockets, "_LOCK_SECONDS", 0.05)
+    monkeypatch.setattr(socket_folder, "_LOCK_SECONDS", 0.05)
     fd = os.open(folder, os.O_RDONLY)
     fcntl.flock(fd, fcntl.LOCK_EX)
     with pytest.raises(SocketError, match="locked"):
@@ -136,7 +138,7 @@ def test_the_process_at_the_other_end_is_known(folder):
     listener = bind(folder / "s")
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(os.fspath(folder / "s"))
-        assert peer_pid(client) == os.getpid()
+        assert peer_of(client).pid == os.getpid()
     listener.sock.close()
 
 
@@ -145,7 +147,7 @@ import os, sys
 a, b = map(int, sys.argv[1:3])
 os.dup2(a, 3), os.dup2(b, 4)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="2", **dict(p.split("=") for p in sys.argv[3:]))
-from ser_daemon.wire.sockets import inherited
+from ser_daemon.wire.systemd_sockets import inherited
 for name, listener in sorted(inherited().items()):
     print(name, listener.path, listener.identity, os.get_inheritable(listener.sock.fileno()))
 print([name for name in os.environ if name.startswith("LISTEN")])

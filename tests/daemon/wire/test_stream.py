@@ -112,20 +112,37 @@ async def test_two_hundred_clients_at_once_get_every_event(wire, emotion):
     assert wire.server.metrics["clients"] == 200
 
 
-async def test_one_client_too_many_gets_an_error_and_the_control_socket_stays_open(new_wire):
+async def test_where_all_places_are_taken_the_client_idle_the_longest_makes_room(new_wire):
     wire = new_wire()
     wire.server = wire.make_server(max_clients=2)
     await wire.start()
-    first = await wire.listen()
-    await wire.listen()
-    third = await wire.connect()
-    assert (await third.line())["data"]["code"] == "too-many-clients"
-    assert await third.raw() == b""
-    control = await wire.connect(wire.control_path)
-    assert (await control.line())["type"] == "hello"
-    first.writer.close()
-    await wire.until(lambda: wire.server.metrics["clients"] == 2)
-    await wire.listen()
+    first, second = await wire.listen(), await wire.listen()
+    assert (await first.ask({"type": "ping"}))["type"] == "pong"
+    third = await wire.listen()
+    error = await second.line()
+    assert (error["type"], error["data"]["code"]) == ("error", "too-many-clients")
+    assert await second.raw() == b""
+    for peer in (first, third):
+        assert (await peer.ask({"type": "ping"}))["type"] == "pong"
+    assert (wire.server.metrics["clients"], wire.server.metrics["clients_displaced"]) == (2, 1)
+    await wire.close()
+
+
+async def test_a_client_whose_control_verb_runs_makes_no_room(new_wire):
+    wire = new_wire()
+    wire.server = wire.make_server(max_clients=1)
+    wire.control.gate.clear()
+    await wire.start()
+    first = await wire.connect(wire.control_path)
+    await first.line()
+    await first.send({"type": "mute"})
+    await asyncio.sleep(0.01)
+    second = await wire.connect(wire.control_path)
+    assert (await second.line())["data"]["code"] == "too-many-clients"
+    assert await second.raw() == b""
+    assert (await wire.listen()).reader
+    wire.control.gate.set()
+    assert (await first.line())["type"] == "done"
     await wire.close()
 
 
