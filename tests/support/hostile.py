@@ -8,10 +8,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-KINDS = ("blank", "ping", "garbage", "half", "huge", "nested", "framed", "id", "never")
+KINDS = ("blank", "ping", "garbage", "half", "huge", "nested", "framed", "id", "long", "never")
 """What a hostile client sends without a pause: blank lines, requests, bytes that are no JSON, a byte a second of a
-line, lines longer than allowed, deep JSON, Wyoming data blocks and payloads, requests with long ids whose answers it
-does not read, and nothing, reading nothing."""
+line, lines longer than allowed, deep JSON, Wyoming data blocks and payloads, requests with long ids, and for long
+answers, that it does not read, and nothing, reading nothing."""
 
 PROGRAM = """
 import itertools, json, os, resource, selectors, socket, sys, time
@@ -28,6 +28,7 @@ line = {
     "nested": ('{"type":"hold","data":{"ms":%s,"id":%s}}\\n' % (deep, deep)).encode() * 8,
     "framed": b'{"type":"ping","data_length":20,"payload_length":30000}\\n{"text":"hello you"}' + b"p" * 30000,
     "id": json.dumps({"type": "ping", "id": 1, "data": {"id": "x" * 32000}}).encode() + b"\\n",
+    "long": json.dumps({"type": "ping", "id": "\\u20ac" * 128, "data": {"text": "\\u20ac" * 1024}}).encode() + b"\\n",
     "never": b"",
 }
 selector = selectors.DefaultSelector()
@@ -39,7 +40,7 @@ for kind in itertools.islice(itertools.cycle(kinds), number):
     if kind == "half":
         halves.append(client)
     else:
-        reads = kind not in ("id", "never")
+        reads = kind not in ("id", "long", "never")
         events = (selectors.EVENT_READ if reads else 0) | (selectors.EVENT_WRITE if line[kind] else 0)
         if events:
             selector.register(client, events, [line[kind], 0])

@@ -13,8 +13,18 @@ import pytest
 
 from support.torture import SCENARIOS, Check, Unavailable
 
-ALONE = ("clients", "hours")
-LONG = ("hours", "clients", "reload-hangs", "server-late", "formats", "state-directory", "unplugged")
+ALONE = ("clients", "hostile-clients", "hours")
+LONG = (
+    "hours",
+    "clients",
+    "hostile-clients",
+    "answers-unread",
+    "reload-hangs",
+    "server-late",
+    "formats",
+    "state-directory",
+    "unplugged",
+)
 """Scenarios of more than 10 s."""
 AT_ONCE = 4
 

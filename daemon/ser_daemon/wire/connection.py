@@ -180,8 +180,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.pause_reading()
 
     def _use_turn(self) -> None:
-        """Go on, unless the client is gone while others wait: nobody would read the answers."""
-        if self._shared.turns.is_crowded and is_gone(self._transport.get_extra_info("socket")):
+        """Go on, unless a client that sent without a pause is gone: its last line may be minutes away."""
+        if self._allowance.used_up and is_gone(self._transport.get_extra_info("socket")):
             self._transport.abort()
         else:
             self._process_lines()

@@ -6,6 +6,8 @@ import logging
 import time
 import traceback
 
+from ser_model.printable import printable
+
 LINES_PER_MINUTE = 10
 """Lines of one kind: clients must not fill a disk, or hide other lines."""
 
@@ -28,7 +30,7 @@ class LimitedLog:
         Args:
             log: where to.
             level: as in `logging`.
-            text: the line; control characters in it are escaped.
+            text: the line; escaped and shortened.
             now: seconds on a monotonic clock; None: now.
         """
         now = time.monotonic() if now is None else now
@@ -40,12 +42,7 @@ class LimitedLog:
         self._lines += 1
         left_out = f" ({self._left_out} lines like this were left out.)" if self._left_out else ""
         self._left_out = 0
-        log.log(level, "%s%s", escape(text), left_out)
-
-
-def escape(text: str) -> str:
-    """Escape what is not printable."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+        log.log(level, "%s%s", printable(text), left_out)
 
 
 misbehaviour = LimitedLog()

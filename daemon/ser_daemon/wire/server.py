@@ -197,7 +197,7 @@ def divide_places(max_clients: int, sockets: int, descriptors: int) -> dict[str,
     if descriptors == resource.RLIM_INFINITY:
         descriptors = 1 << 30
     left = max(descriptors - RESERVED_DESCRIPTORS, 8)
-    control = min(max_clients, left // 4) if sockets > 1 else 0
+    control = min(max_clients, max(left // 4, left - max_clients)) if sockets > 1 else 0
     events = min(max_clients, left - control)
     if events < max_clients:
         log.warning(

@@ -42,9 +42,6 @@ QUEUE_SECONDS = 0.001
 READ_SECONDS = 0.00004
 """What a read from a socket costs, beside the lines that it brings."""
 
-CROWD = 16
-"""Waiting clients from which on one that has gone away is not served to its last line."""
-
 
 class TurnQueue:
     """Gives a turn to one client after the other, in a bounded share of the time; shared by all connections."""
@@ -56,11 +53,6 @@ class TurnQueue:
         """The same, for clients that do not wait."""
         self._waiting: deque[Allowance] = deque()
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def is_crowded(self) -> bool:
-        """Whether many clients wait."""
-        return len(self._waiting) >= CROWD
 
     def join(self, allowance: Allowance, now: float, *, first: bool) -> None:
         """Wait for a turn; `first`: the next one."""
@@ -99,6 +91,8 @@ class Allowance:
             turns: where a client waits that sends more than may be served promptly.
             go_on: called when there is room again, after `has_room` returned False.
         """
+        self.used_up = False
+        """Whether the client sends more than may be served promptly."""
         self._turns = turns
         self._go_on = go_on
         self._lines = LeakyBucket(LINES_AT_ONCE, LINES_PER_SECOND)
@@ -123,17 +117,18 @@ class Allowance:
         if self._lines.is_full(now):
             # It sends without a pause: from here on it waits for turns.
             self._prompt.add(PROMPT_SECONDS)
+            self.used_up = True
             self._left = 0.0
             delay = LINES_AT_ONCE / LINES_PER_SECOND / 2
             self._timer = asyncio.get_running_loop().call_later(delay, self._leaked)
             return False
         if self._left > 0:
             return True
-        used_up = self._prompt.is_full(now)
-        self._queued = self._waiting = used_up or self._turns.prompt.is_full(now)
+        self.used_up = self._prompt.is_full(now)
+        self._queued = self._waiting = self.used_up or self._turns.prompt.is_full(now)
         if self._waiting:
             # One that is not to blame that all together use too much goes before those that are.
-            self._turns.join(self, now, first=not used_up)
+            self._turns.join(self, now, first=not self.used_up)
             return False
         self._left = TURN_SECONDS
         return True

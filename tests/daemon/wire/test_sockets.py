@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
+import shutil
 import socket
 import stat
 import subprocess
@@ -16,10 +18,11 @@ from ser_daemon.paths import (
     candidate_sockets,
     config_files,
     control_socket,
+    lock_directory,
     runtime_directory,
     state_directory,
 )
-from ser_daemon.wire import socket_folder
+from ser_daemon.wire import server, socket_folder
 from ser_daemon.wire.peers import peer_of
 from ser_daemon.wire.sockets import SocketError, bind, holder
 from ser_daemon.wire.systemd_sockets import inherited
@@ -116,6 +119,76 @@ def test_a_folder_that_stays_locked_is_an_error_and_no_hang(folder, monkeypatch)
     os.close(fd)
 
 
+@pytest.fixture
+def shared(folder, monkeypatch):
+    """A folder that every user may write to, such as /tmp."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", os.fspath(folder / "run"))
+    (folder / "shared").mkdir()
+    (folder / "shared").chmod(0o1777)
+    return folder / "shared"
+
+
+def test_nobody_else_can_hold_the_start_lock_of_a_shared_folder(shared, monkeypatch):
+    monkeypatch.setattr(socket_folder, "_LOCK_SECONDS", 0.05)
+    # Any user may open the folder, and lock it.
+    fd = os.open(shared, os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    listener = bind(shared / "s")
+    assert connectable(shared / "s")
+    assert stat.S_IMODE(os.stat(lock_directory()).st_mode) == 0o700
+    assert stat.S_IMODE(os.stat(lock_directory().parent).st_mode) == 0o700
+    listener.sock.close()
+    os.close(fd)
+
+
+def test_two_daemons_in_a_shared_folder_use_the_same_lock(shared, monkeypatch):
+    monkeypatch.setattr(socket_folder, "_LOCK_SECONDS", 0.05)
+    bind(shared / "first").sock.close()
+    fd = os.open(lock_directory(), os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    with pytest.raises(SocketError, match="locked"):
+        bind(shared / "second")
+    os.close(fd)
+
+
+def test_a_folder_for_the_start_lock_that_others_can_open_is_refused(shared):
+    lock_directory().mkdir(parents=True)
+    lock_directory().chmod(0o755)
+    with pytest.raises(SocketError, match="chmod 700"):
+        bind(shared / "s")
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o707, 0o733])
+def test_a_folder_in_which_others_could_replace_the_socket_is_refused(shared, mode):
+    shared.chmod(mode)
+    with pytest.raises(SocketError, match=r"^Other users may write to the socket folder .*--socket.*$"):
+        bind(shared / "s")
+    assert list(shared.iterdir()) == []
+
+
+def test_a_folder_for_ones_own_group_is_accepted(shared):
+    shared.chmod(0o770)
+    bind(shared / "s").sock.close()
+
+
+BIND = """
+import os, sys
+from pathlib import Path
+from ser_daemon.wire.sockets import bind
+changed = []
+sys.addaudithook(lambda event, args: changed.append(args[0]) if event == "os.chmod" else None)
+os.umask(0)
+listener = bind(Path(sys.argv[1]))
+print(oct(os.lstat(sys.argv[1]).st_mode), [path for path in changed if not isinstance(path, int)])
+"""
+
+
+def test_no_file_is_given_a_mode_by_its_name(folder):
+    """Another user of a shared folder could have put any file of the daemon's user under that name."""
+    result = subprocess.run([sys.executable, "-c", BIND, folder / "s"], capture_output=True, text=True, timeout=30)
+    assert result.stdout == "0o140600 []\n", result.stderr
+
+
 def test_a_socket_file_that_another_process_replaced_is_not_removed(folder):
     first = bind(folder / "s")
     (folder / "s").unlink()
@@ -188,6 +261,99 @@ def test_a_descriptor_from_systemd_that_is_no_listening_unix_socket_is_refused(f
 def test_variables_meant_for_another_process_are_ignored():
     assert inherited({"LISTEN_PID": "1", "LISTEN_FDS": "2"}) == {}
     assert inherited({}) == {}
+
+
+@pytest.mark.parametrize(
+    "count", ["²", "٣", "-1", "+1", " 1", "1 ", "0x1", "1e3", "1_0", "99999999999", "one", "\udcff"]
+)
+def test_a_number_of_sockets_that_is_none_is_one_sentence(count):
+    with pytest.raises(SocketError, match=r"LISTEN_FDS is .*; expected the number of sockets"):
+        inherited({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": count})
+
+
+@pytest.mark.parametrize("pid", ["²", "", "-1", "0", "1e3", "x" * 100_000])
+def test_a_process_id_that_is_not_this_process_is_ignored(pid):
+    environ = {"LISTEN_PID": pid, "LISTEN_FDS": "²", "LISTEN_FDNAMES": ":::"}
+    assert inherited(environ) == {}
+    assert environ == {}
+
+
+@pytest.mark.parametrize(
+    ("count", "names", "text"),
+    [
+        ("3", None, "3 sockets"),
+        ("2", "events", "1 names for 2 sockets"),
+        ("1", "events:control", "2 names for 1 sockets"),
+        ("1", "x" * 100_000, "named 'xxx"),
+    ],
+)
+def test_names_that_do_not_fit_the_sockets_are_one_sentence(count, names, text):
+    environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": count}
+    if names is not None:
+        environ["LISTEN_FDNAMES"] = names
+    with pytest.raises(SocketError, match=text) as caught:
+        inherited(environ)
+    assert len(str(caught.value)) < 300
+
+
+def test_descriptors_that_are_not_open_are_one_sentence(folder):
+    result = subprocess.run(
+        [sys.executable, "-c", INHERIT.replace("os.dup2(a, 3), os.dup2(b, 4)", "os.closerange(3, 9)"), "0", "0"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert "SocketError: systemd passed 'events', which is no socket" in result.stderr
+
+
+async def test_a_socket_file_that_was_removed_is_made_again_and_no_client_notices(new_wire, monkeypatch, started):
+    monkeypatch.setattr(server, "WATCH_SECONDS", 0.02)
+    wire = new_wire()
+    await wire.start()
+    peer = await wire.listen()
+    for path in (wire.path, wire.control_path):
+        path.unlink()
+        await wire.until(path.exists)
+        assert stat.S_IMODE(os.lstat(path).st_mode) == 0o600
+        await wire.until(lambda path=path: connectable(path))
+        assert (await (await wire.connect(path)).line())["type"] == "hello"
+    wire.publisher.publish(started)
+    assert (await peer.line())["type"] == "voice-started"
+    await wire.close()
+    assert not wire.path.exists()
+
+
+async def test_a_socket_file_that_another_daemon_has_replaced_is_left_to_it_and_said_once(
+    new_wire, monkeypatch, caplog
+):
+    monkeypatch.setattr(server, "WATCH_SECONDS", 0.02)
+    wire = new_wire()
+    await wire.start()
+    wire.path.unlink()
+    other = socket.socket(socket.AF_UNIX)
+    other.bind(os.fspath(wire.path))
+    other.listen()
+    await wire.until(lambda: "held by process" in caplog.text)
+    await asyncio.sleep(0.1)
+    assert caplog.text.count("cannot be made again") == 1
+    other.close()
+    # The other one is gone now.
+    await wire.until(lambda: "it is there again" in caplog.text)
+    assert (await (await wire.connect()).line())["type"] == "hello"
+    await wire.close()
+
+
+async def test_a_folder_that_was_removed_is_said_and_its_return_noticed(new_wire, monkeypatch, caplog, folder):
+    monkeypatch.setattr(server, "WATCH_SECONDS", 0.02)
+    wire = new_wire()
+    (folder / "x").mkdir(mode=0o700)
+    wire.path, wire.control_path = folder / "x" / "a", folder / "x" / "b"
+    await wire.start()
+    shutil.rmtree(folder / "x")
+    await wire.until(lambda: "does not exist" in caplog.text)
+    (folder / "x").mkdir(mode=0o700)
+    await wire.until(wire.control_path.exists)
+    await wire.close()
 
 
 async def test_a_server_that_cannot_bind_its_second_socket_removes_its_first(new_wire, folder):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from support.torture import crowd, endurance, faults, microphone, output, stalls
+from support.torture import attack, crowd, endurance, faults, microphone, output, stalls
 from support.torture.measure import Check, Unavailable
 
 __all__ = ["SCENARIOS", "Check", "Scenario", "Unavailable"]
@@ -32,6 +32,9 @@ SCENARIOS: dict[str, Scenario] = {
     "output-unread": output.output_unread,
     "reload-hangs": output.reload_hangs,
     "clients": crowd.abusive_clients,
+    "hostile-clients": attack.hostile_clients_at_once,
+    "answers-unread": attack.answers_unread,
+    "out-of-descriptors": attack.out_of_descriptors,
     "state-directory": faults.state_directory,
     "hours": endurance.hours,
 }
