@@ -99,16 +99,25 @@ class _Log(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self.lines: list[str] = []
+        self.tracebacks: list[str] = []
         self.setFormatter(_daemon_formatter())
 
     def emit(self, record: logging.LogRecord) -> None:
-        if len(self.lines) <= MAX_LOG_LINES:
-            self.lines.append(self.format(record))
+        text = self.format(record)
+        if record.exc_info:
+            self.tracebacks.append(text)
+        elif len(self.lines) <= MAX_LOG_LINES:
+            self.lines.append(text)
 
     def check(self) -> None:
+        require(not self.tracebacks, "traceback logged", self.tracebacks[0][-300:] if self.tracebacks else "")
         for text in self.lines:
-            require("\n" not in text, "log of several lines", text[-300:])
-            check_printed(text, limit=MAX_LOG_LINE)
+            # A newline in a name is followed by an indent, so that no text can look like a log line of its own.
+            first, *others = text.split("\n")
+            indented = all(line.startswith("    ") for line in others) and len(others) <= 4
+            require(indented, "log of several lines", text[-300:])
+            for line in (first, *others):
+                check_printed(line, limit=MAX_LOG_LINE)
         require(len(self.lines) <= MAX_LOG_LINES, "many log lines", self.lines[0] if self.lines else "")
 
 

@@ -21,7 +21,7 @@ class Row:
 ROWS = {
     "3": Row("flood", "flood not throttled", "blank lines bypass the rate limit"),
     "4": Row("handler", "answer over 32 KiB", "an unchecked id inside data is repeated six times as long"),
-    "5": Row("server", "RecursionError|log of several lines", "nested data gives a traceback in the log"),
+    "5": Row("server", "RecursionError|traceback logged", "nested data gives a traceback in the log"),
     "6": Row("server", "slot leaked", "a control verb that cannot be answered keeps its slot"),
     "8": Row(
         "model", "hangs|takes much memory|MemoryError|process killed", "a hostile model file hangs or takes all memory"

@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
         "--row", metavar="N", help="count the examples until the fault N is found (see README.md), and end"
     )
     made.add_argument("--most", type=int, default=5000, metavar="N", help="with --row: give up after so many (5000)")
+    made.add_argument("--keep", action="store_true", help="with --row: write the example to the corpus")
     made.add_argument("--code", type=Path, metavar="DIR", help="fuzz the source tree DIR in place of this one")
     return made
 
@@ -146,7 +147,7 @@ class Campaign:
         print(f"{len(self.found)} findings" if self.found else "no finding")
 
 
-def count_row(name: str, most: int, first_seed: int | None) -> int:
+def count_row(name: str, most: int, first_seed: int | None, *, keep: bool) -> int:
     """Print after how many examples a fault is found; 0 where it is."""
     from fuzz import engine
     from fuzz.rows import ROWS
@@ -158,6 +159,8 @@ def count_row(name: str, most: int, first_seed: int | None) -> int:
     def seen(example: object, finding: Any) -> bool:
         if not hits and engine.matches(row.finding, finding):
             hits.append((runner.executions, finding))
+            if keep:
+                engine.keep(runner.target, example, finding)
             return True
         return bool(hits)
 
@@ -207,7 +210,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from fuzz.target import TARGETS
 
     if options.row:
-        return count_row(options.row, options.most, options.seed)
+        return count_row(options.row, options.most, options.seed, keep=options.keep)
     if options.list:
         print("\n".join(TARGETS))
         return 0

@@ -367,11 +367,12 @@ OFFERED = 1 << 18
 MAX_LINES_NOW = 1 << 16
 """Lines that the server may take from one client while no time passes: what fits into one read of the event loop."""
 
+blanks = st.lists(st.sampled_from([b"\n", b"\n", b" ", b"\r"]), min_size=1, max_size=3).map(b"".join)
+pieces = st.sampled_from([b"\n", b"{", b"}", b'"', b"0", b"\t", b"{}\n", b"[]\n"])
 units = st.one_of(
+    blanks,
     st.binary(min_size=1, max_size=4),
-    st.lists(st.sampled_from([b"\n", b" ", b"\r", b"\t", b"{", b"}", b'"', b"0"]), min_size=1, max_size=4).map(
-        b"".join
-    ),
+    st.lists(pieces, min_size=1, max_size=4).map(b"".join),
     lines.map(to_bytes).filter(lambda unit: 0 < len(unit) < 4096),
 )
 
