@@ -81,6 +81,8 @@ class PcmStream:
         self.ended = False
         """Whether all data that the WAV header announced was read. What follows is not audio."""
         self._pending = bytearray()
+        self._header_bytes = 0
+        """Bytes of the header that were parsed; they are no longer pending, so that nothing is parsed twice."""
         self._left: int | None = None
         self._in_data = raw is not None
 
@@ -108,7 +110,27 @@ class PcmStream:
         return frames
 
     def _parse_header(self) -> None:
-        """Parse the chunks before the samples once they are complete."""
+        """Parse the chunks before the samples, each once it is complete."""
+        if self._header_bytes == 0 and not self._parse_start():
+            return
+        while len(self._pending) >= 8:
+            kind, size = struct.unpack_from("<4sI", self._pending)
+            if kind == b"data":
+                self._start_data(size)
+                return
+            # Chunks start at even positions: RIFF pads an odd chunk by a byte that its size does not count.
+            length = 8 + size + size % 2
+            if self._header_bytes + length > _LONGEST_HEADER:
+                raise SerError(f"stdin's WAV header is damaged: its chunk {kind!r} claims {size} bytes.")
+            if len(self._pending) < length:
+                return
+            if kind == b"fmt ":
+                self.format = _parse_format(bytes(self._pending[8 : 8 + size]))
+            del self._pending[:length]
+            self._header_bytes += length
+
+    def _parse_start(self) -> bool:
+        """Check the first twelve bytes, as far as they are there; return whether all are."""
         head = bytes(self._pending[:12])
         if not (b"RIFF".startswith(head[:4]) and b"WAVE".startswith(head[8:12])):
             raise SerError(
@@ -116,26 +138,15 @@ class PcmStream:
                 "for raw samples give their rate, channels and format."
             )
         if len(head) < 12:
-            return
-        position = 12
-        while len(self._pending) >= position + 8:
-            kind, size = struct.unpack_from("<4sI", self._pending, position)
-            if kind == b"data":
-                self._start_data(position + 8, size)
-                return
-            if position + 8 + size > _LONGEST_HEADER:
-                raise SerError(f"stdin's WAV header is damaged: its chunk {kind!r} claims {size} bytes.")
-            if len(self._pending) < position + 8 + size:
-                return
-            if kind == b"fmt ":
-                self.format = _parse_format(bytes(self._pending[position + 8 : position + 8 + size]))
-            # Chunks start at even positions: RIFF pads an odd chunk by a byte that its size does not count.
-            position += 8 + size + size % 2
+            return False
+        del self._pending[:12]
+        self._header_bytes = 12
+        return True
 
-    def _start_data(self, position: int, size: int) -> None:
+    def _start_data(self, size: int) -> None:
         if self.format is None:
             raise SerError("stdin's WAV header is damaged: its data comes before its format.")
-        del self._pending[:position]
+        del self._pending[:8]
         # Programs that write to a pipe do not know the length, and write 0 or the largest number.
         self._left = None if size in _UNKNOWN_LENGTHS else size
         self._in_data = True

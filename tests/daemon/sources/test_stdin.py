@@ -82,6 +82,20 @@ def test_chunks_before_and_after_the_samples_are_skipped() -> None:
     assert np.array_equal(read_pipe(content), SAMPLES)
 
 
+def test_a_header_of_many_chunks_takes_time_in_proportion_to_its_length() -> None:
+    def seconds(chunks: int) -> float:
+        content = wav(b"", before=(b"junk" + bytes(4)) * chunks)
+        stream = PcmStream()
+        before = time.process_time()
+        for start in range(0, len(content), 64):
+            stream.feed(content[start : start + 64])
+        assert stream.format is not None
+        return time.process_time() - before
+
+    # Parsing again from the beginning with each piece takes 64 times as long for 8 times the length.
+    assert seconds(16_000) < 24 * max(seconds(2_000), 0.002)
+
+
 def test_the_extensible_format_has_its_encoding_in_the_guid() -> None:
     guid = struct.pack("<H", 1) + bytes.fromhex("000000001000800000aa00389b71")
     extra = struct.pack("<HHI", 22, 16, 0) + guid
