@@ -43,6 +43,8 @@ def read_small_file(path: Path, most_bytes: int) -> bytes:
             content = file.read(most_bytes + 1)
     except OSError as error:
         raise UnreadableFileError(_reason(path, error)) from None
+    except ValueError:
+        raise UnreadableFileError("its name holds a NUL character") from None
     if len(content) > most_bytes:
         raise UnreadableFileError(f"it is larger than {_size(most_bytes)}")
     return content

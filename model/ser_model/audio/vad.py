@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ser_model.config import GateConfig
 from ser_model.errors import SerError
-from ser_model.network.checksums import verify_checksum
+from ser_model.network.checksums import read_shipped_file
 from ser_model.network.onnx_session import new_session
 from ser_model.types import SAMPLE_RATE
 
@@ -94,9 +94,7 @@ def _silero_session() -> InferenceSession:
         SerError: the file is damaged.
     """
     with as_file(files("ser_model").joinpath("weights")) as folder:
-        path = folder / "silero_vad_16k.onnx"
-        verify_checksum(path)
-        return new_session(path.read_bytes())
+        return new_session(read_shipped_file(folder / "silero_vad_16k.onnx"))
 
 
 def make_detector(config: GateConfig) -> VoiceDetector:

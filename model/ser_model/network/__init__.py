@@ -3,10 +3,16 @@
 __all__ = [
     "checksums",
     "estimator",
+    "graph_check",
+    "graph_shapes",
     "metadata",
+    "metadata_values",
     "model_files",
+    "model_graph",
     "onnx_file",
     "onnx_session",
+    "protobuf",
     "verification",
     "verification_checks",
+    "verification_child",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -10,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_model.errors import SerError
-from ser_model.features.features import SIZE
 from ser_model.labels import LABELS
-from ser_model.network.checksums import verify_checksum
+from ser_model.network.checksums import read_shipped_file
+from ser_model.network.graph_check import STATE, input_shapes
 from ser_model.network.metadata import ModelMetadata
-from ser_model.network.model_files import Mode, ModelFiles
+from ser_model.network.model_files import MODES, ModelFiles
+from ser_model.network.model_graph import ModelGraph, check_model_file, check_pair, read_model_file
 from ser_model.network.onnx_session import new_session
 from ser_model.types import Frames
 
@@ -23,9 +25,6 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL: Final = "reslstm-sa-h64"
 """Name of the model in the package's folder `weights`."""
-
-STATE: Final = ("h1", "c1", "h2", "c2", "attention_max", "attention_sum", "attention_weighted")
-"""State inputs of the stream graph. Its state outputs have the same names with the prefix `next_`."""
 
 Array = npt.NDArray[np.float32]
 
@@ -64,18 +63,18 @@ class Model:
             >>> Model.load().name
             'reslstm-sa-h64'
         """
-        if path is None:
-            with as_file(files("ser_model").joinpath("weights")) as folder:
-                for file in ModelFiles.named(folder / DEFAULT_MODEL):
-                    verify_checksum(file)
-                return cls.load(folder / DEFAULT_MODEL)
-        pair = ModelFiles.named(path)
-        window, metadata = _load_graph(pair.window, "window")
-        stream, other = _load_graph(pair.stream, "stream")
-        if (metadata.variant, metadata.mean) != (other.variant, other.mean):
-            raise SerError(f"{path}: its window and stream graphs come from different networks; export them again")
-        model = cls(window, stream, metadata)
-        model._check_graphs(path)
+        if path is not None:
+            return cls._start(ModelFiles.named(path), read_model_file)
+        with as_file(files("ser_model").joinpath("weights")) as folder:
+            return cls._start(ModelFiles.named(folder / DEFAULT_MODEL), read_shipped_file)
+
+    @classmethod
+    def _start(cls, pair: ModelFiles, read: Callable[[Path], bytes]) -> Model:
+        """Read, check and start both graphs. Each file is read once; what was checked is what runs."""
+        window, stream = (check_model_file(file, read(file), mode) for file, mode in zip(pair, MODES, strict=True))
+        check_pair(window, stream)
+        model = cls(_session(window), _session(stream), window.metadata)
+        model._check_graphs(window.path)
         return model
 
     @property
@@ -105,8 +104,10 @@ class Model:
             whole, running = self.window(frames), stream.push(frames)
         # ONNX Runtime raises a dozen unrelated classes; each means that the file cannot be used.
         except Exception as error:
-            reason = str(error).splitlines()[0]
+            reason = (str(error).splitlines() or ["no reason given"])[0][:200]
             raise SerError(f"{path}: its graph can't be run ({reason}); export the model again") from error
+        if not all(np.isfinite(part).all() for part in (*whole, *running)):
+            raise SerError(f"{path}: its graph answers with numbers that are not finite; export the model again")
         if whole.logits.shape != (len(LABELS),) or not np.allclose(whole.logits, running.logits, atol=1e-3):
             raise SerError(f"{path}: its window and stream graphs disagree; export them again")
 
@@ -133,24 +134,18 @@ def start_state(hidden: int, batch: int = 1) -> dict[str, Array]:
         hidden: cells of the second LSTM.
         batch: utterances processed side by side.
     """
-    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("h1", "c1"), (1, batch, SIZE))
-    shapes |= dict.fromkeys(("h2", "c2"), (1, batch, hidden))
-    shapes |= {"attention_max": (batch, 1), "attention_sum": (batch, 1), "attention_weighted": (batch, hidden)}
-    state = {name: np.zeros(shapes[name], dtype=np.float32) for name in STATE}
+    shapes = input_shapes("stream", hidden)
+    state = {
+        name: np.zeros([batch if size is None else size for size in shapes[name]], dtype=np.float32) for name in STATE
+    }
     # Stands for minus infinity, which the graph's arithmetic would turn into NaN.
     state["attention_max"][:] = -1e30
     return state
 
 
-def _load_graph(path: Path, mode: Mode) -> tuple[InferenceSession, ModelMetadata]:
+def _session(graph: ModelGraph) -> InferenceSession:
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        expected = "expected a pair NAME.window.onnx and NAME.stream.onnx"
-        raise SerError(f"{path}: can't read the model file ({error.strerror}); {expected}") from error
-    try:
-        session = new_session(content)
+        return new_session(graph.content)
     # As in `_check_graphs`.
     except Exception as error:
-        raise SerError(f"{path}: is damaged or not an ONNX model; copy or export it again") from error
-    return session, ModelMetadata.from_properties(session.get_modelmeta().custom_metadata_map, path, mode)
+        raise SerError(f"{graph.path}: is damaged; copy or export it again") from error

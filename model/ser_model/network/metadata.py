@@ -9,15 +9,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from ser_model.errors import SerError
-from ser_model.features.features import RECIPE
+from ser_model.features.features import RECIPE, SIZE
 from ser_model.labels import LABELS
-from ser_model.network.model_files import Mode
-from ser_model.scoring.logit_bias import ClassMeanLogits, class_mean_logits_from
+from ser_model.network.graph_check import MOST_CELLS
+from ser_model.network.metadata_values import Values, shown
+from ser_model.network.model_files import MODES, Mode
+from ser_model.scoring.logit_bias import ClassMeanLogits
 from ser_model.scoring.ood import OodParameters
 from ser_model.scoring.temperature import Temperature
 
 FORMAT_VERSION: Final = 1
 """Increases when older programs would misread a newer file."""
+
+_TEMPERATURES: Final = (0.01, 100.0)
+"""Range of a temperature; `ser-calibrate confidence` searches 0.5 to 5."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,61 +90,82 @@ class ModelMetadata:
         return {name: json.dumps(value) for name, value in values.items()}
 
     @classmethod
-    def from_properties(cls, properties: Mapping[str, str], path: Path | str, mode: str) -> ModelMetadata:
+    def from_properties(cls, properties: Mapping[str, str], path: Path | str, mode: str | None) -> ModelMetadata:
         """Read and check the properties of a file.
 
         Args:
             properties: keys and JSON texts.
             path: of the file, for messages.
-            mode: the expected mode.
+            mode: the expected mode; `None`: any.
 
         Raises:
             SerError: the model was not made by this project, has a newer format, other labels, other features or
-                another mode.
+                another mode; or a value is missing, has another type, or is impossible.
         """
         if "format_version" not in properties:
             raise SerError(f"{path}: expected a model made by `ser-model export`, found an ONNX file of another kind")
+        values = Values(properties)
         try:
-            values = {name: json.loads(properties[name]) for name in cls.__slots__ if name in properties}
-            version = int(values.pop("format_version"))
+            version = values.integer("format_version", 1, 1 << 31)
             if version > FORMAT_VERSION:
                 raise SerError(
                     f"{path}: has model format {version}, this program reads up to {FORMAT_VERSION}; update ser-daemon"
                 )
-            for name in ("mean", "std", "labels"):
-                values[name] = tuple(values[name])
-            if not isinstance(values["hidden"], int):
-                raise TypeError(f"hidden is {values['hidden']!r}")
-            for name in ("temperature", "short_temperature", "unknown_below"):
-                if values.get(name) is not None:
-                    values[name] = float(values[name])
-            if values.get("unlike_speech") is not None:
-                values["unlike_speech"] = OodParameters.from_mapping(values["unlike_speech"])
-            if values.get("typical_logits") is not None:
-                values["typical_logits"] = class_mean_logits_from(values["typical_logits"])
-            metadata = cls(**values)
-        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            metadata = cls._read(values)
+        except ValueError as error:
             raise SerError(f"{path}: its description is damaged ({error}); export the model again") from error
         metadata._check(path, mode)
         return metadata
 
-    def _check(self, path: Path | str, mode: str) -> None:
+    @classmethod
+    def _read(cls, values: Values) -> ModelMetadata:
+        mode = values.text("mode")
+        if mode not in MODES:
+            raise ValueError(f"expected window or stream as mode, found {shown(mode)}")
+        short = values.load("short_temperature") if "short_temperature" in values else None
+        return cls(
+            mode=mode,
+            variant=values.text("variant"),
+            hidden=values.integer("hidden", 1, MOST_CELLS),
+            mean=values.numbers("mean", SIZE),
+            std=values.numbers("std", SIZE),
+            temperature=values.number("temperature", *_TEMPERATURES),
+            short_temperature=None if short is None else values.number("short_temperature", *_TEMPERATURES),
+            calibrated="calibrated" in values and values.flag("calibrated"),
+            unknown_below=values.number("unknown_below", 0, 1),
+            unlike_speech=values.ood("unlike_speech"),
+            typical_logits=values.class_mean_logits("typical_logits"),
+            training_data=values.text("training_data"),
+            licence=values.text("licence"),
+            labels=values.texts("labels"),
+            features=values.mapping("features"),
+        )
+
+    def _check(self, path: Path | str, mode: str | None) -> None:
         if self.labels != LABELS:
-            raise SerError(f"{path}: expected the labels {', '.join(LABELS)}, found {', '.join(map(str, self.labels))}")
+            found = ", ".join(shown(label)[1:-1] for label in self.labels[:10])
+            raise SerError(f"{path}: expected the labels {', '.join(LABELS)}, found {found}")
         other = sorted(key for key in {*RECIPE, *self.features} if self.features.get(key) != RECIPE.get(key))
         if other:
-            found = ", ".join(f"{key}={self.features.get(key)!r}" for key in other)
-            wanted = ", ".join(f"{key}={RECIPE.get(key)!r}" for key in other)
+            found = ", ".join(f"{shown(key)[1:-1]}={shown(self.features.get(key))}" for key in other[:10])
+            wanted = ", ".join(f"{shown(key)[1:-1]}={shown(RECIPE.get(key))}" for key in other[:10])
             raise SerError(f"{path}: was trained on other features ({found}); this program computes {wanted}")
-        if self.mode != mode:
+        if mode not in (None, self.mode):
             raise SerError(f"{path}: is the {self.mode} graph, expected the {mode} graph; are the two files swapped?")
-        temperatures = [one for one in (self.temperature, self.short_temperature) if one is not None]
-        if not all(one > 0 for one in temperatures) or not 0 <= self.unknown_below <= 1:
-            shown = " and ".join(map(str, temperatures))
-            raise SerError(f"{path}: temperature {shown} or threshold {self.unknown_below} is impossible")
+        if min(self.std) <= 0:
+            raise SerError(f"{path}: a standard deviation of the features is not above 0; export the model again")
         ood = self.unlike_speech
         if ood is not None and ood.method == "mahalanobis" and len(ood.whitening) != self.hidden:
             raise SerError(
                 f"{path}: knows speech by embeddings of {len(ood.whitening)} numbers, "
                 f"but its network makes {self.hidden}; export the model again"
+            )
+        if self.variant != f"h{self.hidden}":
+            raise SerError(
+                f"{path}: is called variant {shown(self.variant)[1:-1]}, but has {self.hidden} cells; "
+                "export the model again"
+            )
+        if not self.training_data or not self.licence:
+            raise SerError(
+                f"{path}: doesn't say what it was trained on and under which licence; export the model again"
             )

@@ -1,96 +1,234 @@
-"""Reads the operator sets and the number of weights of an ONNX file, without the `onnx` package."""
+"""Reads the graph of an ONNX file without the `onnx` package, and refuses what `ser-model export` never writes.
+
+Refused are functions, subgraphs, sparse and external tensors, and whatever else is not in the tables below.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import struct
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Final
+from typing import Final, NamedTuple
 
-# Field numbers of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
-_MODEL_OPSETS: Final = 8
-_MODEL_GRAPH: Final = 7
-_OPSET_DOMAIN: Final = 1
-_OPSET_VERSION: Final = 2
-_GRAPH_INITIALIZERS: Final = 5
-_TENSOR_DIMS: Final = 1
+from ser_model.network.protobuf import BYTES, FIXED32, VARINT, Field, Schema, read_message
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-"""Wire types (https://protobuf.dev/programming-guides/encoding/)."""
+FLOAT: Final = 1
+INT64: Final = 7
+_ITEM_SIZES: Final = {FLOAT: 4, INT64: 8}
+"""Bytes of a number, by `TensorProto.DataType`."""
+
+MOST_NODES: Final = 128
+"""The exporter writes 52 at most."""
+
+# Fields of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
+_MODEL: Final[Schema] = {
+    1: Field("ir_version", VARINT),
+    2: Field("producer_name", BYTES),
+    3: Field("producer_version", BYTES),
+    4: Field("domain", BYTES),
+    5: Field("model_version", VARINT),
+    6: Field("doc_string", BYTES),
+    7: Field("graph", BYTES),
+    8: Field("opset_import", BYTES, 8),
+    14: Field("metadata_props", BYTES, 64),
+}
+_OPSET: Final[Schema] = {1: Field("domain", BYTES), 2: Field("version", VARINT)}
+_PROPERTY: Final[Schema] = {1: Field("key", BYTES), 2: Field("value", BYTES)}
+_GRAPH: Final[Schema] = {
+    1: Field("node", BYTES, MOST_NODES),
+    2: Field("name", BYTES),
+    5: Field("initializer", BYTES, 32),
+    10: Field("doc_string", BYTES),
+    11: Field("input", BYTES, 16),
+    12: Field("output", BYTES, 16),
+}
+_NODE: Final[Schema] = {
+    1: Field("input", BYTES, 8),
+    2: Field("output", BYTES, 4),
+    3: Field("name", BYTES),
+    4: Field("op_type", BYTES),
+    5: Field("attribute", BYTES, 4),
+    6: Field("doc_string", BYTES),
+    7: Field("domain", BYTES),
+}
+_ATTRIBUTE: Final[Schema] = {
+    1: Field("name", BYTES),
+    2: Field("f", FIXED32),
+    3: Field("i", VARINT),
+    5: Field("t", BYTES),
+    8: Field("ints", VARINT, 8),
+    13: Field("doc_string", BYTES),
+    20: Field("type", VARINT),
+}
+_TENSOR: Final[Schema] = {
+    1: Field("dims", VARINT, 4),
+    2: Field("data_type", VARINT),
+    8: Field("name", BYTES),
+    9: Field("raw_data", BYTES),
+    12: Field("doc_string", BYTES),
+}
+_VALUE: Final[Schema] = {1: Field("name", BYTES), 2: Field("type", BYTES), 3: Field("doc_string", BYTES)}
+_TYPE: Final[Schema] = {1: Field("tensor_type", BYTES)}
+_TENSOR_TYPE: Final[Schema] = {1: Field("elem_type", VARINT), 2: Field("shape", BYTES)}
+_SHAPE: Final[Schema] = {1: Field("dim", BYTES, 8)}
+_DIMENSION: Final[Schema] = {1: Field("dim_value", VARINT), 2: Field("dim_param", BYTES)}
 
 
 @dataclass(frozen=True, slots=True)
-class OnnxFile:
-    """Outline of a serialised model."""
+class Tensor:
+    """Numbers that the file holds; their size in bytes is that of their shape."""
 
-    opsets: dict[str, int]
+    name: str
+    shape: tuple[int, ...]
+    data_type: int
+    """`FLOAT` or `INT64`."""
+    data: bytes
+    """Little-endian."""
+
+    def integers(self) -> tuple[int, ...]:
+        """Return the numbers of an INT64 tensor."""
+        return struct.unpack(f"<{len(self.data) // 8}q", self.data)
+
+
+Attribute = int | float | tuple[int, ...] | Tensor
+
+
+class Node(NamedTuple):
+    """One operator of the graph."""
+
+    operator: str
+    domain: str
+    """Empty for ONNX' own operators."""
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Attribute]
+
+
+class OnnxGraph(NamedTuple):
+    """The graph of a model. The nodes are in the order in which they run."""
+
+    nodes: tuple[Node, ...]
+    initializers: Mapping[str, Tensor]
+    inputs: Mapping[str, tuple[int | None, ...]]
+    """Shapes by name; `None` stands for any size. All are float32."""
+    outputs: tuple[str, ...]
+
+    @property
+    def numbers(self) -> int:
+        """Numbers in the initializers: the weights and the constants of the normalisation."""
+        return sum(prod(tensor.shape) for tensor in self.initializers.values())
+
+
+class OnnxFile(NamedTuple):
+    """A serialised model, with its graph still to be read."""
+
+    opsets: Mapping[str, int]
     """Operator set versions by domain. The domain of ONNX' own operators is the empty string."""
-    numbers: int
-    """Numbers in the initializers: the weights and the constants of the normalisation."""
+    properties: Mapping[str, str]
+    """The metadata."""
+    graph: bytes
+
+    def read_graph(self) -> OnnxGraph:
+        """Read the graph.
+
+        Raises:
+            ValueError: it is damaged, or holds something that the exporter never writes.
+        """
+        graph = read_message(self.graph, "the graph", _GRAPH)
+        tensors = [_tensor(part) for part in graph.payloads.get("initializer", ())]
+        inputs = [_value(part) for part in graph.payloads.get("input", ())]
+        outputs = [_value(part) for part in graph.payloads.get("output", ())]
+        read = OnnxGraph(
+            nodes=tuple(_node(part) for part in graph.payloads.get("node", ())),
+            initializers={tensor.name: tensor for tensor in tensors},
+            inputs=dict(inputs),
+            outputs=tuple(name for name, _ in outputs),
+        )
+        unique = len(read.initializers), len(read.inputs), len(set(read.outputs))
+        if unique != (len(tensors), len(inputs), len(outputs)):
+            raise ValueError("two tensors have the same name")
+        return read
 
 
 def read_onnx(content: bytes) -> OnnxFile:
-    """Read the outline of a serialised model.
+    """Read the outer part of a serialised model.
 
     Raises:
-        ValueError: the content is truncated or not ONNX.
+        ValueError: the content is truncated, not ONNX, or holds something that the exporter never writes.
     """
+    model = read_message(content, "the model", _MODEL)
+    if "graph" not in model.payloads or "ir_version" not in model.integers:
+        raise ValueError("it holds no graph")
     opsets: dict[str, int] = {}
-    numbers = 0
-    for field, value in _fields(content):
-        if field == _MODEL_OPSETS and isinstance(value, bytes):
-            entry = dict(_fields(value))
-            domain, version = entry.get(_OPSET_DOMAIN, b""), entry.get(_OPSET_VERSION, 0)
-            if isinstance(domain, bytes) and isinstance(version, int):
-                opsets[domain.decode()] = version
-        elif field == _MODEL_GRAPH and isinstance(value, bytes):
-            tensors = (part for name, part in _fields(value) if name == _GRAPH_INITIALIZERS)
-            numbers += sum(prod(_dims(tensor)) for tensor in tensors if isinstance(tensor, bytes))
-    return OnnxFile(opsets, numbers)
+    properties: dict[str, str] = {}
+    for part in model.payloads.get("opset_import", ()):
+        entry = read_message(part, "an operator set", _OPSET)
+        opsets[entry.text("domain")] = entry.integer("version")
+    for part in model.payloads.get("metadata_props", ()):
+        entry = read_message(part, "a property", _PROPERTY)
+        if entry.text("key") in properties:
+            raise ValueError("a property occurs twice")
+        properties[entry.text("key")] = entry.text("value")
+    return OnnxFile(opsets, properties, model.payload("graph"))
 
 
-def _dims(tensor: bytes) -> Iterator[int]:
-    """Dimensions of a tensor: one field each, or packed into one field."""
-    for field, value in _fields(tensor):
-        if field == _TENSOR_DIMS and isinstance(value, int):
-            yield value
-        elif field == _TENSOR_DIMS and isinstance(value, bytes):
-            at = 0
-            while at < len(value):
-                size, at = _varint(value, at)
-                yield size
+def _node(part: bytes) -> Node:
+    message = read_message(part, "a node", _NODE)
+    attributes: dict[str, Attribute] = {}
+    for attribute in message.payloads.get("attribute", ()):
+        try:
+            name, value = _attribute(attribute)
+        except ValueError as error:
+            raise ValueError(f"operator {message.text('op_type')[:40]!r}: {error}") from error
+        if name in attributes:
+            raise ValueError("an attribute occurs twice")
+        attributes[name] = value
+    return Node(
+        operator=message.text("op_type"),
+        domain=message.text("domain"),
+        inputs=message.texts("input"),
+        outputs=message.texts("output"),
+        attributes=attributes,
+    )
 
 
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Number and value of every field of a message. A value that is not a varint is returned as bytes."""
-    at = 0
-    while at < len(message):
-        tag, at = _varint(message, at)
-        field, wire = tag >> 3, tag & 7
-        if wire == _VARINT:
-            number, at = _varint(message, at)
-            yield field, number
-            continue
-        if wire == _BYTES:
-            size, at = _varint(message, at)
-        elif wire in (_FIXED32, _FIXED64):
-            size = 4 if wire == _FIXED32 else 8
-        else:
-            raise ValueError(f"unexpected wire type {wire}")
-        if at + size > len(message):
-            raise ValueError("ends in the middle of a field")
-        yield field, message[at : at + size]
-        at += size
+def _attribute(part: bytes) -> tuple[str, Attribute]:
+    """Name and value. A subgraph has a field that the schema lacks."""
+    message = read_message(part, "an attribute", _ATTRIBUTE)
+    values: dict[int, Callable[[], Attribute]] = {
+        1: lambda: struct.unpack("<f", message.payload("f"))[0],
+        2: lambda: message.integer("i"),
+        4: lambda: _tensor(message.payload("t")),
+        7: lambda: tuple(message.integers.get("ints", ())),
+    }
+    # `AttributeProto.AttributeType`. Only the value of that type is there.
+    kind, fields = message.integer("type"), {1: "f", 2: "i", 4: "t", 7: "ints"}
+    others = {*message.integers, *message.payloads} - {"name", "type", "doc_string"}
+    if kind not in fields or others - {fields[kind]} or (kind in (1, 4) and not others):
+        raise ValueError("an attribute has an unexpected type")
+    return message.text("name"), values[kind]()
 
 
-def _varint(message: bytes, at: int) -> tuple[int, int]:
-    """The variable-length integer at a position, and the position after it."""
-    value = shift = 0
-    while True:
-        if at >= len(message) or shift > 63:
-            raise ValueError("ends in the middle of a number")
-        byte = message[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
+def _tensor(part: bytes) -> Tensor:
+    message = read_message(part, "a tensor", _TENSOR)
+    shape, data_type = tuple(message.integers.get("dims", ())), message.integer("data_type")
+    data = message.payload("raw_data")
+    if data_type not in _ITEM_SIZES or not all(0 < size <= len(data) for size in shape):
+        raise ValueError("a tensor has an unexpected type or shape")
+    if len(data) != prod(shape) * _ITEM_SIZES[data_type]:
+        raise ValueError("a tensor has not as many numbers as its shape says")
+    return Tensor(message.text("name"), shape, data_type, data)
+
+
+def _value(part: bytes) -> tuple[str, tuple[int | None, ...]]:
+    """Name and shape of an input or output."""
+    message = read_message(part, "an input or output", _VALUE)
+    outer = read_message(message.payload("type"), "a type", _TYPE)
+    tensor = read_message(outer.payload("tensor_type"), "a type", _TENSOR_TYPE)
+    if tensor.integer("elem_type") != FLOAT:
+        raise ValueError("an input or output is not of float32")
+    shape: list[int | None] = []
+    for entry in read_message(tensor.payload("shape"), "a shape", _SHAPE).payloads.get("dim", ()):
+        shape.append(read_message(entry, "a dimension", _DIMENSION).integers.get("dim_value", [None])[0])
+    return message.text("name"), tuple(shape)

@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
-from typing import Final
 
 from ser_model import console
 from ser_model.errors import SerError
 from ser_model.features.features import SIZE
-from ser_model.network.metadata import FORMAT_VERSION, ModelMetadata
+from ser_model.network.checksums import read_checksums
+from ser_model.network.graph_check import count_parameters
+from ser_model.network.graph_shapes import OPSET
+from ser_model.network.metadata import FORMAT_VERSION
 from ser_model.network.model_files import MODES, ModelFiles, checksum_file, mode_of
-from ser_model.network.onnx_file import read_onnx
-from ser_model.network.onnx_session import new_session
-from ser_model.network.verification_checks import (
-    Graph,
-    check_agreement,
-    check_deterministic,
-    check_finite,
-    check_interface,
-    check_metadata,
-    count_parameters,
-)
-
-Check = Callable[[], Iterator[str]]
-
-_SUM: Final = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
-"""A line of sha256sum's output."""
+from ser_model.network.model_graph import ModelGraph, check_model_file, check_pair, read_model_file
+from ser_model.network.verification_child import run_checks
+from ser_model.small_file import UnreadableFileError
 
 
 def verify(path: Path) -> int:
@@ -43,19 +29,20 @@ def verify(path: Path) -> int:
         the exit status: 0 for a usable model, else 2 after one sentence for every failure
     """
     pair = ModelFiles.named(path)
-    files = [path] if path.is_file() and path not in pair else [*pair]
+    files = [path] if path.exists() and not path.is_dir() and path not in pair else [*pair]
     failures: list[str] = []
     graphs = []
     for file in files:
         try:
-            graphs.append(_load(file))
+            # The mode comes from the name, else from the metadata.
+            graphs.append(check_model_file(file, read_model_file(file), mode_of(file)))
         except SerError as error:
             failures.append(str(error))
     for graph in graphs:
-        console.say(f"{graph.path}: {len(graph.content)} bytes, opset {graph.outline.opsets.get('')}")
-        console.say(f"  sha256 {graph.sha256}")
+        console.say(f"{graph.path}: {len(graph.content)} bytes, opset {OPSET}")
+        console.say(f"  sha256 {_sum(graph)}")
     if len(graphs) == len(files):
-        failures += _check_graphs(graphs)
+        failures += _run(graphs)
     failures += _compare_checksums(graphs)
     for sentence in failures:
         console.report_error("ser-model", sentence)
@@ -64,75 +51,33 @@ def verify(path: Path) -> int:
     return 2 if failures else 0
 
 
-def _load(path: Path) -> Graph:
-    """Read one graph and its metadata. The mode comes from the name, else from the metadata.
-
-    Raises:
-        SerError: the file is missing, damaged, or not made for this program.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise SerError(f"{path}: can't read the model file ({error.strerror}); the daemon needs both graphs") from error
-    try:
-        outline = read_onnx(content)
-        session = new_session(content)
-    # ONNX Runtime raises a dozen unrelated classes; each means that the file cannot be used.
-    except Exception as error:
-        raise SerError(f"{path}: is damaged or not an ONNX model; copy or export it again") from error
-    properties = session.get_modelmeta().custom_metadata_map
-    mode = mode_of(path) or properties.get("mode", "").strip('"')
-    try:
-        metadata = ModelMetadata.from_properties(properties, path, mode)
-        whole = isinstance(metadata.hidden, int) and metadata.hidden > 0 and isinstance(metadata.variant, str)
-    except (TypeError, AttributeError):
-        # A value has the wrong type.
-        whole = False
-    if not whole:
-        raise SerError(f"{path}: its description is damaged; export the model again")
-    return Graph(path, content, session, outline, metadata)
-
-
-def _check_graphs(graphs: list[Graph]) -> list[str]:
-    """Run and print every check of graphs that load; return a sentence for each failure."""
+def _run(graphs: list[ModelGraph]) -> list[str]:
+    """Run the graphs that are alright so far; return a sentence for each failure."""
     metadata = graphs[0].metadata
     console.say(f"{metadata.name}, format {metadata.format_version} (known up to {FORMAT_VERSION}), {metadata.licence}")
     console.say(
         f"  {SIZE} features to {' '.join(metadata.labels)}; {count_parameters(metadata.hidden)} trainable parameters"
     )
-    checks: list[tuple[str, Check]] = []
     for graph in graphs:
-        checks.append((f"{graph.metadata.mode}: description", partial(check_metadata, graph)))
-        checks.append((f"{graph.metadata.mode}: operators, inputs, outputs, size", partial(check_interface, graph)))
-    failures = _run_checks(checks)
-    if failures:
-        return failures
-    checks = []
-    for graph in graphs:
-        checks.append((f"{graph.metadata.mode}: finite on silence, noise and extremes", partial(check_finite, graph)))
-        checks.append((f"{graph.metadata.mode}: the same answer every time", partial(check_deterministic, graph)))
+        console.say(f"  ok      {graph.metadata.mode}: description, operators, inputs, outputs, size")
     if len(graphs) == len(MODES):
-        checks.append(("window and stream agree", partial(check_agreement, graphs[0], graphs[1])))
+        try:
+            check_pair(*graphs)
+        except SerError as error:
+            return [str(error)]
     else:
         console.say("  -       one graph alone: not compared with its other half")
-    return _run_checks(checks)
+    results = run_checks(graphs)
+    for name, failures in results:
+        console.say(f"  {'FAILED' if failures else 'ok':6}  {name}")
+    return [sentence for result in results for sentence in result.failures]
 
 
-def _run_checks(checks: list[tuple[str, Check]]) -> list[str]:
-    failures = []
-    for name, check in checks:
-        try:
-            found = list(check())
-        # A graph that loads may still fail to run.
-        except Exception as error:
-            reason = (str(error).splitlines() or ["no reason given"])[0]
-            found = [f"{name}: the graph can't be run ({reason}); export the model again"]
-        console.say(f"  {'FAILED' if found else 'ok':6}  {name}")
-        failures += found
-    return failures
+def _sum(graph: ModelGraph) -> str:
+    return hashlib.sha256(graph.content).hexdigest()
 
 
-def _compare_checksums(graphs: list[Graph]) -> list[str]:
+def _compare_checksums(graphs: list[ModelGraph]) -> list[str]:
     """Compare the files with NAME.sha256 beside them, if it exists."""
     if not graphs:
         return []
@@ -141,16 +86,15 @@ def _compare_checksums(graphs: list[Graph]) -> list[str]:
         console.say(f"  -       there is no {path.name} to compare the sums with")
         return []
     try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError):
+        sums = read_checksums(path)
+    except (UnreadableFileError, UnicodeDecodeError):
         return [f"{path}: can't be read; expected lines as sha256sum writes them"]
-    sums = {match[2]: match[1].lower() for match in map(_SUM.fullmatch, lines) if match}
     failures = []
     for graph in graphs:
         wanted = sums.get(graph.path.name)
         if wanted is None:
             failures.append(f"{path}: has no line for {graph.path.name}; expected lines as sha256sum writes them")
-        elif wanted != graph.sha256:
+        elif wanted != _sum(graph):
             failures.append(
                 f"{graph.path}: its sum is not the one in {path.name}; it was changed or damaged on the way"
             )

@@ -1,9 +1,7 @@
-"""The checks of a model file. Each is a generator of one sentence for every failure."""
+"""The checks of a model that need its sessions. Each is a generator of one sentence for every failure."""
 
 from __future__ import annotations
 
-import hashlib
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_model.features.features import SIZE, compute_features
-from ser_model.labels import LABELS
-from ser_model.network.estimator import STATE, Estimate, Stream, start_state
+from ser_model.network.estimator import Estimate, Stream, start_state
+from ser_model.network.graph_check import STATE
 from ser_model.network.metadata import ModelMetadata
-from ser_model.network.onnx_file import OnnxFile
 from ser_model.network.onnx_session import new_session
 from ser_model.types import SAMPLE_RATE, Frames
 
@@ -36,67 +33,16 @@ _OUTPUTS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
-    """A graph that loads, with its file."""
+class StartedGraph:
+    """A graph with its session."""
 
     path: Path
     content: bytes
-    session: InferenceSession
-    outline: OnnxFile
     metadata: ModelMetadata
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the file, in hexadecimal."""
-        return hashlib.sha256(self.content).hexdigest()
+    session: InferenceSession
 
 
-def count_parameters(hidden: int) -> int:
-    """Trainable parameters of a ResLSTM-SA with `hidden` cells in its second LSTM (arXiv 2606.03359, section 3)."""
-    lstm1 = 4 * SIZE * (2 * SIZE + 2)
-    lstm2 = 4 * hidden * (SIZE + hidden + 2)
-    norms, query, classifier = 2 * SIZE + 2 * hidden, hidden, (hidden + 1) * len(LABELS)
-    return lstm1 + lstm2 + norms + query + classifier
-
-
-def check_metadata(graph: Graph) -> Iterator[str]:
-    """The metadata are consistent."""
-    metadata, path = graph.metadata, graph.path
-    for name, values in (("mean", metadata.mean), ("std", metadata.std)):
-        if len(values) != SIZE or not all(isinstance(value, float) and math.isfinite(value) for value in values):
-            yield f"{path}: expected {SIZE} finite numbers as {name} of the features, found others; export it again"
-    if any(isinstance(value, float) and value <= 0 for value in metadata.std):
-        yield f"{path}: a standard deviation of the features is not above 0; export the model again"
-    if metadata.variant != f"h{metadata.hidden}":
-        yield f"{path}: is called variant {metadata.variant}, but has {metadata.hidden} cells; export the model again"
-    if not metadata.training_data or not metadata.licence:
-        yield f"{path}: doesn't say what it was trained on and under which licence; export the model again"
-
-
-def check_interface(graph: Graph) -> Iterator[str]:
-    """Operators, inputs, outputs and the number of weights are those of this network."""
-    foreign = sorted(domain for domain in graph.outline.opsets if domain not in ("", "ai.onnx"))
-    if foreign:
-        yield f"{graph.path}: needs operators of {', '.join(foreign)}; expected none but ONNX' own"
-    inputs = {node.name: node.shape for node in graph.session.get_inputs()}
-    outputs = {node.name: node.shape for node in graph.session.get_outputs()}
-    wanted = ("frames", *STATE) if graph.metadata.mode == "stream" else ("frames",)
-    for kind, found, names in (("inputs", inputs, wanted), ("outputs", outputs, _OUTPUTS[graph.metadata.mode])):
-        if set(found) != set(names):
-            yield f"{graph.path}: expected the {kind} {', '.join(names)}, found {', '.join(found)}"
-    shape = inputs.get("frames", [])
-    if len(shape) != 3 or shape[2] != SIZE or any(isinstance(size, int) for size in shape[:2]):
-        yield f"{graph.path}: expected frames of shape (any, any, {SIZE}), found {tuple(shape)}; export it again"
-    # The normalisation is stored too, and exporters fold some constants.
-    parameters = count_parameters(graph.metadata.hidden)
-    if not parameters <= graph.outline.numbers <= parameters + 8 * (SIZE + graph.metadata.hidden):
-        yield (
-            f"{graph.path}: holds {graph.outline.numbers} numbers, expected the {parameters} parameters of "
-            f"{graph.metadata.name} and what normalises; is it another network?"
-        )
-
-
-def check_finite(graph: Graph) -> Iterator[str]:
+def check_finite(graph: StartedGraph) -> Iterator[str]:
     """All outputs are finite for any input, and attention sums to 1."""
     rng = np.random.default_rng(0)
     second = SAMPLE_RATE
@@ -116,7 +62,7 @@ def check_finite(graph: Graph) -> Iterator[str]:
             yield f"{graph.path}: its attention to {name} doesn't sum to 1; export the model again"
 
 
-def check_deterministic(graph: Graph) -> Iterator[str]:
+def check_deterministic(graph: StartedGraph) -> Iterator[str]:
     """The same frames give the same bits in any session, and other items of a batch have no influence."""
     frames = _random_frames(graph.metadata, 94, np.random.default_rng(2))
     first, again = _run(graph, frames), _run(graph, frames)
@@ -128,11 +74,8 @@ def check_deterministic(graph: Graph) -> Iterator[str]:
         yield f"{graph.path}: answers differently in a batch of two; export the model again"
 
 
-def check_agreement(window: Graph, stream: Graph) -> Iterator[str]:
+def check_agreement(window: StartedGraph, stream: StartedGraph) -> Iterator[str]:
     """The stream graph on pieces, also empty ones, gives what the window graph gives on the whole."""
-    if (window.metadata.variant, window.metadata.mean) != (stream.metadata.variant, stream.metadata.mean):
-        yield f"{window.path} and {stream.path.name} describe different networks; export them again, together"
-        return
     rng = np.random.default_rng(1)
     for length in _LENGTHS:
         frames = _random_frames(window.metadata, length, rng)
@@ -155,7 +98,9 @@ def _random_frames(metadata: ModelMetadata, length: int, rng: np.random.Generato
     return (np.array(metadata.mean) + np.array(metadata.std) * noise).astype(np.float32)
 
 
-def _run(graph: Graph, frames: Frames, session: InferenceSession | None = None) -> dict[str, npt.NDArray[np.float32]]:
+def _run(
+    graph: StartedGraph, frames: Frames, session: InferenceSession | None = None
+) -> dict[str, npt.NDArray[np.float32]]:
     """All outputs for frames of shape ([batch,] time, 46), from the start state."""
     frames = frames if frames.ndim == 3 else frames[None]
     inputs = {"frames": frames}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+
+from ser_model.scoring.logit_bias import is_finite
 
 Array = npt.NDArray[np.floating]
 
@@ -46,11 +49,14 @@ class OodParameters:
         rows = {name: tuple(map(tuple, values.get(name, ()))) for name in ("means", "whitening")}
         made = cls(**{**values, **rows})
         if made.method not in METHODS:
-            raise ValueError(f"unlike_speech: no method {made.method!r}")
-        if not np.isfinite([made.limit, made.window_limit]).all():
+            raise ValueError(f"unlike_speech: no method {reprlib.repr(made.method)}")
+        if not all(is_finite(limit) for limit in (made.limit, made.window_limit)):
             raise ValueError("unlike_speech: a limit is no number")
         if made.method == "mahalanobis":
-            means, whitening = (np.array(rows[name], dtype=np.float64) for name in ("means", "whitening"))
+            means, whitening = (np.array(rows[name]) for name in ("means", "whitening"))
+            # The squares of larger numbers may be too large for a float.
+            if any(array.dtype.kind not in "if" or not np.all(np.abs(array) <= 1e9) for array in (means, whitening)):
+                raise ValueError("unlike_speech: expected finite numbers as means and whitening")
             if means.ndim != 2 or whitening.shape != (means.shape[1],) * 2 or not len(means):
                 raise ValueError(f"unlike_speech: means {means.shape} do not fit {whitening.shape}")
         return made

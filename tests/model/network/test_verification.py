@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from ser_model.cli.main import main
+from ser_model.network.graph_check import count_parameters
 from ser_model.network.model_files import ModelFiles, checksum_file
 from ser_model.network.onnx_file import read_onnx
 from ser_model.network.verification import write_checksums
-from ser_model.network.verification_checks import count_parameters
 from support.models import SHIPPED, copy_shipped, without_class_mean_logits
 from support.models import edit_metadata as edit
 
@@ -203,7 +203,9 @@ def test_the_outline_equals_that_of_the_onnx_package(pair: ModelFiles) -> None:
     model = onnx.load(pair.window)
     outline = read_onnx(pair.window.read_bytes())
     assert outline.opsets == {entry.domain: entry.version for entry in model.opset_import}
-    assert outline.numbers == sum(onnx.numpy_helper.to_array(one).size for one in model.graph.initializer)
+    graph = outline.read_graph()
+    assert [node.operator for node in graph.nodes] == [node.op_type for node in model.graph.node]
+    assert graph.numbers == sum(onnx.numpy_helper.to_array(one).size for one in model.graph.initializer)
 
 
 def test_export_needs_either_a_run_or_a_file(capsys: pytest.CaptureFixture[str]) -> None:

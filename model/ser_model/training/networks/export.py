@@ -18,14 +18,15 @@ from torch import Tensor, nn
 from ser_model.atomic_file import replace_file
 from ser_model.errors import SerError
 from ser_model.features.features import RECIPE, SIZE
-from ser_model.network.estimator import STATE, Model
+from ser_model.network.estimator import Model
+from ser_model.network.graph_check import STATE
+from ser_model.network.graph_shapes import OPSET
 from ser_model.network.metadata import ModelMetadata
 from ser_model.network.model_files import MODES, Mode, ModelFiles
 from ser_model.scoring.logit_bias import ClassMeanLogits
 from ser_model.scoring.ood import OodParameters
 from ser_model.training.networks.architecture import ResLstmSa, State
 
-OPSET = 17
 TOLERANCE = 1e-4
 """Largest difference of logits allowed between PyTorch, the window graph and the stream graph."""
 
