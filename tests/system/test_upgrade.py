@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+
 from ser_daemon.client import Client
 from support.box import wait_until
 from system.conftest import ROOT, Machine
@@ -70,21 +72,26 @@ def installed(machine: Machine) -> dict[str, str | bytes]:
     return found
 
 
-def test_whichever_command_fails_the_old_service_runs_on(service: Machine) -> None:
-    folder = service.box.path("/failing")
+def install_with_a_failure(machine: Machine, number: int) -> subprocess.CompletedProcess[str]:
+    """Install while the system command of this number fails."""
+    folder = machine.box.path("/failing")
     folder.mkdir(exist_ok=True)
     for name in ("systemctl", "systemd-sysusers"):
         (folder / name).write_text(_FAILING)
         (folder / name).chmod(0o755)
+    (folder / "count").write_text("0")
+    (folder / "number").write_text(str(number))
+    return machine.try_make("install-service", "PATH=/failing:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+
+
+def test_whichever_command_fails_the_old_service_runs_on(service: Machine) -> None:
     source = service.box.path("/usr/src/ser-daemon")
     for path in (source / "daemon/ser_daemon/__init__.py", source / "systemd/ser-daemon.socket"):
         path.write_text(path.read_text() + "# newer still\n")
     before = installed(service)
     commands = []
     for number in range(1, 30):
-        (folder / "count").write_text("0")
-        (folder / "number").write_text(str(number))
-        done = service.try_make("install-service", "PATH=/failing:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+        done = install_with_a_failure(service, number)
         if "injected" not in done.stdout + done.stderr:
             assert done.returncode == 0, done.stderr
             break
@@ -97,8 +104,6 @@ def test_whichever_command_fails_the_old_service_runs_on(service: Machine) -> No
         assert done.stderr.count("ser-daemon: ") == 1
         assert installed(service) == before, commands[-1]
         service.wait_for("no-device")
-        running = service.box.run("readlink", f"/proc/{service.pid()}/exe", "/opt/ser-daemon/bin").stdout
-        assert running, commands[-1]
         environment = service.box.path("/opt/ser-daemon/bin").readlink().parts[0]
         assert environment in service.box.run("cat", f"/proc/{service.pid()}/cmdline").stdout
     print("failed in turn:", *commands, sep="\n  ")
@@ -159,3 +164,12 @@ def test_removal_keeps_settings_and_purging_leaves_no_files(service: Machine) ->
     assert service.box.run("sh", "-c", left).stdout == ""
     assert service.box.run("getent", "group", "ser", "ser-control", check=False).stdout == ""
     assert service.box.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "ser-daemon*").stdout == ""
+    # A first installation that fails at its start leaves the environment, for the next attempt, and the groups.
+    done = install_with_a_failure(service, 5)
+    assert "ser-daemon: systemctl start ser-daemon.socket" in done.stderr
+    found = service.box.run("sh", "-c", left).stdout.split()
+    own = "/changed/opt/ser-daemon"
+    assert [path for path in found if path != own and not path.startswith(f"{own}/env-")] == []
+    assert service.box.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "ser-daemon*").stdout == ""
+    service.make("uninstall-service", "PURGE=1")
+    assert service.box.run("sh", "-c", left).stdout == ""
