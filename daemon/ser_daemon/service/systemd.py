@@ -42,8 +42,8 @@ class Notifier:
     def _send(self, *lines: str) -> None:
         if not self._address:
             return
-        # A status with a newline would start a field of its own.
-        message = "\n".join(line.replace("\n", " ") for line in lines).encode()
+        # A status with a newline would start a field of its own; a device's name may be no UTF-8.
+        message = "\n".join(line.replace("\n", " ") for line in lines).encode(errors="backslashreplace")
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
             out.setblocking(False)
             try:

@@ -90,7 +90,8 @@ class LineWriter:
             line = self._next()
             if line is None:
                 if self._finishing:
-                    self._transport.close()
+                    # Not at once: asyncio may be in the middle of a write of this transport, and would end it twice.
+                    asyncio.get_running_loop().call_soon(self._transport.close)
                 return
             self._transport.write(line)
 

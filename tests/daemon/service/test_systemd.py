@@ -37,6 +37,11 @@ def test_every_message_arrives_as_one_datagram(manager: socket.socket) -> None:
     assert manager.recv(4096) == b"STOPPING=1"
 
 
+def test_a_device_whose_name_is_no_utf8_can_be_in_the_status(manager: socket.socket) -> None:
+    Notifier({"NOTIFY_SOCKET": manager.getsockname()}).status("listening on Mic \udcff")
+    assert manager.recv(4096) == rb"STATUS=listening on Mic \udcff"
+
+
 def test_the_abstract_namespace_is_written_with_an_at_sign() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
         server.bind(f"\0ser-notify-{os.getpid()}")

@@ -73,7 +73,9 @@ async def test_a_client_that_never_reads_is_disconnected_and_no_other_client_los
     slow.close()
 
 
-async def test_a_client_that_read_too_slowly_can_still_read_earlier_events_and_the_reason(wire, stopped, emotion):
+async def test_a_client_that_read_too_slowly_can_still_read_earlier_events_and_the_reason(
+    wire, stopped, emotion, caplog
+):
     slow = await wire.listen()
     slow.writer.transport.pause_reading()
     while wire.publisher.cut_off == 0:
@@ -88,6 +90,8 @@ async def test_a_client_that_read_too_slowly_can_still_read_earlier_events_and_t
     # Until then no event was lost.
     numbers = [line["data"]["seq"] for line in lines[:-1]]
     assert numbers == list(range(1, len(numbers) + 1))
+    await wire.until(lambda: wire.server.metrics["clients"] == 0)
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 async def test_a_client_that_does_not_read_the_reason_either_is_disconnected(wire, stopped, monkeypatch):
