@@ -14,16 +14,11 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from fuzz.names import set_up_log
 from fuzz.target import Finding, Target
 from ser_daemon.config.schema import Config
 from ser_model import console
 from ser_model.errors import SerError
-
-try:
-    from ser_daemon.cli.log import set_up_log
-except ImportError:
-    # Older source trees, which `run.py --code` takes.
-    from ser_daemon.cli.run import _set_up_log as set_up_log  # type: ignore[attr-defined,no-redef]
 
 MAX_PRINTED = 4096
 """Longest text in characters that one event, answer or error may print."""

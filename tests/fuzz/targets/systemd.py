@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from fuzz.files import folder
 from fuzz.invariants import require
+from fuzz.names import inherited
 from fuzz.strategies import extremes, odd_texts, to_text
 from fuzz.target import register
 from ser_daemon.service.systemd import Notifier
-from ser_daemon.wire.sockets import inherited
 
 FIRST = 3
 """First descriptor that systemd passes."""
