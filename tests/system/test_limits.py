@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from support.box import wait_until
+from support.hostile_models import FILES, GRAPHS
+from support.models import copy_shipped
 from system.conftest import ROOT, Machine
 
 MEMORY_MAX = 512 << 20
@@ -100,6 +102,23 @@ def test_clients_that_never_read_take_little_memory(service: Machine) -> None:
     assert used - before < 40e6
     assert used < MEMORY_MAX / 2
     assert service.state() == "no-device"
+
+
+def test_hostile_models_are_refused_within_the_limits(service: Machine) -> None:
+    pytest.importorskip("onnx", reason="the train extra is not installed")
+    pid = service.pid()
+    cases = {"loop": GRAPHS["endless loop"], "zeros": GRAPHS["2 GiB of zeros"], "pipe": FILES["FIFO"]}
+    for name, (change, words) in cases.items():
+        folder = service.box.path(f"/etc/ser-daemon/{name}")
+        folder.mkdir()
+        pair = copy_shipped(folder)
+        change(pair.window)
+        service.settings(f"model: {{path: /etc/ser-daemon/{name}/{pair.window.name}}}\n")
+        assert service.box.run("systemctl", "reload", "ser-daemon", check=False).returncode != 0
+        assert words in service.box.journal("ser-daemon.service")
+    print(f"{memory_used(service) / 1e6:.0f} MB after {len(cases)} hostile models")
+    assert memory_used(service) < MEMORY_MAX / 2
+    assert (service.pid(), service.state()) == (pid, "no-device")
 
 
 def test_the_limits_are_those_of_the_unit(service: Machine) -> None:
