@@ -47,10 +47,15 @@ def drip(s):
         s.send(bytes([byte]))
         time.sleep(1)
 
+def again(work, *arguments):
+    # The thousand connections take the places of those that are there.
+    while True:
+        with contextlib.suppress(OSError):
+            work(connect(), *arguments)
+
 never_read = [connect() for _ in range(8)]
-works = [(flood, connect(), True), (flood, connect(), False), (drip, connect())]
-for work, *arguments in works:
-    threading.Thread(target=work, args=arguments, daemon=True).start()
+for arguments in ((flood, True), (flood, False), (drip,)):
+    threading.Thread(target=again, args=arguments, daemon=True).start()
 crowd = []
 for _ in range(1000):
     crowd.append(connect())
