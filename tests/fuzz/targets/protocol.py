@@ -169,14 +169,9 @@ class Loop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self.now = 1000.0
-        self.factories: list[Callable[[], asyncio.BaseProtocol]] = []
 
     def time(self) -> float:
         return self.now
-
-    async def create_unix_server(self, factory: Any, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
-        self.factories.append(factory)
-        return await super().create_unix_server(factory, *arguments, **options)
 
     async def turns(self, count: int = 12) -> None:
         """Let everything happen that can happen now."""
@@ -194,21 +189,27 @@ class Loop(asyncio.SelectorEventLoop):
 class Scene:
     """A server on two real sockets, and clients of it."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, path: Path) -> None:
         self.loop = loop
+        self.paths = path / "s", path / "c"
         self.publisher = Publisher(64)
         self.control = Control()
         self.server = Server(self.publisher, self.control, status, dict, 16)
         self.clients: list[socket.socket] = []
         self.received: dict[int, bytearray] = {}
+        self.own_tasks: set[asyncio.Task[Any]] = set()
+
+    async def start(self) -> None:
+        """Listen."""
+        await self.server.start(*self.paths, {})
+        self.own_tasks = asyncio.all_tasks(self.loop)
 
     async def client(self, control: bool) -> socket.socket:
-        """Connect a client whose kernel buffers are small."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        for end in (ours, theirs):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-            end.setblocking(False)
-        await self.loop.connect_accepted_socket(self.loop.factories[-1 if control else 0], theirs)
+        """Connect a client that the kernel buffers little from."""
+        ours = socket.socket(socket.AF_UNIX)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        ours.setblocking(False)
+        ours.connect(str(self.paths[control]))
         self.clients.append(ours)
         self.received[ours.fileno()] = bytearray()
         await self.loop.turns()
@@ -253,7 +254,7 @@ class Scene:
         for client in self.clients:
             client.close()
         await self.loop.advance(30.0, 0.5)
-        tasks = [task for task in asyncio.all_tasks(self.loop) if task is not asyncio.current_task()]
+        tasks = asyncio.all_tasks(self.loop) - self.own_tasks
         left = self.server.metrics["clients"]
         leaks = left or self.publisher.metrics["subscribers"] or tasks
         require(not leaks, "slot leaked", f"{left} clients, {len(tasks)} tasks after all clients have gone")
@@ -266,8 +267,8 @@ def play(scenario: Callable[[Scene], Awaitable[None]]) -> None:
     loop.set_exception_handler(lambda _, context: faults.append(context))
 
     async def run(path: Path) -> None:
-        scene = Scene(loop)
-        await scene.server.start(path / "s", path / "c", {})
+        scene = Scene(loop, path)
+        await scene.start()
         try:
             await scenario(scene)
             await scene.end()
