@@ -100,12 +100,13 @@ def test_a_daemon_warns_once_at_start_and_once_per_reload(tmp_path: Path) -> Non
         wait_for(lambda: bool(control.request("status")["data"]["state"] == "listening"))
         came = f'{path}: device: expected "stdin", got "{PROFILE.device}"'
         ignored = f"WARNING Microphone's profile ignored: {came}"
-        assert [line.partition(" ")[2] for line in daemon.stderr.splitlines()] == [ignored]
+        # The log is written by a thread of its own.
+        wait_for(lambda: [line.partition(" ")[2] for line in daemon.stderr.splitlines()] == [ignored])
         path.write_text(path.read_text().replace("gain_db: 12.0", "gain_db: loud"))
         control.request("reload")
         came = f'{path}:6: gain_db: expected a number from -10 to 40 (decibels), got "loud"'
         second = f"WARNING Microphone's profile ignored: {came}"
-        assert [line.partition(" ")[2] for line in daemon.stderr.splitlines()] == [ignored, second]
+        wait_for(lambda: [line.partition(" ")[2] for line in daemon.stderr.splitlines()] == [ignored, second])
         write_profile(dataclasses.replace(PROFILE, device="stdin"), path)
         control.request("reload")
         daemon.end_of_input()
