@@ -301,6 +301,19 @@ DESCRIPTIONS: dict[str, Case] = {
                 '{"method": "mahalanobis", "limit": 1, "window_limit": 1, "means": [[1e300]], "whitening": [[1]]}',
                 "expected finite numbers as means",
             ),
+            (
+                "unlike_speech",
+                json.dumps(
+                    {
+                        "method": "mahalanobis",
+                        "limit": 1,
+                        "window_limit": 1,
+                        "means": [[1]] * 65,
+                        "whitening": [[1]],
+                    }
+                ),  # fmt: skip
+                "at most 64 means",
+            ),
             ("typical_logits", json.dumps([[1e300] * 8] * 8), "typical_logits"),
         )
     )

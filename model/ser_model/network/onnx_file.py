@@ -6,7 +6,7 @@ Refused are functions, subgraphs, sparse and external tensors, and whatever else
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Final, NamedTuple
@@ -61,6 +61,8 @@ _ATTRIBUTE: Final[Schema] = {
     13: Field("doc_string", BYTES),
     20: Field("type", VARINT),
 }
+_ATTRIBUTE_VALUES: Final = {1: "f", 2: "i", 4: "t", 7: "ints"}
+"""Field of the value, by the type of the attribute."""
 _TENSOR: Final[Schema] = {
     1: Field("dims", VARINT, 4),
     2: Field("data_type", VARINT),
@@ -196,18 +198,24 @@ def _node(part: bytes) -> Node:
 def _attribute(part: bytes) -> tuple[str, Attribute]:
     """Name and value. A subgraph has a field that the schema lacks."""
     message = read_message(part, "an attribute", _ATTRIBUTE)
-    values: dict[int, Callable[[], Attribute]] = {
-        1: lambda: struct.unpack("<f", message.payload("f"))[0],
-        2: lambda: message.integer("i"),
-        4: lambda: _tensor(message.payload("t")),
-        7: lambda: tuple(message.integers.get("ints", ())),
-    }
     # `AttributeProto.AttributeType`. Only the value of that type is there.
-    kind, fields = message.integer("type"), {1: "f", 2: "i", 4: "t", 7: "ints"}
+    kind = message.integer("type")
     others = {*message.integers, *message.payloads} - {"name", "type", "doc_string"}
-    if kind not in fields or others - {fields[kind]} or (kind in (1, 4) and not others):
+    if not others <= {_ATTRIBUTE_VALUES.get(kind)}:
         raise ValueError("an attribute has an unexpected type")
-    return message.text("name"), values[kind]()
+    value: Attribute
+    match kind:
+        case 1:
+            (value,) = struct.unpack("<f", message.payload("f", bytes(4)))
+        case 2:
+            value = message.integer("i")
+        case 4:
+            value = _tensor(message.payload("t"))
+        case 7:
+            value = tuple(message.integers.get("ints", ()))
+        case _:
+            raise ValueError("an attribute has an unexpected type")
+    return message.text("name"), value
 
 
 def _tensor(part: bytes) -> Tensor:

@@ -129,6 +129,9 @@ def _signed(number: int) -> int:
 
 def _varint(content: bytes, at: int) -> tuple[int, int]:
     """The variable-length integer at a position, and the position after it."""
+    # Almost every number has one byte.
+    if at < len(content) and content[at] < 0x80:
+        return content[at], at + 1
     value = shift = 0
     while True:
         if at >= len(content):

@@ -16,6 +16,9 @@ Array = npt.NDArray[np.floating]
 
 OodMethod = Literal["energy", "mahalanobis"]
 
+_MOST_CLASSES: Final = 64
+"""Every class costs time with each result; there are eight emotions."""
+
 METHODS: Final[tuple[OodMethod, ...]] = ("energy", "mahalanobis")
 
 
@@ -59,6 +62,8 @@ class OodParameters:
                 raise ValueError("unlike_speech: expected finite numbers as means and whitening")
             if means.ndim != 2 or whitening.shape != (means.shape[1],) * 2 or not len(means):
                 raise ValueError(f"unlike_speech: means {means.shape} do not fit {whitening.shape}")
+            if len(means) > _MOST_CLASSES:
+                raise ValueError(f"unlike_speech: expected at most {_MOST_CLASSES} means, found {len(means)}")
         return made
 
     def to_mapping(self) -> dict[str, Any]:
