@@ -88,7 +88,7 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Serve what the client sends."""
         self.last_active = asyncio.get_running_loop().time()
-        self._allowance.count_read()
+        self._allowance.count_read(self.last_active)
         self._parser.feed(memoryview(self._shared.received)[:nbytes])
         self._process_lines()
 

@@ -20,12 +20,15 @@ TURN_SECONDS = 0.00025
 PROMPT_SECONDS = 0.01
 """Time that a client may use without waiting for a turn: at least 32 requests."""
 
-PROMPT_SHARE = 0.02
-"""Share of the loop's time that a client may use in the long run without waiting for a turn: about 100 requests a
+PROMPT_SHARE = 0.01
+"""Share of the loop's time that a client may use in the long run without waiting for a turn: about 50 requests a
 second."""
 
-FIRST_SECONDS = 0.001
+FIRST_SECONDS = 0.0005
 """The same as `PROMPT_SECONDS` for a new connection: connecting again and again must not give it each time."""
+
+QUIET_SECONDS = 0.5
+"""Time without a byte after which a client that sent more than that may be served promptly again."""
 
 ALL_PROMPT_SECONDS = 0.02
 """The same for all clients together."""
@@ -33,7 +36,7 @@ ALL_PROMPT_SECONDS = 0.02
 ALL_PROMPT_SHARE = 0.3
 """The same as `PROMPT_SHARE` for all clients together."""
 
-QUEUE_SHARE = 0.1
+QUEUE_SHARE = 0.05
 """Share of the loop's time for all clients that wait for turns, and therefore of a processor."""
 
 QUEUE_SECONDS = 0.001
@@ -44,22 +47,30 @@ READ_SECONDS = 0.00004
 
 
 class TurnQueue:
-    """Gives a turn to one client after the other, in a bounded share of the time; shared by all connections."""
+    """Gives a turn to one client after the other, in a bounded share of the loop's time."""
 
-    def __init__(self) -> None:
-        self._used = LeakyBucket(QUEUE_SECONDS, QUEUE_SHARE)
+    def __init__(self, seconds: float, share: float, *, newest_first: bool = False) -> None:
+        """Start.
+
+        Args:
+            seconds: time that turns may take at once before the share applies.
+            share: of the loop's time.
+            newest_first: whether who comes last is served first. Of clients that all send little, those that ask all
+                the time then wait, and one that asks now and then does not.
+        """
+        self._used = LeakyBucket(seconds, share)
         """Seconds of the loop's time."""
-        self.prompt = LeakyBucket(ALL_PROMPT_SECONDS, ALL_PROMPT_SHARE)
-        """The same, for clients that do not wait."""
+        self._newest_first = newest_first
         self._waiting: deque[Allowance] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
-    def join(self, allowance: Allowance, now: float, *, first: bool) -> None:
-        """Wait for a turn; `first`: the next one."""
-        if first:
-            self._waiting.appendleft(allowance)
-        else:
-            self._waiting.append(allowance)
+    def is_full(self, now: float) -> bool:
+        """Whether a client has to wait."""
+        return self._used.is_full(now)
+
+    def join(self, allowance: Allowance, now: float) -> None:
+        """Wait for a turn."""
+        self._waiting.append(allowance)
         self._schedule(now)
 
     def charge(self, seconds: float) -> None:
@@ -74,8 +85,17 @@ class TurnQueue:
         self._timer = None
         loop = asyncio.get_running_loop()
         if not self._used.is_full(loop.time()):
-            self._waiting.popleft().use_turn(loop.time())
+            allowance = self._waiting.pop() if self._newest_first else self._waiting.popleft()
+            allowance.use_turn(loop.time())
         self._schedule(loop.time())
+
+
+class Turns:
+    """The queues of clients that send little and much; shared by all connections."""
+
+    def __init__(self) -> None:
+        self.prompt = TurnQueue(ALL_PROMPT_SECONDS, ALL_PROMPT_SHARE, newest_first=True)
+        self.patient = TurnQueue(QUEUE_SECONDS, QUEUE_SHARE)
 
 
 class Allowance:
@@ -84,7 +104,7 @@ class Allowance:
     Everything that costs time counts as a line: requests, blank lines, data blocks, and each read from the socket.
     """
 
-    def __init__(self, turns: TurnQueue, go_on: Callable[[], None]) -> None:
+    def __init__(self, turns: Turns, go_on: Callable[[], None]) -> None:
         """Start.
 
         Args:
@@ -99,14 +119,14 @@ class Allowance:
         self._prompt = LeakyBucket(
             PROMPT_SECONDS - TURN_SECONDS, PROMPT_SHARE, PROMPT_SECONDS - FIRST_SECONDS, PROMPT_SECONDS
         )
-        """Seconds of the loop's time. They leak only while nothing of the client waits: one that sends without a pause
-        is never served promptly again."""
+        """Seconds of the loop's time. They leak only while nothing of the client waits."""
         self._left = 0.0
         """Seconds left of the turn."""
-        self._queued = False
-        """Whether it waits for a turn, or has one that it waited for."""
+        self._queue = turns.prompt
+        """Whose time the present turn takes."""
         self._waiting = False
         self._closed = False
+        self._last_read = 0.0
         self._read_counted = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -125,16 +145,19 @@ class Allowance:
         if self._left > 0:
             return True
         self.used_up = self._prompt.is_full(now)
-        self._queued = self._waiting = self.used_up or self._turns.prompt.is_full(now)
-        if self._waiting:
-            # One that is not to blame that all together use too much goes before those that are.
-            self._turns.join(self, now, first=not self.used_up)
+        self._queue = self._turns.patient if self.used_up else self._turns.prompt
+        if self.used_up or self._queue.is_full(now):
+            self._waiting = True
+            self._queue.join(self, now)
             return False
         self._left = TURN_SECONDS
         return True
 
-    def count_read(self) -> None:
+    def count_read(self, now: float) -> None:
         """Count a read from the socket; the first line of what was read is included."""
+        if self.used_up and now - self._last_read < QUIET_SECONDS:
+            self._prompt.add(PROMPT_SECONDS)
+        self._last_read = now
         self._lines.add()
         self._read_counted = True
         self._charge(READ_SECONDS)
@@ -163,10 +186,7 @@ class Allowance:
     def _charge(self, seconds: float) -> None:
         self._left -= seconds
         self._prompt.add(seconds)
-        if self._queued:
-            self._turns.charge(seconds)
-        else:
-            self._turns.prompt.add(seconds)
+        self._queue.charge(seconds)
 
     def _leaked(self) -> None:
         self._timer = None
