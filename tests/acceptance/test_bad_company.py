@@ -97,7 +97,7 @@ def test_200_clients_that_never_read_do_not_cost_another_an_event(daemon: Daemon
 def test_sighup_with_a_broken_file_keeps_the_old_settings_and_logs_why(tmp_path: Path) -> None:
     settings = tmp_path / "settings.yaml"
     settings.write_text("gate: {hangover_ms: 700}\n")
-    with Daemon(*STDIN, "--config", str(settings), feed=True) as daemon:
+    with Daemon(*STDIN, "--service", "--config", str(settings), feed=True) as daemon:
         control = daemon.controller()
         settings.write_text("gate: {hangover_ms: soon}\n")
         daemon.signal(signal.SIGHUP)
