@@ -311,7 +311,7 @@ DESCRIPTIONS: dict[str, Case] = {
                         "means": [[1]] * 65,
                         "whitening": [[1]],
                     }
-                ),  # fmt: skip
+                ),
                 "at most 64 means",
             ),
             ("typical_logits", json.dumps([[1e300] * 8] * 8), "typical_logits"),
