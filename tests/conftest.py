@@ -23,3 +23,11 @@ def data() -> Path:
 def ravdess(data: Path) -> Path:
     """Return the folder of `Actor_NN/*.flac`."""
     return data / "ravdess"
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """Return the folder of the corpora with an index; skip the test if there is none."""
+    if not (DATA / "corpora" / "crema-d" / "index.csv").is_file():
+        pytest.skip(f"no corpora at {DATA / 'corpora'} (set SER_DATA)")
+    return DATA / "corpora"

@@ -20,6 +20,7 @@ from ser_model.errors import SerError
 from ser_model.features.features import FRAME, HOP, RECIPE, SIZE, compute_features
 from ser_model.training.data.augment import AcousticEnvironment, AugmentConfig, augment
 from ser_model.training.data.corpus import Corpus, Recording
+from ser_model.training.data.labelled_corpus import SoundFile
 from ser_model.training.data.segmentation import Segmentation, pad_with_room_noise, segment, segment_clean
 from ser_model.training.files import write_arrays
 from ser_model.training.processes import new_pool
@@ -64,7 +65,7 @@ class Dataset:
 
 
 def compute_versions(
-    recording: Recording, seed: int, count: int, config: AugmentConfig, environment: AcousticEnvironment
+    recording: SoundFile, seed: int, count: int, config: AugmentConfig, environment: AcousticEnvironment
 ) -> RecordingFrames:
     """Compute the frames of a recording and of `count` variants, which depend on `seed` and its name alone."""
     samples = read_audio(recording.path)
@@ -105,7 +106,8 @@ def build(
         workers: number of processes; `None`: one per core.
     """
     config = config or AugmentConfig()
-    path = cache_path(cache, corpus, [variants, str(noise), str(rooms), seed], asdict(config))
+    names = [recording.name for recording in corpus.recordings]
+    path = cache_path(cache, names, [variants, str(noise), str(rooms), seed], asdict(config))
     if not path.exists():
         environment = AcousticEnvironment.load(noise, rooms)
         work = partial(compute_versions, seed=seed, count=variants, config=config, environment=environment)
@@ -116,18 +118,15 @@ def build(
     return load(path, corpus)
 
 
-def cache_path(cache: Path, corpus: Corpus, *depends: object) -> Path:
-    """Path for the frames of a corpus, with a digest of the gate, the features and the values `depends`."""
-    key = json.dumps(
-        [
-            [recording.name for recording in corpus.recordings],
-            *depends,
-            asdict(GateConfig()),
-            RECIPE,
-            FILE_FORMAT,
-            _fingerprint(),
-        ]
-    )
+def cache_path(cache: Path, identity: Sequence[str], *depends: object) -> Path:
+    """Path for the frames of recordings, with a digest of the gate, the features and the values `depends`.
+
+    Args:
+        cache: the folder.
+        identity: what tells the recordings from others: their names.
+        depends: further values.
+    """
+    key = json.dumps([list(identity), *depends, asdict(GateConfig()), RECIPE, FILE_FORMAT, _fingerprint()])
     return cache / f"frames-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
 
 
@@ -161,7 +160,16 @@ def save(path: Path, rows: Sequence[RecordingFrames]) -> None:
 
 
 def load(path: Path, corpus: Corpus) -> Dataset:
-    """Read the frames that `save` wrote.
+    """Read the frames of RAVDESS that `save` wrote.
+
+    Raises:
+        SerError: The file is damaged. It is removed.
+    """
+    return Dataset(corpus.recordings, *read_frames(path))
+
+
+def read_frames(path: Path) -> tuple[list[list[Frames]], Counts, list[Counts]]:
+    """Read what `save` wrote: versions, number of utterances, and voiced samples of each recording, as in `Dataset`.
 
     Raises:
         SerError: The file is damaged. It is removed.
@@ -176,5 +184,4 @@ def load(path: Path, corpus: Corpus) -> Dataset:
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         path.unlink(missing_ok=True)
         raise SerError(f"{path}: was damaged ({error}) and is removed; run the command again") from error
-    frames = [pieces[end - count : end] for end, count in zip(starts, counts, strict=True)]
-    return Dataset(corpus.recordings, frames, utterances, voiced)
+    return [pieces[end - count : end] for end, count in zip(starts, counts, strict=True)], utterances, voiced

@@ -62,8 +62,9 @@ def robustness(
     ]
     cache = folder.parent / "cache"
     datasets = {CLEAN: build(corpus, cache=cache, workers=workers)}
+    names = [recording.name for recording in corpus.recordings]
     paths = {
-        condition: cache_path(cache, corpus, getsource(acoustic_conditions), asdict(condition), str(noise), str(rooms))
+        condition: cache_path(cache, names, getsource(acoustic_conditions), asdict(condition), str(noise), str(rooms))
         for condition in wanted
     }
     missing = {condition: path for condition, path in paths.items() if not path.exists()}
