@@ -100,8 +100,8 @@ class Acceptor:
         _exhausted_log.log(
             log,
             logging.WARNING,
-            f"Cannot accept a client: {error.strerror}. Idle clients make room; raise the limit of open files "
-            "(LimitNOFILE= of the unit, ulimit -n), or lower socket.max_clients.",
+            f"Cannot accept a client: {error.strerror}. Idle subscribers are disconnected, and fewer get a place "
+            "from now on; raise the limit of open files (LimitNOFILE= of the unit, ulimit -n), or lower socket.max_clients.",
         )
         # A client that makes room is gone in the next iteration of the loop.
         if not self._make_room():

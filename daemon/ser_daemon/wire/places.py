@@ -90,10 +90,19 @@ class Places:
         """Free a place; no error if it was free already."""
         self._held.pop(holder, None)
 
-    def free_one(self, reason: str) -> bool:
-        """Disconnect one client of the user with most connections; return False where that is not possible."""
-        users = Counter(other.peer.uid for other in self._held)
-        return bool(users) and self._make_room(max(users, key=users.__getitem__), reason)
+    def give_up(self, number: int, reason: str) -> bool:
+        """Have so many places fewer than are taken now; return whether a client was disconnected for that.
+
+        Those of the user with most connections are disconnected. At least one place stays.
+        """
+        before = self.displaced
+        for _ in range(number):
+            users = Counter(other.peer.uid for other in self._held)
+            if not users or not self._make_room(max(users, key=users.__getitem__), reason):
+                break
+        if self.displaced > before:
+            self.size = max(1, len(self._held))
+        return self.displaced > before
 
     def _make_room(self, uid: int, reason: str) -> bool:
         of_user = [holder for holder in self._held if holder.peer.uid == uid]

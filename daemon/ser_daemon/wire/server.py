@@ -30,6 +30,9 @@ MAX_CLIENTS = 256
 RESERVED_DESCRIPTORS = 64
 """Descriptors that clients never get: for sound libraries, the log, models, and state files."""
 
+FREED_DESCRIPTORS = 8
+"""Event clients that are given up when no descriptor is left all the same: for control clients and state files."""
+
 WATCH_SECONDS = 2.0
 """Time between two checks whether the socket files are still there."""
 
@@ -147,7 +150,7 @@ class Server:
             served.listener.sock,
             lambda: Connection(self._shared, served.places, control_hint=served.hint),
             # The event socket is the first one.
-            lambda: next(iter(self._served.values())).places.free_one("a client that no descriptor was left for"),
+            lambda: next(iter(self._served.values())).places.give_up(FREED_DESCRIPTORS, "want of descriptors"),
         )
 
     async def _watch(self) -> None:

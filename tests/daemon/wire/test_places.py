@@ -105,12 +105,18 @@ def test_a_client_whose_verb_runs_makes_no_room():
     assert (len(places), places.rejected) == (2, 1)
 
 
-def test_one_client_can_be_asked_to_leave_where_there_is_one():
-    places = Places(4, DAEMON)
-    assert not places.free_one("somebody")
-    fill(places, client(ALICE), client(BOB, 3.0), client(BOB, 2.0))
-    assert places.free_one("somebody")
-    assert {one.peer.uid for one in places.holders} == {ALICE, BOB}
+def test_places_can_be_given_up_and_do_not_come_back():
+    places = Places(8, DAEMON)
+    assert not places.give_up(2, "a reason")
+    assert places.size == 8
+    fill(places, client(ALICE), client(BOB, 3.0), client(BOB, 2.0), client(BOB, 1.0))
+    assert places.give_up(2, "a reason")
+    assert sorted(one.peer.uid for one in places.holders) == [ALICE, BOB]
+    assert places.size == 2
+    fill(places, client(DAEMON))
+    assert len(places) == 2
+    assert places.give_up(8, "a reason")
+    assert (len(places), places.size) == (0, 1)
 
 
 @pytest.mark.parametrize(
