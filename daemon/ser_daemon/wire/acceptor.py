@@ -101,7 +101,7 @@ class Acceptor:
             log,
             logging.WARNING,
             f"Cannot accept a client: {error.strerror}. Idle subscribers are disconnected, and fewer get a place "
-            "from now on; raise the limit of open files (LimitNOFILE= of the unit, ulimit -n), or lower socket.max_clients.",
+            "from now on; raise the limit of open files (LimitNOFILE=, ulimit -n), or lower socket.max_clients.",
         )
         # A client that makes room is gone in the next iteration of the loop.
         if not self._make_room():
