@@ -1,4 +1,4 @@
-"""Metrics of confidence: calibration error, proper scores, reliability, accuracy against coverage, AUROC."""
+"""Metrics of confidence: calibration error, proper scores, reliability, accuracy against coverage."""
 
 from __future__ import annotations
 
@@ -70,13 +70,6 @@ def risk_coverage(probabilities: Probabilities, truth: Classes) -> list[Coverage
         {"coverage": share, "accuracy": float(sorted_right[:count].mean())}
         for share, count in zip(COVERAGES, counts, strict=True)
     ]
-
-
-def auroc(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> float:
-    """Return the probability that a score of `high` exceeds one of `low`; ties count half (Mann & Whitney 1947)."""
-    ordered = np.sort(low)
-    below, up_to = (np.searchsorted(ordered, high, side=side) for side in ("left", "right"))
-    return float((below + up_to).mean() / 2 / len(low))
 
 
 def summarise(probabilities: Sequence[Probabilities], truth: Sequence[Classes]) -> ConfidenceFigures:

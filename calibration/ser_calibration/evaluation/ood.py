@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ser_calibration.evaluation.metrics import auroc
 from ser_model.scoring.ood import METHODS, OodMethod, OodParameters, OodScorer
 from ser_model.training.calibration_files import WINDOW_MS, DetectionFigures
 from ser_model.training.data.corpus import TEST_ACTORS
@@ -18,7 +17,7 @@ from ser_model.training.folds.predictions import Predictions, predict_recordings
 from ser_model.training.folds.run_folder import RunFolder
 from ser_model.training.networks.architecture import ResLstmSa
 from ser_model.training.networks.inference import infer
-from ser_model.training.scores import Classes, Logits
+from ser_model.training.scores import Classes, Logits, auroc
 from ser_model.types import Frames
 
 KEPT_SHARE: Final = 0.99

@@ -5,4 +5,5 @@ __all__ = [
     "main",
     "options",
     "runs",
+    "world",
 ]

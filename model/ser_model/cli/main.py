@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from ser_model import console
-from ser_model.cli import experiments, runs
+from ser_model.cli import experiments, runs, world
 
 _EXAMPLES = """\
 examples:
@@ -18,6 +18,8 @@ examples:
   ser-model reproduce --data ravdess --output runs/paper --seeds 10
   ser-model train --data ravdess --output runs/first --noise noise --rooms rooms --final
   ser-model export runs/first --output runs/first/reslstm-sa-h64
+  ser-model world crema-d my-recordings
+  ser-model world runs/first crema-d
 
 RAVDESS (Audio_Speech_Actors_01-24) is Zenodo record 1188976; any folder of Actor_NN/*.wav or *.flac will do.
 """
@@ -26,7 +28,7 @@ RAVDESS (Audio_Speech_Actors_01-24) is Zenodo record 1188976; any folder of Acto
 def _parser() -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = console.ArgumentParser(
         prog="ser-model",
-        description="Make the network that ser-daemon runs.",
+        description="Make and measure the network that ser-daemon runs.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -40,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         experiments.add_reproduce,
         experiments.add_tune,
         experiments.add_generalise,
+        world.add_world,
         runs.add_report,
     ):
         add(commands)

@@ -1,4 +1,4 @@
-"""Unweighted average recall, confusion matrix, temperature, and the threshold of `unknown`."""
+"""Unweighted average recall, confusion matrix, AUROC, temperature, and the threshold of `unknown`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ def confusion(truth: Classes, predicted: Classes) -> npt.NDArray[np.int64]:
     table = np.zeros((len(LABELS), len(LABELS) + 1), dtype=np.int64)
     np.add.at(table, (truth, predicted), 1)
     return table
+
+
+def auroc(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64]) -> float:
+    """Return the probability that a score of `high` exceeds one of `low`; ties count half (Mann & Whitney 1947)."""
+    ordered = np.sort(low)
+    below, up_to = (np.searchsorted(ordered, high, side=side) for side in ("left", "right"))
+    return float((below + up_to).mean() / 2 / len(low))
 
 
 def posterior(logits: Logits, temperature: float | npt.NDArray[np.float64] = 1.0) -> npt.NDArray[np.float64]:

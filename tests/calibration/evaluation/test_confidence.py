@@ -18,7 +18,6 @@ from ser_calibration.cli.main import main  # noqa: E402
 from ser_calibration.evaluation.calibration_methods import METHODS, compare_methods  # noqa: E402
 from ser_calibration.evaluation.confidence import measure_by_voiced, measure_kind  # noqa: E402
 from ser_calibration.evaluation.metrics import (  # noqa: E402
-    auroc,
     brier_score,
     chance_calibration_error,
     expected_calibration_error,
@@ -97,12 +96,6 @@ def test_accuracy_on_the_more_confident_half() -> None:
     probabilities = two_classes(np.array([0.9, 0.8, 0.6, 0.55]))
     curve = {row["coverage"]: row["accuracy"] for row in risk_coverage(probabilities, np.array([0, 0, 1, 1]))}
     assert (curve[0.5], curve[1.0]) == (1.0, 0.5)
-
-
-def test_auroc_counts_pairs() -> None:
-    assert auroc(np.array([1.0, 2.0]), np.array([3.0, 4.0])) == 1
-    assert auroc(np.array([3.0, 4.0]), np.array([1.0])) == 0
-    assert auroc(np.array([1.0, 3.0]), np.array([2.0, 3.0])) == pytest.approx((1 + 0 + 1 + 0.5) / 4)
 
 
 def test_every_method_inverts_distortions_within_its_model() -> None:

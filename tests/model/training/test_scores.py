@@ -7,6 +7,7 @@ import pytest
 
 from ser_model.training.scores import (
     MISSED,
+    auroc,
     confusion,
     fit_temperature,
     posterior,
@@ -64,3 +65,9 @@ def test_the_threshold_is_higher_if_actors_differ() -> None:
     plain = unknown_threshold(probabilities, truth, np.zeros(4000, dtype=np.int64), 0.75)
     assert plain < thresholds[0] < plain + 0.05
     assert thresholds[1] > thresholds[0] + 0.1
+
+
+def test_auroc_counts_pairs() -> None:
+    assert auroc(np.array([1.0, 2.0]), np.array([3.0, 4.0])) == 1
+    assert auroc(np.array([3.0, 4.0]), np.array([1.0])) == 0
+    assert auroc(np.array([1.0, 3.0]), np.array([2.0, 3.0])) == pytest.approx((1 + 0 + 1 + 0.5) / 4)

@@ -9,4 +9,7 @@ __all__ = [
     "robustness_tables",
     "tune",
     "windows",
+    "world",
+    "world_metrics",
+    "world_tables",
 ]
