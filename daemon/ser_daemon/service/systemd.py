@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -44,9 +45,10 @@ class Notifier:
             return
         # A status with a newline would start a field of its own; a device's name may be no UTF-8.
         message = "\n".join(line.replace("\n", " ") for line in lines).encode(errors="backslashreplace")
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+        # Also where there is no descriptor left for the socket.
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out,
+        ):
             out.setblocking(False)
-            try:
-                out.sendto(message, self._address)
-            except OSError:
-                return
+            out.sendto(message, self._address)
