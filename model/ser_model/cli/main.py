@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from ser_model import console
-from ser_model.cli import experiments, runs, world
+from ser_model.cli import corpora, experiments, runs, world
 
 _EXAMPLES = """\
 examples:
@@ -18,6 +18,8 @@ examples:
   ser-model reproduce --data ravdess --output runs/paper --seeds 10
   ser-model train --data ravdess --output runs/first --noise noise --rooms rooms --final
   ser-model export runs/first --output runs/first/reslstm-sa-h64
+  ser-model train --corpus ravdess=ravdess --corpus mine=my-recordings --output runs/mine
+  ser-model cross-corpus --corpus ravdess=ravdess --corpus crema-d=crema-d --output runs/cross
   ser-model world crema-d my-recordings
   ser-model world runs/first crema-d
 
@@ -43,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
         experiments.add_tune,
         experiments.add_generalise,
         world.add_world,
+        corpora.add_cross_corpus,
         runs.add_report,
     ):
         add(commands)

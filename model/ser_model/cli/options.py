@@ -41,9 +41,9 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, metavar="RUN", help="the --output of `ser-model train`")
 
 
-def add_data(parser: argparse.ArgumentParser) -> None:
+def add_data(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Add the RAVDESS folder."""
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of Actor_NN/*.{wav,flac}")
+    parser.add_argument("--data", type=Path, required=required, metavar="DIR", help="folder of Actor_NN/*.{wav,flac}")
 
 
 def add_workers(parser: argparse.ArgumentParser) -> None:

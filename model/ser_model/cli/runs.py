@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ser_model.cli.corpora import VARIANTS, add_corpora, check_options, corpora_run
 from ser_model.cli.options import (
     TRAINING,
     Commands,
@@ -17,6 +18,10 @@ from ser_model.cli.options import (
     require,
 )
 from ser_model.console import uninterrupted
+from ser_model.errors import SerError
+
+RAVDESS_VARIANTS = 16
+"""Augmented versions of a recording of RAVDESS."""
 
 
 def add_train(commands: Commands) -> None:
@@ -26,18 +31,23 @@ def add_train(commands: Commands) -> None:
         help="train the five folds, or the final network",
         description="Train the five folds of arXiv 2606.03359 for one or more seeds; go on where a run was "
         "interrupted. Before a fold's networks come its teachers, once for all seeds. With --final, train on all "
-        "actors what `ser-model export` ships.",
+        "actors what `ser-model export` ships. With --corpus in place of --data, train on any corpora: five networks "
+        "for each seed, each without one fifth of the speakers of every corpus.",
     )
     parser.set_defaults(run=_train)
-    add_data(parser)
+    add_data(parser, required=False)
     parser.add_argument("--output", type=Path, required=True, metavar="RUN", help="folder for the results")
     parser.add_argument("--variant", choices=("h32", "h64", "h128"), default="h64", help="size (default: h64)")
     parser.add_argument("--seeds", type=count, default=1, metavar="N", help="train seeds 0 to N-1 (default: 1)")
     parser.add_argument("--epochs", type=count, metavar="N", help="length of the training (default: the recipe's)")
     parser.add_argument(
-        "--variants", type=count, default=16, metavar="N", help="augmented versions of a recording (default: 16)"
+        "--variants",
+        type=count,
+        metavar="N",
+        help=f"augmented versions of a recording (default: {RAVDESS_VARIANTS}; with --corpus: {VARIANTS})",
     )
     add_augmentation(parser)
+    add_corpora(parser)
     parser.add_argument("--final", action="store_true", help="train seed 0 on all actors, to be shipped")
     parser.add_argument("--allow-missing", action="store_true", help="go on with an incomplete corpus")
     add_workers(parser)
@@ -91,6 +101,12 @@ def add_report(commands: Commands) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    if arguments.corpus:
+        _train_corpora(arguments)
+        return
+    check_options(arguments)
+    if arguments.data is None:
+        raise SerError("train needs --data DIR, the RAVDESS folder, or --corpus NAME=DIR")
     require(*TRAINING)
     with uninterrupted():
         from ser_model.training.commands import train
@@ -101,7 +117,7 @@ def _train(arguments: argparse.Namespace) -> None:
         variant=arguments.variant,
         seeds=arguments.seeds,
         epochs=arguments.epochs,
-        variants=arguments.variants,
+        variants=arguments.variants or RAVDESS_VARIANTS,
         noise=arguments.noise,
         rooms=arguments.rooms,
         final=arguments.final,
@@ -109,6 +125,21 @@ def _train(arguments: argparse.Namespace) -> None:
         workers=arguments.workers,
         device=arguments.device,
     )
+
+
+def _train_corpora(arguments: argparse.Namespace) -> None:
+    if arguments.data is not None:
+        raise SerError(f"--data is not for --corpus; name RAVDESS as a corpus, --corpus ravdess={arguments.data}")
+    if arguments.device != "cpu" or arguments.allow_missing:
+        option = "--allow-missing" if arguments.allow_missing else "--device"
+        raise SerError(f"{option} is only for --data, not for --corpus")
+    run = corpora_run(arguments)
+    from ser_model.training.corpora.cross_corpus import train_final, train_folds
+
+    if arguments.final:
+        train_final(run)
+    else:
+        train_folds(run, arguments.seeds)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -100,7 +100,10 @@ class LabelledCorpus:
 
 
 def label_ravdess(corpus: ravdess.Corpus, root: Path, name: str = "ravdess") -> LabelledCorpus:
-    """Return RAVDESS as a labelled corpus. Its recordings keep their names, and so the frames in a cache."""
+    """Return RAVDESS as a labelled corpus, with the folds of the paper.
+
+    Its recordings keep their names, and so the frames in a cache.
+    """
     recordings = tuple(
         LabelledRecording(
             path=one.path,
@@ -109,6 +112,7 @@ def label_ravdess(corpus: ravdess.Corpus, root: Path, name: str = "ravdess") -> 
             emotion=one.emotion,
             languages=("en",),
             sex="male" if one.actor % 2 else "female",
+            fold=next(fold for fold, actors in enumerate(ravdess.TEST_ACTORS) if one.actor in actors),
         )
         for one in corpus.recordings
     )
@@ -121,12 +125,9 @@ def check_classes(corpora: list[LabelledCorpus]) -> None:
     """Check that corpora together express every class.
 
     Raises:
-        SerError: A class has no recording, or two corpora have the same name.
+        SerError: A class has no recording.
     """
     names = [corpus.name for corpus in corpora]
-    for name in names:
-        if names.count(name) > 1:
-            raise SerError(f"two corpora are called {name}; speakers are told apart by it, so give each its own name")
     covered = np.any([corpus.expressible for corpus in corpora], axis=0) if corpora else np.zeros(len(LABELS), bool)
     empty = [label for label, given in zip(LABELS, covered, strict=True) if not given]
     if empty:

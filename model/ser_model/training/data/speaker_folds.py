@@ -14,7 +14,7 @@ Folds = tuple[frozenset[str], ...]
 """For each fold its speakers; every speaker is in exactly one."""
 
 
-def divide_speakers(corpus: LabelledCorpus, count: int = 5, seed: int = 0) -> Folds:
+def divide_speakers(corpus: LabelledCorpus, count: int = 5, seed: int = 0, *, alone: bool = True) -> Folds:
     """Divide the speakers into folds, or return the folds that the corpus itself names.
 
     The speakers with most recordings are placed first, each into the fold where the shares of the classes and sexes
@@ -24,6 +24,8 @@ def divide_speakers(corpus: LabelledCorpus, count: int = 5, seed: int = 0) -> Fo
         corpus: the recordings.
         count: number of folds.
         seed: seed of the order.
+        alone: whether a training uses this corpus alone, so that every fold needs speakers, and every training all
+            classes. Otherwise a corpus of one speaker will do: its other folds are empty.
 
     Raises:
         SerError: There are fewer speakers than folds, or only the speakers of one fold speak a class, so that the
@@ -32,13 +34,14 @@ def divide_speakers(corpus: LabelledCorpus, count: int = 5, seed: int = 0) -> Fo
     speakers = corpus.speakers
     if corpus.recordings[0].fold is not None:
         folds = _given_folds(corpus)
-        if len(folds) < 2:
+        if len(folds) < 2 and alone:
             raise SerError(f"{corpus.root}: its index names one fold only; expected at least two")
-    elif len(speakers) < count:
+    elif len(speakers) < count and alone:
         raise SerError(f"{corpus.root}: has {len(speakers)} speakers, expected at least one for each of {count} folds")
     else:
         folds = _balanced_folds(corpus, count, seed)
-    _check_classes(corpus, folds)
+    if alone:
+        _check_classes(corpus, folds)
     return folds
 
 

@@ -66,7 +66,7 @@ def world(
         "corpora": rows,
     }
     write_json(output or _default_output(paths[0]), result)
-    print_result(result)
+    print_result(result, f"{model.name} on other corpora")
 
 
 def split_paths(paths: Sequence[Path]) -> tuple[Path | None, Sequence[Path]]:

@@ -22,21 +22,22 @@ _COLUMNS = {
 }
 
 
-_NOTE = """\
-UAR: the best of the classes that the corpus has; of eight: of all labels. Where a corpus has only one of neutral
-and calm, both count as that one. Recordings that the gate misses or splits are errors, and not labelled.
-right: of those that are labelled. arousal: share of the pairs of a recording of high and one of low arousal that the
-scores put in this order."""
+_NOTE = (
+    "UAR: the best of the classes that the corpus has; of eight: of all labels. Where a corpus has only one of "
+    "neutral and calm, both count as that one. Recordings that the gate misses or splits are errors, and not "
+    "labelled. right: of those that are labelled. arousal: share of the pairs of a recording of high and one of low "
+    "arousal that the scores put in this order."
+)
 
 
-def print_result(result: Metrics) -> None:
+def print_result(result: Metrics, title: str) -> None:
     """Print one row for each corpus, the groups of speakers, ordinary speech, and the confusions."""
     console = Console()
     rows = result["corpora"]
     console.print(_recordings(rows))
     acted = [row for row in rows if "uar" in row]
     if acted:
-        console.print(_recognition(result["model"], acted))
+        console.print(_recognition(title, acted))
         console.print(_NOTE)
     groups = [(row["corpus"], group) for row in acted for group in row["groups"]]
     if groups:
@@ -52,7 +53,8 @@ def print_result(result: Metrics) -> None:
             console.print(f"{row['corpus']}: left out {shown}")
     if result["limit"] is not None:
         console.print(f"at most {result['limit']} recordings of a speaker and emotion, drawn at random")
-    console.print(f"{result['model']} learned from: {result['training_data']}", markup=False)
+    if result["training_data"] is not None:
+        console.print(f"{result['model']} learned from: {result['training_data']}", markup=False)
 
 
 def _number(value: float | None) -> str:
@@ -62,7 +64,7 @@ def _number(value: float | None) -> str:
 def _table(title: str, columns: Sequence[str]) -> Table:
     table = Table(title=title)
     for at, name in enumerate(columns):
-        table.add_column(name, justify="right" if at else "left")
+        table.add_column(name, justify="right" if at else "left", overflow="fold")
     return table
 
 
@@ -76,8 +78,8 @@ def _recordings(rows: Sequence[Metrics]) -> Table:
     return table
 
 
-def _recognition(model: str, rows: Sequence[Metrics]) -> Table:
-    table = _table(f"{model} on other corpora", ("corpus", *_COLUMNS.values()))
+def _recognition(title: str, rows: Sequence[Metrics]) -> Table:
+    table = _table(title, ("corpus", *_COLUMNS.values()))
     for row in rows:
         table.add_row(row["corpus"], *(_number(row[name]) for name in _COLUMNS))
     if len(rows) > 1:

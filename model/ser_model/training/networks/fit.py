@@ -41,13 +41,26 @@ def fit(
     rngs = [np.random.default_rng(task.seed) for task in tasks]
     run = CudaGraphStep(step) if store.device == "cuda" else step
     for epoch in range(tasks[0].config.epochs):
-        batches = store.epoch_batches(rows, [task.config for task in tasks], rngs)
+        drawn = [_draw(task, own, rng) for task, own, rng in zip(tasks, rows, rngs, strict=True)]
+        batches = store.epoch_batches(drawn, [task.config for task in tasks], rngs)
         for number, (batch, longest) in enumerate(batches):
             step.prepare(batch, epoch + number / len(batches))
             run(longest)
         after_epoch(epoch + 1, networks, step.losses / len(batches))
         step.losses.zero_()
     return networks.unstack()
+
+
+def _draw(task: Task, rows: npt.NDArray[np.int64], rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """Recordings of an epoch: `rows`, or of each group as many as wanted, each recording once before any twice."""
+    if task.draws is None:
+        return rows
+    parts = []
+    for group, count in task.draws:
+        own = group[np.isin(group, rows)]
+        rounds = -(-count // len(own)) if len(own) else 0
+        parts.extend([np.concatenate([rng.permutation(own) for _ in range(rounds)])[:count]] if rounds else [])
+    return np.concatenate(parts)
 
 
 def _new_networks(store: FrameStore, tasks: Sequence[Task], rows: Sequence[npt.NDArray[np.int64]]) -> BatchedNetworks:

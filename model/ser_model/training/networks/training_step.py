@@ -20,6 +20,20 @@ from ser_model.training.networks.frame_store import LONGEST, Batch, FrameStore
 _BETAS = (0.9, 0.999)
 _EPSILON = 1e-8
 """Adam's constants (Kingma & Ba 2015, arXiv 1412.6980)."""
+_LEFT_OUT = -1e4
+"""Logit of a class that is left out; finite, as its logarithm is multiplied by 0."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExampleTargets:
+    """What is learned from each recording in the store, where that is more than a label."""
+
+    probabilities: Tensor
+    """Share of each class, 0 outside `classes`, shape (recordings, 8)."""
+    classes: Tensor
+    """Classes between which a recording distinguishes; the loss leaves out the others. Shape (recordings, 8)."""
+    weights: Tensor
+    """Weight of each recording in the loss, shape (recordings,)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +46,10 @@ class Task:
     config: FitConfig
     soft_targets: Tensor | None = None
     """Probabilities by other networks for every recording in the store, shape (recordings, 8)."""
+    examples: ExampleTargets | None = None
+    """In place of labels, `soft_targets` and class weights. Networks that are trained at once all have it, or none."""
+    draws: tuple[tuple[npt.NDArray[np.int64], int], ...] | None = None
+    """Groups of `rows`, each with its number of examples in an epoch; `None`: every row once."""
 
 
 def class_weights(emotions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
@@ -70,6 +88,7 @@ class TrainingStep:
         ]
         self._weights = torch.from_numpy(np.stack(weights)).to(device)
         self._soft_targets = _stack_soft_targets(tasks, len(emotions), device)
+        self._examples = _stack_examples(tasks, device)
         self._hard = self._vector([1.0 if task.soft_targets is None else task.config.hard_share for task in tasks])
         self._dropout, self._smoothing, self._offset, self._jitter, self._l2 = (
             self._vector([float(getattr(config, name)) for config in self._configs])
@@ -123,6 +142,8 @@ class TrainingStep:
         chance = torch.rand(*self._batch.recording.shape, hidden, device=mask.device)
         dropout = self._dropout[:, None, None]
         logits = self._networks.forward(inputs, mask, (chance >= dropout) / (1 - dropout))
+        if self._examples is not None:
+            return self._loss_over_classes(logits, self._examples)
         labels = self._labels[self._batch.recording]
         smoothing = self._smoothing[:, None, None]
         targets = functional.one_hot(labels, len(LABELS)) * (1 - smoothing) + smoothing / len(LABELS)
@@ -132,6 +153,16 @@ class TrainingStep:
             targets = targets * hard + self._soft_targets[index, self._batch.recording] * (1 - hard)
         weight = torch.gather(self._weights, 1, labels)
         entropy = -(targets * torch.log_softmax(logits, dim=2)).sum(dim=2)
+        return (entropy * weight).sum(dim=1) / weight.sum(dim=1)
+
+    def _loss_over_classes(self, logits: Tensor, examples: ExampleTargets) -> Tensor:
+        """Cross-entropy over the classes of each recording, shape (K,)."""
+        at = torch.arange(len(logits), device=logits.device)[:, None], self._batch.recording
+        classes, weight = examples.classes[at], examples.weights[at]
+        smoothing = self._smoothing[:, None, None]
+        even = classes / classes.sum(dim=2, keepdim=True)
+        targets = examples.probabilities[at] * (1 - smoothing) + even * smoothing
+        entropy = -(targets * torch.log_softmax(torch.where(classes, logits, _LEFT_OUT), dim=2)).sum(dim=2)
         return (entropy * weight).sum(dim=1) / weight.sum(dim=1)
 
     @torch.no_grad()
@@ -157,6 +188,15 @@ def _stack_soft_targets(tasks: Sequence[Task], recordings: int, device: Device) 
         return None
     zeros = torch.zeros(recordings, len(LABELS))
     return torch.stack([zeros if task.soft_targets is None else task.soft_targets for task in tasks]).to(device)
+
+
+def _stack_examples(tasks: Sequence[Task], device: Device) -> ExampleTargets | None:
+    """Targets of all networks, with a first axis of length K; `None` if they have none."""
+    every = [task.examples for task in tasks if task.examples is not None]
+    if not every:
+        return None
+    names = ("probabilities", "classes", "weights")
+    return ExampleTargets(*(torch.stack([getattr(one, name) for one in every]).to(device) for name in names))
 
 
 class CudaGraphStep:

@@ -1,0 +1,67 @@
+"""The networks of a run on several corpora, and who is held out from each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ser_model.errors import SerError
+from ser_model.training.corpora.recording_pool import Mask, RecordingPool
+from ser_model.training.data.labelled_corpus import LabelledCorpus
+from ser_model.training.data.speaker_folds import Folds, divide_speakers
+
+FOLDS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """One network: a seed, and a fold of every corpus or a whole corpus that it is not trained on."""
+
+    seed: int
+    fold: int | None = None
+    """Number of the fold from 0; the speakers of this fold of every corpus are held out."""
+    corpus: str | None = None
+    """Name of the corpus that is held out. Neither: the final network, trained on everything."""
+
+    @property
+    def name(self) -> str:
+        """Stem of the names of its files."""
+        if self.corpus is not None:
+            return f"seed{self.seed}-without-{self.corpus}"
+        return f"seed{self.seed}-final" if self.fold is None else f"seed{self.seed}-fold{self.fold}"
+
+    def rows(self, pool: RecordingPool, folds: Sequence[Folds]) -> Mask:
+        """Recordings that are held out, shape (recordings,)."""
+        if self.corpus is not None:
+            names = [corpus.name for corpus in pool.corpora]
+            return np.asarray(pool.corpus == names.index(self.corpus))
+        if self.fold is None:
+            return np.zeros(len(pool.emotions), dtype=np.bool_)
+        speakers = {speaker for one in folds if self.fold < len(one) for speaker in one[self.fold]}
+        return np.isin(pool.speakers, sorted(speakers))
+
+
+def fold_networks(seeds: Iterable[int]) -> list[HeldOut]:
+    """Return the networks of all folds for some seeds."""
+    return [HeldOut(seed, fold=fold) for seed in seeds for fold in range(FOLDS)]
+
+
+def corpus_networks(seeds: Iterable[int], corpora: Sequence[LabelledCorpus]) -> list[HeldOut]:
+    """Return the networks that each leave out one corpus, for some seeds."""
+    return [HeldOut(seed, corpus=corpus.name) for seed in seeds for corpus in corpora]
+
+
+def divide_all(corpora: Sequence[LabelledCorpus]) -> list[Folds]:
+    """Divide the speakers of each corpus into folds.
+
+    Raises:
+        SerError: The index of a corpus names too many folds.
+    """
+    folds = [divide_speakers(corpus, FOLDS, alone=False) for corpus in corpora]
+    for corpus, own in zip(corpora, folds, strict=True):
+        if len(own) > FOLDS:
+            raise SerError(f"{corpus.root}: its index names {len(own)} folds; expected at most {FOLDS}")
+    return folds
