@@ -17,7 +17,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from fuzz.invariants import check_sentence, invariants
-from fuzz.isolation import Worker
+from fuzz.isolation import PATIENCE, Worker
 from fuzz.target import HERE, Finding, Target, unexpected
 from ser_model.errors import SerError
 
@@ -86,8 +86,9 @@ def check_here(target: Target, example: Any) -> Finding | None:
     # Hypothesis raises the limit; the program runs with Python's default, about as far from it as here.
     limit = sys.getrecursionlimit()
     sys.setrecursionlimit(len(inspect.stack(0)) + RECURSION_LIMIT)
-    before = signal.signal(signal.SIGALRM, _stop)
-    signal.setitimer(signal.ITIMER_REAL, target.seconds * (1 if target.isolated else 5))
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGALRM, signal.SIGPROF)}
+    signal.setitimer(signal.ITIMER_PROF, target.seconds)
+    signal.setitimer(signal.ITIMER_REAL, target.seconds * PATIENCE)
     try:
         with invariants(target):
             try:
@@ -99,8 +100,10 @@ def check_here(target: Target, example: Any) -> Finding | None:
     except TooLong:
         return Finding("hangs", f"no end after {target.seconds:g} s")
     finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         sys.setrecursionlimit(limit)
     return None
 

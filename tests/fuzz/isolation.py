@@ -17,7 +17,10 @@ from fuzz.target import HERE, TARGETS, Finding, Target
 ADDRESS_SPACE = 3 << 30
 """Limit of the child's address space in bytes; ONNX Runtime and NumPy alone take a third of it."""
 
-_START_SECONDS = 60.0
+PATIENCE = 6
+"""How many times its processor time an example may last: the machine may be busy with others."""
+
+_START_SECONDS = 120.0
 _FIRST = 100
 """Descriptors below are free in the child for what systemd would pass."""
 
@@ -38,7 +41,7 @@ class Worker:
         # Lone surrogates, which UTF-8 lacks, are written as escapes.
         self._process.stdin.write(ascii(example).encode() + b"\n")
         self._process.stdin.flush()
-        line = self._line(self._target.seconds + 2.0)
+        line = self._line(self._target.seconds * PATIENCE + 2.0)
         if line is None:
             self.close()
             return Finding("hangs", f"no end after {self._target.seconds:g} s")

@@ -41,7 +41,7 @@ class Target:
     isolated: bool = False
     """Whether the check runs in a child process with limits on memory and time."""
     seconds: float = 5.0
-    """Longest time of one example, processor time unless the target is isolated."""
+    """Processor time that one example may take; it may last six times as long."""
     megabytes: float = 96.0
     """Largest growth of resident memory in one example."""
     needs: str = ""
