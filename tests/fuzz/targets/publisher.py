@@ -76,7 +76,7 @@ steps = st.one_of(
 )
 
 
-@register("publisher", st.lists(steps, max_size=30), quick=300, seconds=2.0)
+@register("publisher", st.lists(steps, max_size=30), quick=200, seconds=2.0)
 def check_publisher(example: list[Any]) -> None:
     """A subscriber gets what matches, in order; only partial emotions are dropped, and each is counted."""
     publisher = Publisher(SIZE)
