@@ -76,7 +76,7 @@ def changed(plan: list[Any]) -> dict[str, str]:
                     row[index % len(row)] = _text(text)
                 made[key] = f"[{','.join(row)}]"
             case ("inner", key, text):
-                with contextlib.suppress(ValueError, TypeError, RecursionError):
+                with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
                     inner = {name: json.dumps(item) for name, item in json.loads(made["unlike_speech"]).items()}
                     inner[key] = _text(text)
                     made["unlike_speech"] = "{" + ",".join(f'"{name}":{item}' for name, item in inner.items()) + "}"
