@@ -14,7 +14,7 @@ from ser_model.training.experiments.world_metrics import Metrics
 _COLUMNS = {
     "uar": "UAR",
     "chance": "chance",
-    "uar_of_eight": "of eight",
+    "uar_of_eight": "of 8",
     "labelled": "labelled",
     "precision": "right",
     "ece": "ECE",
@@ -23,7 +23,7 @@ _COLUMNS = {
 
 
 _NOTE = (
-    "UAR: the best of the classes that the corpus has; of eight: of all labels. Where a corpus has only one of "
+    "UAR: the best of the classes that the corpus has; of 8: of all labels. Where a corpus has only one of "
     "neutral and calm, both count as that one. Recordings that the gate misses or splits are errors, and not "
     "labelled. right: of those that are labelled. arousal: share of the pairs of a recording of high and one of low "
     "arousal that the scores put in this order."
