@@ -125,7 +125,7 @@ def test_metadata_survive_the_file_and_older_ones_stay_readable(metadata: ModelM
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("short_temperature", 0, "impossible"),
+        ("short_temperature", 0, "from 0.01 to 100"),
         ("short_temperature", "warm", "damaged"),
         ("unlike_speech", {"method": "cosine", "limit": 1, "window_limit": 1}, "no method 'cosine'"),
         ("unlike_speech", {"method": "energy", "limit": 1}, "damaged"),
