@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ser_model.cli.options import TRAINING, Commands, add_augmentation, add_workers, count, require
+from ser_model.cli.options import TRAINING, Commands, add_augmentation, add_workers, count, count_from_zero, require
 from ser_model.console import uninterrupted
 from ser_model.errors import SerError
 
@@ -32,7 +32,7 @@ def add_cross_corpus(commands: Commands) -> None:
     parser.add_argument("--seeds", type=count, default=1, metavar="N", help="train seeds 0 to N-1 (default: 1)")
     parser.add_argument("--epochs", type=count, metavar="N", help="length of the training (default: the recipe's)")
     parser.add_argument(
-        "--variants", type=count, metavar="N", help=f"augmented versions of a recording (default: {VARIANTS})"
+        "--variants", type=count_from_zero, metavar="N", help=f"augmented versions of a recording (default: {VARIANTS})"
     )
     add_augmentation(parser)
     add_corpora(parser)
@@ -151,7 +151,7 @@ def corpora_run(arguments: argparse.Namespace) -> CorporaRun:
             ordinary=arguments.ordinary_as_neutral,
             examples=dict(arguments.examples),
         ),
-        variants=arguments.variants or VARIANTS,
+        variants=VARIANTS if arguments.variants is None else arguments.variants,
         noise=arguments.noise,
         rooms=arguments.rooms,
         workers=arguments.workers,

@@ -28,12 +28,17 @@ def require(*modules: str) -> None:
             raise SerError(f"{module} is not installed: pip install 'ser-daemon[train]'")
 
 
-def count(text: str) -> int:
-    """Parse an integer from 1."""
+def count(text: str, least: int = 1) -> int:
+    """Parse an integer from 1, or from `least`."""
     with contextlib.suppress(ValueError):
-        if (number := int(text)) >= 1:
+        if (number := int(text)) >= least:
             return number
-    raise argparse.ArgumentTypeError(f"expected an integer from 1, got {text!r}")
+    raise argparse.ArgumentTypeError(f"expected an integer from {least}, got {text!r}")
+
+
+def count_from_zero(text: str) -> int:
+    """Parse an integer from 0."""
+    return count(text, least=0)
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ from ser_model.cli.options import (
     add_run,
     add_workers,
     count,
+    count_from_zero,
     require,
 )
 from ser_model.console import uninterrupted
@@ -42,7 +43,7 @@ def add_train(commands: Commands) -> None:
     parser.add_argument("--epochs", type=count, metavar="N", help="length of the training (default: the recipe's)")
     parser.add_argument(
         "--variants",
-        type=count,
+        type=count_from_zero,
         metavar="N",
         help=f"augmented versions of a recording (default: {RAVDESS_VARIANTS}; with --corpus: {VARIANTS})",
     )
@@ -117,7 +118,7 @@ def _train(arguments: argparse.Namespace) -> None:
         variant=arguments.variant,
         seeds=arguments.seeds,
         epochs=arguments.epochs,
-        variants=arguments.variants or RAVDESS_VARIANTS,
+        variants=RAVDESS_VARIANTS if arguments.variants is None else arguments.variants,
         noise=arguments.noise,
         rooms=arguments.rooms,
         final=arguments.final,

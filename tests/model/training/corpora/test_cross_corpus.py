@@ -62,7 +62,7 @@ def test_every_corpus_is_answered_by_a_network_that_never_heard_it(
 
 def test_a_network_never_learns_from_a_speaker_that_it_answers_for(folders: Path, tmp_path: Path) -> None:
     run = tmp_path / "runs" / "folds"
-    more = ["--ordinary-as-neutral", "--examples", "mine=8"]
+    more = ["--ordinary-as-neutral", "--examples", "mine=8", "--variants", "0"]
     assert main(["train", *options(folders, run, "one", "two", "mine"), *more]) == 0
     speakers = [one.speaker for name in ("one", "two", "mine") for one in open_corpus(folders / name).recordings]
     seen: list[int] = []
@@ -131,6 +131,7 @@ def test_bad_input_is_reported_in_one_sentence(
         ["--corpus", "a=x", "--examples", "a=0"],
         ["--corpus", "a=x", "--votes", "1.5"],
         ["--corpus", "a=x", "--l2", "-1"],
+        ["--corpus", "a=x", "--variants", "-1"],
     ],
 )
 def test_bad_options_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
