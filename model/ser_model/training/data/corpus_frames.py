@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from multiprocessing.pool import Pool
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +19,9 @@ from ser_model.training.data.dataset import Counts, RecordingFrames, cache_path,
 from ser_model.training.data.labelled_corpus import LabelledCorpus, LabelledRecording
 from ser_model.training.processes import new_pool
 from ser_model.types import Frames
+
+_PART: Final = 500
+"""Recordings after which the frames so far are kept, so that an interrupted command goes on from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +58,47 @@ def build_frames(
     if not path.exists():
         environment = AcousticEnvironment.load(noise, rooms)
         work = partial(_compute, seed=seed, count=variants, config=config, environment=environment)
-        rows: list[RecordingFrames] = []
-        unreadable: list[str] = []
-        with new_pool(workers) as pool:
-            steps = pool.imap(work, corpus.recordings, chunksize=4)
-            for row in track(steps, f"{corpus.name}: gate and features", len(corpus.recordings)):
-                if isinstance(row, str):
-                    unreadable.append(row)
-                else:
-                    rows.append(row)
-        if unreadable:
-            raise SerError(
-                f"{corpus.root}: {len(unreadable)} of {len(corpus.recordings)} recordings can't be read, "
-                f"the first because {unreadable[0]}"
-            )
-        save(path, rows)
+        _compute_missing(corpus, path, work, workers)
     return CorpusFrames(corpus, *read_frames(path))
+
+
+def _compute_missing(
+    corpus: LabelledCorpus, path: Path, work: Callable[[LabelledRecording], RecordingFrames | str], workers: int | None
+) -> None:
+    """Compute the frames of all recordings in parts, each of which is kept, and write them to `path`."""
+    starts = range(0, len(corpus.recordings), _PART)
+    parts = [path.with_name(f"{path.stem}-part{number}.npz") for number in range(len(starts))]
+
+    def compute(pool: Pool) -> Iterator[RecordingFrames | str]:
+        for start, part in zip(starts, parts, strict=True):
+            if part.exists():
+                yield from map(RecordingFrames, *_columns(part))
+                continue
+            rows = []
+            for row in pool.imap(work, corpus.recordings[start : start + _PART], chunksize=4):
+                rows.append(row)
+                yield row
+            done = [row for row in rows if not isinstance(row, str)]
+            if len(done) == len(rows):
+                save(part, done)
+
+    with new_pool(workers) as pool:
+        every = list(track(compute(pool), f"{corpus.name}: gate and features", len(corpus.recordings)))
+    unreadable = [row for row in every if isinstance(row, str)]
+    if unreadable:
+        raise SerError(
+            f"{corpus.root}: {len(unreadable)} of {len(every)} recordings can't be read, "
+            f"the first because {unreadable[0]}"
+        )
+    save(path, [row for row in every if not isinstance(row, str)])
+    for part in parts:
+        part.unlink(missing_ok=True)
+
+
+def _columns(part: Path) -> tuple[list[list[Frames]], list[int], list[Counts]]:
+    """Read the fields of the `RecordingFrames` of a part."""
+    frames, utterances, voiced = read_frames(part)
+    return frames, [int(count) for count in utterances], voiced
 
 
 def _compute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from ser_model.audio.files import read_audio
 from ser_model.errors import SerError
 from ser_model.features.features import compute_features
+from ser_model.training.data import corpus_frames
 from ser_model.training.data.corpus import find_recordings
 from ser_model.training.data.corpus_folder import open_corpus
 from ser_model.training.data.corpus_frames import build_frames
@@ -63,6 +65,40 @@ def test_recordings_that_cannot_be_decoded_are_counted_and_the_first_is_named(tm
     with pytest.raises(SerError, match=r"own: 2 of 4 recordings can't be read, the first because .*1-angry\.wav"):
         build_frames(open_corpus(own), cache=tmp_path / "cache", workers=1)
     assert not (tmp_path / "cache").exists()
+
+
+def test_an_interrupted_computation_goes_on_from_the_last_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = make_corpus(tmp_path / "own", ("a", "b"), ("sad", "angry", "none"), sound=sentence())
+    monkeypatch.setattr(corpus_frames, "_PART", 2)
+    content = (own / "b" / "2-none.wav").read_bytes()
+    status = (own / "b" / "2-none.wav").stat()
+    (own / "b" / "2-none.wav").write_bytes(b"\0" * len(content))
+    os.utime(own / "b" / "2-none.wav", ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(SerError, match="1 of 6 recordings can't be read"):
+        build_frames(open_corpus(own), cache=tmp_path / "cache", variants=1, workers=1)
+    assert sorted(path.name[-9:-4] for path in (tmp_path / "cache").iterdir()) == ["part0", "part1"]
+
+    (own / "b" / "2-none.wav").write_bytes(content)
+    os.utime(own / "b" / "2-none.wav", ns=(status.st_atime_ns, status.st_mtime_ns))
+    for name in ("a/0-sad.wav", "b/0-sad.wav"):
+        recording = own / name
+        status = recording.stat()
+        recording.write_bytes(b"\0" * status.st_size)
+        os.utime(recording, ns=(status.st_atime_ns, status.st_mtime_ns))
+    # What is damaged meanwhile is not read again.
+    resumed = build_frames(open_corpus(own), cache=tmp_path / "cache", variants=1, workers=1)
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+    assert resumed.utterances.tolist() == [1] * 6
+    whole = build_frames(
+        open_corpus(make_corpus(tmp_path / "whole", ("a", "b"), ("sad", "angry", "none"), sound=sentence())),
+        cache=tmp_path / "cache",
+        variants=1,
+        workers=1,
+    )
+    for versions, again in zip(whole.frames, resumed.frames, strict=True):
+        assert [len(one) for one in versions] == [len(one) for one in again]
+        for one, other in zip(versions, again, strict=True):
+            np.testing.assert_allclose(one, other, rtol=2**-10, atol=1e-3)
 
 
 def test_ravdess_shares_the_frames_of_its_own_reader(tmp_path: Path) -> None:
