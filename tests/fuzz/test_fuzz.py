@@ -12,17 +12,8 @@ from fuzz.target import TARGETS, Finding, Target
 
 assert targets
 
-UNMENDED: dict[str, str] = {}
-"""Targets with a fault that is not mended yet."""
 
-
-def parameters() -> list[object]:
-    """All targets."""
-    marks = {name: pytest.mark.xfail(strict=False, reason=reason) for name, reason in UNMENDED.items()}
-    return [pytest.param(one, id=name, marks=marks.get(name, ())) for name, one in TARGETS.items()]
-
-
-@pytest.mark.parametrize("target", parameters())
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_no_generated_example_breaks_what_must_hold(target: Target) -> None:
     if reason := missing(target):
         pytest.skip(reason)
@@ -33,17 +24,10 @@ def test_no_generated_example_breaks_what_must_hold(target: Target) -> None:
         runner.close()
 
 
-def kept() -> list[object]:
-    """All cases of the corpus."""
-    marks = {name: pytest.mark.xfail(strict=False, reason=reason) for name, reason in UNMENDED.items()}
-    return [
-        pytest.param(one, path, id=f"{name}-{path.stem}", marks=marks.get(name, ()))
-        for name, one in TARGETS.items()
-        for path in cases(one)
-    ]
+KEPT = [(target, path) for target in TARGETS.values() for path in cases(target)]
 
 
-@pytest.mark.parametrize(("target", "path"), kept())
+@pytest.mark.parametrize(("target", "path"), KEPT, ids=[f"{one.name}-{path.stem}" for one, path in KEPT])
 def test_a_kept_case_breaks_nothing_any_more(target: Target, path: Path) -> None:
     if reason := missing(target):
         pytest.skip(reason)

@@ -120,8 +120,7 @@ def check_capture(example: tuple[bool, bool, bool, int, list[Any]]) -> None:
         while (entry := play.scene.queue.get()) is not None:
             items.append(entry[0])
     check_items(items, capacity)
-    if live:
-        check_mute(items, muted)
+    check_mute(items, muted)
     for source in play.sources:
         require(not source.is_open, "device left open", source.name)
     for future in play.futures:
