@@ -23,11 +23,13 @@ class StateReporter:
     def __init__(self, queue: SpeechQueue, clock: SampleClock, device: str) -> None:
         self._queue = queue
         self._clock = clock
-        self._last: tuple[CaptureState, str, str | None, int | None] = (CaptureState.STARTING, device, None, None)
+        self._last: tuple[CaptureState, str, str | None, int | None] | None
+        """The state that subscribers know; None: another one than this thread's."""
+        self._last = (CaptureState.STARTING, device, None, None)
 
     def forget(self) -> None:
         """Report the next state whatever it is: subscribers were told another one meanwhile."""
-        self._last = (CaptureState.STARTING, self._last[1], None, None)
+        self._last = None
 
     def report(
         self, device: str, state: CaptureState, reason: str | None = None, retry_in_ms: int | None = None
@@ -36,14 +38,7 @@ class StateReporter:
         last, self._last = self._last, (state, device, reason, retry_in_ms)
         if self._last == last:
             return
-        self._queue.put(self._event(), arrival=boot_time())
-        if (state, device) != last[:2]:
-            level = logging.WARNING if state in TROUBLE else logging.INFO
-            log.log(level, "Audio state: %s (%s)%s", state, device, f": {reason}" if reason else "")
-
-    def _event(self) -> AudioState:
-        state, device, reason, retry_in_ms = self._last
-        return AudioState(
+        event = AudioState(
             state=state,
             device=device,
             reason=reason,
@@ -51,3 +46,7 @@ class StateReporter:
             timestamp=None if self._clock.origin is None else to_ms(self._clock.position),
             time=wall_time(time.time()),
         )
+        self._queue.put(event, arrival=boot_time())
+        if last is None or (state, device) != last[:2]:
+            level = logging.WARNING if state in TROUBLE else logging.INFO
+            log.log(level, "Audio state: %s (%s)%s", state, device, f": {reason}" if reason else "")

@@ -261,6 +261,15 @@ def test_a_reloaded_gate_goes_on_counting_utterances() -> None:
     assert {item.utterance for item in items if isinstance(item, SpeechAudio)} == {1, 2}
 
 
+def test_a_state_is_reported_again_also_where_it_is_starting() -> None:
+    scene = Scene()
+    scene.say(0.0, 9.0)
+    scene.at(1.0, scene.capture.mute)
+    scene.at(1.2, scene.capture.report_state_again)
+    scene.at(1.4, scene.capture.unmute)
+    assert story(scene.run(2))[-5:] == ["muted", "starting", "+2", "listening", "-2 closed"]
+
+
 def test_a_reload_can_bring_another_device() -> None:
     scene = Scene()
     other = ScriptedSource(scene.world, name="other mic")
