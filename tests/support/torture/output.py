@@ -93,7 +93,7 @@ def output_unread(quick: bool) -> list[Check]:
         with full(kind) as output, Daemon(*RAW, *arguments, feed=True, output=output, environment=DRAWING) as daemon:
             control = daemon.controller()
             trips = [round_trip(control, "status") for _ in range(20 if quick else 200)]
-            checks.append(Check(f"{kind}: longest round trip of `status`", max(trips), 0.5))
+            checks.append(Check(f"{kind}: longest round trip of `status`", max(trips), 1.0))
             checks.append(Check(f"{kind}: round trip of `mute`", round_trip(control, "mute"), 1.0))
             daemon.signal(signal.SIGTERM)
             checks.append(Check(f"{kind}: SIGTERM to end", seconds_to_end(daemon), 2.5))
