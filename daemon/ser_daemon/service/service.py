@@ -107,10 +107,13 @@ class Service:
         Raises:
             SerError: a socket cannot be made, or the source cannot be read.
         """
+        # Before the sockets are made: whatever ends the daemon from here on also removes them.
+        self._install_signals()
+        # A Ctrl-C that came before takes effect here, as a cancellation.
+        await asyncio.sleep(0)
         path = self._config.socket.path or user_socket()
         await self._server.start(path, self._config.socket.control_path or control_socket(path))
         self._publisher.add_listener(self._published)
-        self._install_signals()
         self._engine.start()
         watching = [asyncio.create_task(self._end.requested.wait()), asyncio.create_task(self._monitor.watch())]
         self._notifier.ready(self._board.sentence())
