@@ -73,8 +73,15 @@ while True:
 @contextlib.contextmanager
 def hostile_clients(path: Path, number: int, kinds: tuple[str, ...] = KINDS) -> Iterator[None]:
     """Connect so many clients, of each kind as many, and let them send until the end of the block."""
+    with crowd(PROGRAM, str(path), str(number), ",".join(kinds)):
+        yield
+
+
+@contextlib.contextmanager
+def crowd(program: str, *arguments: str) -> Iterator[None]:
+    """Run a Python program from the moment at which it prints `all there` until the end of the block."""
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(path), str(number), ",".join(kinds)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None

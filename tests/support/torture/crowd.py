@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import math
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ser_daemon.config.audio import AudioConfig
 from support.daemon import WAIT, Daemon
+from support.hostile import crowd
 from support.torture.measure import RATE, Check, TimedSubscriber, facts, speech, write
 
 READ_SECONDS = AudioConfig().read_ms / 1000
@@ -65,20 +63,6 @@ sys.stdin.readline()
 """Opens 1000 connections, eight that never read, one that sends a byte per second, and two that flood requests."""
 
 
-@contextlib.contextmanager
-def _crowd(path: Path) -> Iterator[None]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", CROWD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "all there\n"
-        yield
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def abusive_clients(quick: bool) -> list[Check]:
     """Normal and abusive clients in turns, with a stream of 10 updates per second."""
     seconds, turns = (4.0, 2) if quick else (15.0, 4)
@@ -100,13 +84,13 @@ def abusive_clients(quick: bool) -> list[Check]:
             subscriber.wait("emotion")
             calm, abused = [], []
             for _ in range(warm_up):
-                with _crowd(daemon.socket):
+                with crowd(CROWD, str(daemon.socket)):
                     time.sleep(1.0)
                 _until_gone(subscriber, daemon)
             before = facts(daemon)
             for _ in range(turns):
                 calm += _lines(subscriber, seconds)
-                with _crowd(daemon.socket):
+                with crowd(CROWD, str(daemon.socket)):
                     abused += _lines(subscriber, seconds)
                 _until_gone(subscriber, daemon)
             after = facts(daemon)
