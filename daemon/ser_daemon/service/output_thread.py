@@ -12,6 +12,9 @@ T = TypeVar("T")
 QUEUE_SIZE = 256
 """Items that may wait. A view gets a few a second, so that this is a minute or more."""
 
+RECORDING_QUEUE_SIZE = 65_536
+"""The same for a recording, which may be read faster than its results are: those of about seven hours."""
+
 
 class OutputThread(Generic[T]):
     """Passes items to a function that may block, in order, on a daemonic thread.
@@ -32,6 +35,8 @@ class OutputThread(Generic[T]):
         self._write = write
         self._size = size
         self._items: deque[T] = deque()
+        self.idle = True
+        """Everything that was queued is written."""
         self._lost = 0
         """Items dropped since the last one that was written."""
         self._closed = False
@@ -47,6 +52,7 @@ class OutputThread(Generic[T]):
                 self._lost += 1
                 self.dropped += 1
             self._items.append(item)
+            self.idle = False
             self._changed.notify()
 
     def close(self, seconds: float) -> bool:
@@ -66,3 +72,5 @@ class OutputThread(Generic[T]):
                 item = self._items.popleft()
                 lost, self._lost = self._lost, 0
             self._write(item, lost)
+            with self._changed:
+                self.idle = not self._items

@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ser_daemon.config.device_spec import AudioFile
+from ser_daemon.config.device_spec import AudioFile, CaptureDeviceSpec
 from ser_daemon.config.schema import Config
 from ser_daemon.paths import control_socket, state_directory, user_socket
 from ser_daemon.service.control import Control
 from ser_daemon.service.engine import Engine
 from ser_daemon.service.metrics import Metrics
 from ser_daemon.service.mute import MuteMemory
+from ser_daemon.service.output_thread import QUEUE_SIZE, RECORDING_QUEUE_SIZE
 from ser_daemon.service.shutdown import (
     ABANDON_SECONDS,
     FINISH_SECONDS,
@@ -77,7 +78,8 @@ class Service:
         self._metrics = Metrics()
         self._publisher = Publisher(config.socket.queue_size)
         self._end = EndReason()
-        self._screen = Screen(options.make_view, live=options.live, gone=self._end.hang_up)
+        size = QUEUE_SIZE if isinstance(config.audio.device_spec, CaptureDeviceSpec) else RECORDING_QUEUE_SIZE
+        self._screen = Screen(options.make_view, live=options.live, size=size, gone=self._end.hang_up)
         # Mute is for microphones: it neither applies to a file at the start nor is changed by one.
         is_file = isinstance(config.audio.device_spec, AudioFile)
         memory = None if is_file else MuteMemory(config.service.state_directory or state_directory())
@@ -121,6 +123,9 @@ class Service:
         served = " and ".join(map(str, self._server.paths))
         log.info("Serving %s with model %s.", served, self._engine.model.name)
         done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
+        if self._end.is_complete:
+            # The recording is over and nothing is captured any more, so its last results may wait for their reader.
+            await self._screen.drain(until=lambda: self._end.by_signal)
         await self._shut_down()
         for task in watching:
             task.cancel()

@@ -47,6 +47,11 @@ class EndReason:
         """The reason that subscribers are told; None where a signal or the end of a file ends the daemon."""
         self.by_signal = False
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the source has ended, and nothing else is the reason."""
+        return not self.by_signal and self.error is None and self.exit_code == 0
+
     def finish(self) -> None:
         """End because the work is done."""
         self.requested.set()

@@ -26,16 +26,20 @@ Draw = Callable[[View, int], None]
 class Screen:
     """An optional view. It belongs to a thread of its own, since its terminal may block, and may go away."""
 
-    def __init__(self, make_view: Callable[[], View] | None, *, live: bool, gone: Callable[[], None]) -> None:
+    def __init__(
+        self, make_view: Callable[[], View] | None, *, live: bool, size: int, gone: Callable[[], None]
+    ) -> None:
         """Prepare; `open` shows the view.
 
         Args:
             make_view: called on the view's thread; None: there is no view.
             live: the view shows the level.
+            size: events that may wait for the terminal.
             gone: called once on the event loop when the terminal or pipe has gone away.
         """
         self._make_view = make_view
         self._live = live
+        self._size = size
         self._gone = gone
         self._loop = asyncio.get_running_loop()
         self._output: OutputThread[Draw] | None = None
@@ -55,7 +59,7 @@ class Screen:
         """Open the view, unless it is open; it gets the same greeting as a subscriber."""
         if self._output is not None or self._make_view is None:
             return
-        self._output = OutputThread("view", self._draw)
+        self._output = OutputThread("view", self._draw, self._size)
         self.event(status().hello())
         if notice is not None:
             self._output.put(lambda view, lost: view.message(notice))
@@ -66,6 +70,13 @@ class Screen:
         """Show an event; never waits for the terminal."""
         if self._output is not None:
             self._output.put(lambda view, lost: view.event(replace(event, dropped=event.dropped + lost)))
+
+    async def drain(self, until: Callable[[], bool]) -> None:
+        """Wait until all events are shown, or until `until` is true: a reader may take its time."""
+        if self._levels is not None:
+            self._levels.cancel()
+        while self._output is not None and not self._output.idle and not until():
+            await asyncio.sleep(LEVEL_PERIOD / 2)
 
     def close(self, seconds: float) -> bool:
         """Close the view and restore the terminal; return whether all of it was written within `seconds`."""

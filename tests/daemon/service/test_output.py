@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import signal
 import threading
 import time
@@ -14,7 +16,7 @@ import soundfile
 
 from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.service.output_thread import OutputThread
-from support.daemon import Daemon
+from support.daemon import Daemon, wait_for
 from support.torture.output import full
 
 RAW = ("--mic", "stdin", "--rate", "16000")
@@ -47,6 +49,25 @@ def test_output_that_nobody_reads_blocks_nothing(
         client.until("state:stopping")
         assert daemon.wait(5) == 0
         assert time.monotonic() - begun < 2.5
+
+
+def test_the_results_of_a_recording_wait_for_a_slow_reader(tmp_path: Path, speech: npt.NDArray[np.int16]) -> None:
+    path = tmp_path / "long.wav"
+    soundfile.write(path, np.tile(speech, 15), 16_000)
+    ours, theirs = os.pipe()
+    fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, 4096)
+    with Daemon("--mic", f"file:{path}", "--fast", "--plain", output=theirs) as daemon:
+        os.close(theirs)
+        control = daemon.controller()
+        # Far more lines than the pipe holds; the daemon has read all of the recording before anybody reads them.
+        wait_for(lambda: control.request("status")["data"]["timestamp"] > 15 * 22_000)
+        time.sleep(1.0)
+        assert daemon.process.poll() is None
+        with open(ours) as output:
+            lines = output.read().splitlines()
+        assert daemon.wait() == 0
+    assert not [line for line in lines if "lost" in line]
+    assert sum("(final" in line for line in lines) == 6 * 15
 
 
 def test_nohup_keeps_the_daemon_running(tmp_path: Path) -> None:
