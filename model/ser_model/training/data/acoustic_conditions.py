@@ -22,13 +22,8 @@ from ser_model.training.data.augment import (
     to_wave,
 )
 from ser_model.training.data.segmentation import PADDING, pad_with_room_noise
-from ser_model.types import SAMPLE_RATE, Samples
-
-TELEPHONE_RATE: Final = 8_000
-TELEPHONE_BAND: Final = (300.0, 3_400.0)
-"""Pass band of a narrow-band call in Hz (ITU-T G.712)."""
-TELEPHONE_ORDER: Final = 6
-"""Order of the Butterworth filter at either end of the band."""
+from ser_model.training.data.transmission import simulate_telephone
+from ser_model.types import Samples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,14 +134,3 @@ def _with_noise(wave: Wave, noise: Wave, snr_db: float) -> Wave:
     added = add_noise(wave[own], noise[own], snr_db) - wave[own]
     scale = float(np.dot(added, noise[own])) / max(float(np.dot(noise[own], noise[own])), 1e-12)
     return wave + noise * np.float32(scale)
-
-
-def simulate_telephone(wave: Wave) -> Wave:
-    """Apply a narrow-band call to 16 kHz sound: resample to 8 kHz, band-pass, and resample to 16 kHz."""
-    import soxr
-    from scipy.signal import butter, sosfilt
-
-    narrow = soxr.resample(wave, SAMPLE_RATE, TELEPHONE_RATE)
-    band = butter(TELEPHONE_ORDER, TELEPHONE_BAND, "bandpass", fs=TELEPHONE_RATE, output="sos")
-    wide = soxr.resample(sosfilt(band, narrow).astype(np.float32), TELEPHONE_RATE, SAMPLE_RATE)[: len(wave)]
-    return np.pad(wide, (0, len(wave) - len(wide))).astype(np.float32)

@@ -1,10 +1,14 @@
-"""Augmentation of waveforms: speed, noise and rooms. Levels: `ser_model.training.networks.frame_store`."""
+"""Augmentation of waveforms: speed, rooms, noise, other voices and transmission.
+
+Levels are changed later, in `ser_model.training.networks.frame_store`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +16,7 @@ import numpy.typing as npt
 from ser_model.audio.files import read_audio
 from ser_model.errors import SerError
 from ser_model.training.data.noises import GENERATORS
+from ser_model.training.data.transmission import Transmission, transmit
 from ser_model.types import SAMPLE_RATE, Samples
 
 Wave = npt.NDArray[np.float32]
@@ -35,6 +40,14 @@ class AugmentConfig:
     """Range of the signal-to-noise ratio."""
     room_share: float = 0.3
     """Share of variants with the reverberation of a room."""
+    voices_share: float = 0.15
+    """Share of variants with other voices behind the speech, if there are any."""
+    voices_snr_db: tuple[float, float] = (10.0, 30.0)
+    """Range of the ratio of the speech to these voices."""
+    transmissions: Mapping[Transmission, float] = field(
+        default_factory=lambda: {"opus": 0.35, "telephone": 0.05, "gsm": 0.05, "headset": 0.1}
+    )
+    """Share of variants that are sent over each kind of channel."""
     pre_roll_ms: tuple[int, int] = (100, 500)
     """Range of the gate's pre-roll."""
     hangover_ms: tuple[int, int] = (500, 900)
@@ -124,14 +137,50 @@ def _rms(wave: npt.NDArray[Any]) -> float:
     return float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
 
 
+def murmur(recordings: Sequence[Samples], length: int, rng: np.random.Generator) -> Wave:
+    """Return other voices of a length: recordings that run backwards, so that nobody understands them."""
+    total = np.zeros(length, dtype=np.float32)
+    for recording in recordings:
+        wave = change_speed(to_wave(recording)[::-1].copy(), rng.uniform(0.8, 1.25))
+        total += np.resize(np.roll(wave, rng.integers(len(wave))), length) / max(_rms(wave), 1e-6)
+    return total
+
+
 def augment(
-    samples: Samples, config: AugmentConfig, environment: AcousticEnvironment, rng: np.random.Generator
+    samples: Samples,
+    config: AugmentConfig,
+    environment: AcousticEnvironment,
+    rng: np.random.Generator,
+    voices: Sequence[Samples] = (),
 ) -> Samples:
-    """Draw a variant of a recording: speed, room and noise, in this order; int16 at 16 kHz."""
+    """Draw a variant of a recording: speed, room, noise, other voices and transmission, in this order.
+
+    Args:
+        samples: int16 at 16 kHz, as the result.
+        config: the ranges.
+        environment: noises and rooms.
+        rng: source of the random numbers.
+        voices: recordings that other voices are made of.
+    """
     wave = to_wave(samples)
     wave = change_speed(wave, 1 + rng.uniform(-config.speed, config.speed))
     if environment.rooms and rng.random() < config.room_share:
         wave = add_reverberation(wave, environment.rooms[rng.integers(len(environment.rooms))])
     if rng.random() < config.noise_share:
         wave = add_noise(wave, environment.noise(len(wave), rng), rng.uniform(*config.snr_db))
+    if len(voices) and rng.random() < config.voices_share:
+        wave = add_noise(wave, murmur(voices, len(wave), rng), rng.uniform(*config.voices_snr_db))
+    way = _draw_transmission(config, rng)
+    if way is not None:
+        wave = transmit(wave, way, rng)
     return np.clip(np.rint(wave * 32768), -32768, 32767).astype(np.int16)
+
+
+def _draw_transmission(config: AugmentConfig, rng: np.random.Generator) -> Transmission | None:
+    chance = rng.random()
+    for way in get_args(Transmission):
+        chance -= config.transmissions.get(way, 0.0)
+        if chance < 0:
+            drawn: Transmission = way
+            return drawn
+    return None

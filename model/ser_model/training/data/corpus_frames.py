@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing.pool import Pool
@@ -22,6 +23,12 @@ from ser_model.types import Frames
 
 _PART: Final = 500
 """Recordings after which the frames so far are kept, so that an interrupted command goes on from there."""
+
+_VOICES: Final = 3
+"""Recordings of which the other voices in a variant are made."""
+
+_Item = tuple[LabelledRecording, Sequence[LabelledRecording]]
+"""A recording, and those that its other voices are made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +54,18 @@ def build_frames(
 ) -> CorpusFrames:
     """Compute the frames of all recordings, or read them from `cache`.
 
-    The arguments are those of `ser_model.training.data.dataset.build`, and so are the frames of RAVDESS, which both
-    read from the same file.
+    The arguments are those of `ser_model.training.data.dataset.build`.
 
     Raises:
         SerError: Recordings cannot be decoded.
     """
     config = config or AugmentConfig()
-    path = cache_path(cache, corpus.identity, [variants, str(noise), str(rooms), seed], asdict(config))
+    path = cache_path(
+        cache,
+        corpus.identity,
+        [variants, str(noise), str(rooms), seed, *([_VOICES] if variants else [])],
+        asdict(config),
+    )
     if not path.exists():
         environment = AcousticEnvironment.load(noise, rooms)
         work = partial(_compute, seed=seed, count=variants, config=config, environment=environment)
@@ -63,9 +74,10 @@ def build_frames(
 
 
 def _compute_missing(
-    corpus: LabelledCorpus, path: Path, work: Callable[[LabelledRecording], RecordingFrames | str], workers: int | None
+    corpus: LabelledCorpus, path: Path, work: Callable[[_Item], RecordingFrames | str], workers: int | None
 ) -> None:
     """Compute the frames of all recordings in parts, each of which is kept, and write them to `path`."""
+    items = list(zip(corpus.recordings, other_voices(corpus.recordings), strict=True))
     starts = range(0, len(corpus.recordings), _PART)
     parts = [path.with_name(f"{path.stem}-part{number}.npz") for number in range(len(starts))]
 
@@ -75,7 +87,7 @@ def _compute_missing(
                 yield from map(RecordingFrames, *_columns(part))
                 continue
             rows = []
-            for row in pool.imap(work, corpus.recordings[start : start + _PART], chunksize=4):
+            for row in pool.imap(work, items[start : start + _PART], chunksize=4):
                 rows.append(row)
                 yield row
             done = [row for row in rows if not isinstance(row, str)]
@@ -84,7 +96,8 @@ def _compute_missing(
 
     with new_pool(workers) as pool:
         every = list(track(compute(pool), f"{corpus.name}: gate and features", len(corpus.recordings)))
-    unreadable = [row for row in every if isinstance(row, str)]
+    # A recording that can't be read is named again where it is another's voice.
+    unreadable = list(dict.fromkeys(row for row in every if isinstance(row, str)))
     if unreadable:
         raise SerError(
             f"{corpus.root}: {len(unreadable)} of {len(every)} recordings can't be read, "
@@ -102,10 +115,32 @@ def _columns(part: Path) -> tuple[list[list[Frames]], list[int], list[Counts]]:
 
 
 def _compute(
-    recording: LabelledRecording, seed: int, count: int, config: AugmentConfig, environment: AcousticEnvironment
+    item: _Item,
+    seed: int,
+    count: int,
+    config: AugmentConfig,
+    environment: AcousticEnvironment,
 ) -> RecordingFrames | str:
-    """Return the frames of a recording, or the reason why it cannot be decoded."""
+    """Return the frames of a recording with its voices, or the reason why one cannot be decoded."""
+    recording, voices = item
     try:
-        return compute_versions(recording, seed, count, config, environment)
+        return compute_versions(recording, seed, count, config, environment, voices)
     except SerError as error:
         return str(error)
+
+
+def other_voices(recordings: Sequence[LabelledRecording]) -> list[list[LabelledRecording]]:
+    """Draw for each recording some others of the same speaker.
+
+    So nothing of a speaker who is held out gets into a variant.
+    """
+    by_speaker: dict[str, list[LabelledRecording]] = defaultdict(list)
+    for one in recordings:
+        by_speaker[one.speaker].append(one)
+    out = []
+    for one in recordings:
+        own = by_speaker[one.speaker]
+        rng = np.random.default_rng(list(one.name.encode()))
+        drawn = [own[at] for at in rng.permutation(len(own))[: _VOICES + 1]]
+        out.append([other for other in drawn if other is not one][:_VOICES])
+    return out

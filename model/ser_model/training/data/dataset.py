@@ -65,18 +65,33 @@ class Dataset:
 
 
 def compute_versions(
-    recording: SoundFile, seed: int, count: int, config: AugmentConfig, environment: AcousticEnvironment
+    recording: SoundFile,
+    seed: int,
+    count: int,
+    config: AugmentConfig,
+    environment: AcousticEnvironment,
+    voices: Sequence[SoundFile] = (),
 ) -> RecordingFrames:
-    """Compute the frames of a recording and of `count` variants, which depend on `seed` and its name alone."""
+    """Compute the frames of a recording and of `count` variants, which depend on `seed` and its name alone.
+
+    Args:
+        recording: the recording.
+        seed: seed of the variants.
+        count: number of variants.
+        config: ranges of the variants.
+        environment: noises and rooms.
+        voices: recordings for the other voices in variants.
+    """
     samples = read_audio(recording.path)
     out = []
     rng = np.random.default_rng([seed, *recording.name.encode()])
+    behind = [read_audio(one.path) for one in voices] if count else []
     for _ in range(count):
         settings = GateConfig(
             pre_roll_ms=int(rng.integers(*config.pre_roll_ms)),
             hangover_ms=int(rng.integers(*config.hangover_ms)),
         )
-        segmented = segment(pad_with_room_noise(augment(samples, config, environment, rng)), settings)
+        segmented = segment(pad_with_room_noise(augment(samples, config, environment, rng, behind)), settings)
         if segmented.utterances:
             out.append(compute_features(segmented.samples))
     return extract_frames(segment_clean(samples), out)

@@ -68,29 +68,24 @@ def test_recordings_that_cannot_be_decoded_are_counted_and_the_first_is_named(tm
 
 
 def test_an_interrupted_computation_goes_on_from_the_last_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    own = make_corpus(tmp_path / "own", ("a", "b"), ("sad", "angry", "none"), sound=sentence())
+    speakers, emotions = ("a", "b", "c"), ("sad", "angry")
+    own = make_corpus(tmp_path / "own", speakers, emotions, sound=sentence())
     monkeypatch.setattr(corpus_frames, "_PART", 2)
-    content = (own / "b" / "2-none.wav").read_bytes()
-    status = (own / "b" / "2-none.wav").stat()
-    (own / "b" / "2-none.wav").write_bytes(b"\0" * len(content))
-    os.utime(own / "b" / "2-none.wav", ns=(status.st_atime_ns, status.st_mtime_ns))
+    content = (own / "c" / "1-angry.wav").read_bytes()
+    damage(own / "c" / "1-angry.wav", b"\0" * len(content))
     with pytest.raises(SerError, match="1 of 6 recordings can't be read"):
         build_frames(open_corpus(own), cache=tmp_path / "cache", variants=1, workers=1)
     assert sorted(path.name[-9:-4] for path in (tmp_path / "cache").iterdir()) == ["part0", "part1"]
 
-    (own / "b" / "2-none.wav").write_bytes(content)
-    os.utime(own / "b" / "2-none.wav", ns=(status.st_atime_ns, status.st_mtime_ns))
+    damage(own / "c" / "1-angry.wav", content)
     for name in ("a/0-sad.wav", "b/0-sad.wav"):
-        recording = own / name
-        status = recording.stat()
-        recording.write_bytes(b"\0" * status.st_size)
-        os.utime(recording, ns=(status.st_atime_ns, status.st_mtime_ns))
+        damage(own / name, b"\0" * (own / name).stat().st_size)
     # What is damaged meanwhile is not read again.
     resumed = build_frames(open_corpus(own), cache=tmp_path / "cache", variants=1, workers=1)
     assert len(list((tmp_path / "cache").iterdir())) == 1
     assert resumed.utterances.tolist() == [1] * 6
     whole = build_frames(
-        open_corpus(make_corpus(tmp_path / "whole", ("a", "b"), ("sad", "angry", "none"), sound=sentence())),
+        open_corpus(make_corpus(tmp_path / "whole", speakers, emotions, sound=sentence())),
         cache=tmp_path / "cache",
         variants=1,
         workers=1,
@@ -101,15 +96,31 @@ def test_an_interrupted_computation_goes_on_from_the_last_part(tmp_path: Path, m
             np.testing.assert_allclose(one, other, rtol=2**-10, atol=1e-3)
 
 
-def test_ravdess_shares_the_frames_of_its_own_reader(tmp_path: Path) -> None:
+def damage(path: Path, content: bytes) -> None:
+    """Replace the content of a file, and keep its time of change."""
+    status = path.stat()
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def test_ravdess_shares_the_clean_frames_of_its_own_reader(tmp_path: Path) -> None:
     ravdess = make_ravdess(tmp_path / "ravdess", (5,))
     cache = tmp_path / "cache"
-    expected = build(find_recordings(ravdess), cache=cache, variants=1, workers=2)
+    expected = build(find_recordings(ravdess), cache=cache, workers=2)
     before = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
-    built = build_frames(open_corpus(ravdess), cache=cache, variants=1)
+    built = build_frames(open_corpus(ravdess), cache=cache)
     assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == before
     for versions, own in zip(built.frames, expected.frames, strict=True):
         assert all(np.array_equal(*pair) for pair in zip(versions, own, strict=True))
+
+
+def test_other_voices_are_of_the_same_speaker(tmp_path: Path) -> None:
+    """A variant holds nothing of anybody who may be held out."""
+    corpus = open_corpus(make_corpus(tmp_path / "own", ("a", "b"), ("sad", "angry", "happy", "none", "calm")))
+    for one, voices in zip(corpus.recordings, corpus_frames.other_voices(corpus.recordings), strict=True):
+        assert len(voices) == 3
+        assert one not in voices
+        assert {voice.speaker for voice in voices} == {one.speaker}
 
 
 @pytest.mark.parametrize("name", ["aesdd", "crema-d", "emodb", "indian-commands", "nemo", "ordinary"])
