@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 
 from ser_model.atomic_file import replace_file
@@ -16,6 +18,13 @@ FILE_NAME = "muted"
 
 _STATES = {b"0\n": False, b"0": False, b"1\n": True, b"1": True}
 _MAX_BYTES = max(map(len, _STATES))
+
+_RETRIES = 20
+_RETRY_SECONDS = 0.05
+"""How often and how soon the file is tried again while the process has no descriptor left.
+
+Subscribers that use them up are disconnected meanwhile, and a mute must not be lost because of them.
+"""
 
 
 class MuteMemory:
@@ -56,7 +65,7 @@ class MuteMemory:
         self._wanted = muted
         with self._writing:
             try:
-                replace_file(self._path, "1\n" if self._wanted else "0\n", 0o600)
+                self._replace()
             except OSError as error:
                 if not self._warned:
                     self._warned = True
@@ -65,6 +74,16 @@ class MuteMemory:
                         self._path,
                         error.strerror,
                     )
+
+    def _replace(self) -> None:
+        for left in reversed(range(_RETRIES)):
+            try:
+                replace_file(self._path, "1\n" if self._wanted else "0\n", 0o600)
+                return
+            except OSError as error:
+                if error.errno not in (errno.EMFILE, errno.ENFILE) or not left:
+                    raise
+                time.sleep(_RETRY_SECONDS)
 
     def _unsure(self, problem: str) -> bool:
         log.warning(

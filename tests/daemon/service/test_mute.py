@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,33 @@ def test_a_folder_that_cannot_be_written_is_said_once_and_stops_nobody(
         memory.store(False)
     assert len(caplog.records) == 1
     assert "will not survive a restart" in caplog.text
+
+
+def test_a_mute_is_stored_as_soon_as_a_descriptor_is_free(tmp_path: Path) -> None:
+    """Run in a process of its own, which uses up its descriptors for 0.3 s."""
+    program = """
+import os, resource, sys, threading, time
+from pathlib import Path
+from ser_daemon.service.mute import MuteMemory
+memory = MuteMemory(Path(sys.argv[1]))
+memory.store(False)
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+taken = []
+try:
+    while True:
+        taken.append(os.dup(0))
+except OSError:
+    pass
+def free():
+    for one in taken:
+        os.close(one)
+threading.Timer(float(sys.argv[2]), free).start()
+memory.store(True)
+"""
+    for seconds, stored in ((0.3, b"1\n"), (3.0, b"0\n")):
+        folder = tmp_path / f"{seconds:g}"
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(folder), str(seconds)], capture_output=True, text=True, check=True
+        )
+        assert (folder / "muted").read_bytes() == stored
+        assert done.stderr.count("mute will not survive a restart") == (stored == b"0\n")
