@@ -4,5 +4,6 @@ __all__ = [
     "answers",
     "live",
     "text",
+    "utterances",
     "view",
 ]

@@ -5,20 +5,19 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from datetime import datetime
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
 from rich.rule import Rule
-from rich.table import Table
 from rich.text import Text
 
-from ser_daemon.views.text import describe_doubt, describe_state
+from ser_daemon.views.text import describe_state
+from ser_daemon.views.utterances import COLOURS, label_text, utterance_table
 from ser_daemon.wire.events import AudioState, Emotion, Event, Hello, VoiceStarted, VoiceStopped
 from ser_daemon.wire.protocol import CaptureState
-from ser_model.labels import LABELS, UNKNOWN
+from ser_model.labels import LABELS
 from ser_model.printable import printable
 
 REDRAW_SECONDS = 0.1
@@ -30,17 +29,6 @@ UTTERANCES = 6
 FLOOR_DBFS = -80.0
 """Level at the left end of the level bar."""
 
-_COLOURS = {
-    "neutral": "white",
-    "calm": "cyan",
-    "happy": "yellow",
-    "sad": "blue",
-    "angry": "red",
-    "fearful": "magenta",
-    "disgust": "green",
-    "surprised": "bright_yellow",
-    UNKNOWN: "bright_black",
-}
 _MAX_WIDTH = 96
 _HIGHEST_DBFS = 1000.0
 
@@ -148,7 +136,7 @@ class LiveView:
             Rule(self._heading(), align="left", style="bright_black"),
             self._bars(width - 4),
             Rule("last utterances", align="left", style="bright_black"),
-            self._history(),
+            utterance_table(self._utterances, UTTERANCES),
         ]
         return Panel(
             Group(*rows),
@@ -188,7 +176,7 @@ class LiveView:
             return Text("listening to an utterance" if self._speaking else "nobody has spoken yet")
         utterance = printable(self._emotion.utterance_id)
         heading = Text(f"{utterance} {'as a whole' if self._emotion.final else 'so far'}: ")
-        return heading.append_text(_label(self._emotion))
+        return heading.append_text(label_text(self._emotion))
 
     def _bars(self, width: int) -> Group:
         cells = width - 11 - 6
@@ -199,47 +187,13 @@ class LiveView:
             score = float(scores.get(label, 0.0))
             filled = round(min(max(score, 0.0), 1.0) * cells)
             line = Text(f"{label:<11}", style="bold" if label == top else "", no_wrap=True)
-            line.append(self._full * filled, _COLOURS[label])
+            line.append(self._full * filled, COLOURS[label])
             line.append(" " * (cells - filled))
             line.append(f"{score:6.2f}" if scores else "     -")
             lines.append(line)
         return Group(*lines)
 
-    def _history(self) -> RenderableType:
-        table = Table.grid(padding=(0, 2))
-        for _ in range(3):
-            table.add_column(no_wrap=True)
-        # In a narrow terminal, this column is shortened. Its text does not wrap either.
-        table.add_column(overflow="ellipsis")
-        for emotion in reversed(self._utterances):
-            label = _label(emotion)
-            label.no_wrap = True
-            duration = f"{(emotion.end - emotion.start) / 1000:.1f} s"
-            table.add_row(
-                Text(_local_time(emotion.time)),
-                Text(printable(emotion.utterance_id)),
-                Text(duration, justify="right"),
-                label,
-            )
-        for _ in range(UTTERANCES - len(self._utterances)):
-            table.add_row("", "", "", "")
-        return table
-
 
 def _finite(dbfs: float | None) -> float | None:
     """Return a level that can be drawn: the answer to `status` may be another program's."""
     return float(dbfs) if isinstance(dbfs, float | int) and abs(dbfs) < _HIGHEST_DBFS else None
-
-
-def _label(emotion: Emotion) -> Text:
-    colour = _COLOURS.get(emotion.label, "white")
-    if emotion.label == UNKNOWN:
-        return Text(UNKNOWN, style=colour).append(f" ({printable(describe_doubt(emotion))})")
-    return Text(f"{printable(emotion.label)} {emotion.confidence:.2f}", style=f"bold {colour}")
-
-
-def _local_time(text: str) -> str:
-    try:
-        return datetime.fromisoformat(text).astimezone().strftime("%H:%M:%S")
-    except (ValueError, OverflowError):
-        return printable(text)
