@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from ser_model.scoring.ood import OodScorer
 from ser_model.scoring.smoothing import Smoother
 from ser_model.scoring.softmax import softmax
 from ser_model.scoring.temperature import Temperature
-from ser_model.types import UnknownReason, to_samples
+from ser_model.types import Activation, UnknownReason, to_samples
 
 Scores = npt.NDArray[np.float64]
 Array = npt.NDArray[np.float32]
@@ -35,6 +35,8 @@ class Answer:
     """Posterior by label."""
     calibrated: bool
     """Whether the scores use temperatures fitted on held-out speakers."""
+    activation: Activation | None
+    """Arousal of the voice, from `scores`; `None` where the model cannot say."""
 
 
 class Decision:
@@ -48,6 +50,8 @@ class Decision:
         self._min_voiced = to_samples(config.min_voiced_ms)
         ood = metadata.unlike_speech if config.unlike_speech else None
         self._ood = None if ood is None else OodScorer(ood)
+        # They were fitted to scores at the model's own temperatures.
+        self._activation = metadata.activation if config.temperature is None else None
         self._smoother = Smoother(config.smoothing, config.margin)
 
     def reset(self) -> None:
@@ -69,7 +73,7 @@ class Decision:
         """Return the answer for the utterance, without smoothing. Logits are `None` if there was no frame."""
         if logits is None:
             scores = np.full(len(LABELS), 1 / len(LABELS))
-            return self._answer(scores, 0, voiced, ood=False)
+            return replace(self._answer(scores, 0, voiced, ood=False), activation=None)
         scores = self._posterior(logits, voiced)
         return self._answer(
             scores, int(scores.argmax()), voiced, self._is_out_of_distribution(logits, embedding, window=False)
@@ -100,4 +104,12 @@ class Decision:
             confidence=confidence,
             scores=dict(zip(LABELS, scores.tolist(), strict=True)),
             calibrated=self._calibrated,
+            activation=self._decide_activation(scores, reason),
         )
+
+    def _decide_activation(self, scores: Scores, reason: UnknownReason | None) -> Activation | None:
+        """Return the activation, by its own threshold; its level is `unknown` for what may not be speech."""
+        if self._activation is None:
+            return None
+        activation = self._activation.decide(scores)
+        return activation if reason in (None, "low-confidence") else replace(activation, level="unknown")

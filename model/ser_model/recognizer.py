@@ -186,6 +186,7 @@ def _emotion(
         snr_db=event.snr_db,
         clipping=event.clipping,
         adaptation=utterance.offset.name,
+        activation=answer.activation,
     )
 
 

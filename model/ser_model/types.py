@@ -31,6 +31,9 @@ UnknownReason = Literal["too-short", "unlike-speech", "low-confidence"]
 AdaptationName = Literal["none", "running", "profile"]
 """What the answers are adapted to: nothing, the speech so far, or a speaker's profile and the speech since."""
 
+ActivationLevel = Literal["high", "low", "unknown"]
+"""Arousal of a voice."""
+
 
 def to_samples(ms: int) -> int:
     """Convert milliseconds to samples at 16 kHz.
@@ -116,6 +119,15 @@ class VoiceStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class Activation:
+    """Whether a voice is high or low in arousal; may be known where the label is `unknown`."""
+
+    level: ActivationLevel
+    probability: float
+    """Calibrated probability of high arousal, 0 to 1, whatever the level."""
+
+
+@dataclass(frozen=True, slots=True)
 class EmotionResult:
     """The emotion of the last seconds (partial) or of the whole utterance (final)."""
 
@@ -147,6 +159,8 @@ class EmotionResult:
     """Whether a sample of the utterance so far was at full scale."""
     adaptation: AdaptationName = "none"
     """What the answer is adapted to."""
+    activation: Activation | None = None
+    """Arousal of the voice, from `scores`; `None` where the model cannot say."""
 
 
 @dataclass(frozen=True, slots=True)

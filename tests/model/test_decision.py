@@ -16,9 +16,11 @@ from ser_model.decision import Decision
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
 from ser_model.network.metadata import ModelMetadata
+from ser_model.scoring.activation import ActivationParameters
 from ser_model.scoring.ood import OodParameters, OodScorer, energy
 from ser_model.scoring.smoothing import Smoother
 from ser_model.scoring.temperature import LONG, SHORT, Temperature
+from ser_model.types import Activation
 
 ROOT = Path(__file__).resolve().parents[2]
 EMBEDDING = np.zeros(64, dtype=np.float32)
@@ -84,6 +86,81 @@ def test_out_of_distribution_is_unknown_at_any_confidence(metadata: ModelMetadat
     assert ignoring.partial(logits, 16_000, EMBEDDING).label == "sad"
 
 
+@pytest.fixture(scope="module")
+def activating(metadata: ModelMetadata) -> ModelMetadata:
+    """Metadata of a model with an activation: the share of the high labels, known from .6 on."""
+    parameters = ActivationParameters(slope=1.0, offset=0.0, unknown_below=0.6)
+    return dataclasses.replace(
+        metadata, temperature=1.0, short_temperature=2.0, unknown_below=0.5, unlike_speech=None, activation=parameters
+    )
+
+
+def share_of_high(logits: np.ndarray) -> float:
+    scores = dict(zip(LABELS, softmax(logits), strict=True))
+    high = sum(scores[label] for label in ("happy", "angry", "fearful", "surprised"))
+    return float(high / (1 - scores["disgust"]))
+
+
+def test_the_activation_is_that_of_the_scores(activating: ModelMetadata) -> None:
+    decision, logits = Decision(DecisionConfig(), activating), logits_for("sad")
+    for answer in (decision.final, decision.partial):
+        for voiced, divisor in ((100_000, 1), (1_000, 2)):
+            found = answer(logits, voiced).activation
+            assert found is not None
+            assert found.probability == pytest.approx(share_of_high(logits / divisor))
+    assert decision.final(logits, 100_000).activation == Activation("low", pytest.approx(share_of_high(logits)))
+
+
+def test_a_low_confidence_leaves_the_activation_to_its_own_threshold(activating: ModelMetadata) -> None:
+    both = logits_for("angry", 3.0) + logits_for("fearful", 3.0)
+    for threshold, level in ((0.6, "high"), (0.99, "unknown")):
+        parameters = ActivationParameters(1.0, 0.0, threshold)
+        decision = Decision(DecisionConfig(), dataclasses.replace(activating, activation=parameters))
+        for answer in (decision.final(both, 100_000), decision.partial(both, 100_000)):
+            assert (answer.label, answer.reason) == ("unknown", "low-confidence")
+            assert answer.activation == Activation(level, pytest.approx(share_of_high(both)))
+    sure = Decision(DecisionConfig(), activating).final(logits_for("disgust"), 100_000)
+    assert (sure.label, sure.activation and sure.activation.level) == ("disgust", "unknown")
+
+
+def test_what_may_not_be_speech_has_a_probability_but_no_level(activating: ModelMetadata) -> None:
+    ood = OodParameters(method="energy", limit=-100.0, window_limit=-100.0)
+    strict = Decision(DecisionConfig(), dataclasses.replace(activating, unlike_speech=ood))
+    logits = logits_for("angry")
+    for answer in (strict.final, strict.partial):
+        unlike = answer(logits, 100_000, EMBEDDING)
+        assert unlike.reason == "unlike-speech"
+        assert unlike.activation == Activation("unknown", pytest.approx(share_of_high(logits)))
+        short = answer(logits, 1_000, EMBEDDING)
+        assert short.reason == "too-short"
+        assert short.activation == Activation("unknown", pytest.approx(share_of_high(logits / 2)))
+
+
+def test_the_activation_of_partials_is_smoothed_with_the_scores(activating: ModelMetadata) -> None:
+    decision = Decision(DecisionConfig(smoothing=0.5), activating)
+    angry, sad = logits_for("angry", 50.0), logits_for("sad", 50.0)
+    levels = []
+    for logits in (angry, sad, sad):
+        found = decision.partial(logits, 100_000).activation
+        assert found is not None
+        levels.append((found.level, round(found.probability, 6)))
+    assert levels == [("high", 1.0), ("unknown", 0.5), ("low", 0.25)]
+    assert decision.final(sad, 100_000).activation == Activation("low", pytest.approx(0, abs=1e-6))
+
+
+def test_without_its_own_scores_a_model_has_no_activation(activating: ModelMetadata) -> None:
+    decision, logits = Decision(DecisionConfig(min_voiced_ms=0), activating), logits_for("angry")
+    assert decision.final(logits, 16_000).activation is not None
+    assert decision.final(None, 16_000).activation is None
+    others = (
+        Decision(DecisionConfig(temperature=1.0), activating),
+        Decision(DecisionConfig(), dataclasses.replace(activating, activation=None)),
+    )
+    for other in others:
+        assert other.final(logits, 16_000).activation is None
+        assert other.partial(logits, 16_000).activation is None
+
+
 def test_the_mahalanobis_score_is_the_distance_to_the_nearest_mean() -> None:
     rng = np.random.default_rng(1)
     mixing = rng.normal(size=(3, 3))
@@ -113,13 +190,18 @@ def test_metadata_survive_the_file_and_older_ones_stay_readable(metadata: ModelM
         means=tuple((0.5,) * metadata.hidden for _ in LABELS),
         whitening=tuple(tuple(row) for row in np.eye(metadata.hidden).tolist()),
     )
-    full = dataclasses.replace(metadata, short_temperature=1.25, calibrated=True, unlike_speech=ood)
+    activation = ActivationParameters(slope=1.5, offset=-0.25, unknown_below=0.75)
+    full = dataclasses.replace(
+        metadata, short_temperature=1.25, calibrated=True, unlike_speech=ood, activation=activation
+    )
     properties = full.to_properties()
     assert ModelMetadata.from_properties(properties, "f", full.mode) == full
-    for name in ("short_temperature", "calibrated", "unlike_speech"):
+    assert json.loads(properties["activation"]) == {"slope": 1.5, "offset": -0.25, "unknown_below": 0.75}
+    assert full.format_version == 1
+    for name in ("short_temperature", "calibrated", "unlike_speech", "activation"):
         del properties[name]
     old = ModelMetadata.from_properties(properties, "f", full.mode)
-    assert (old.short_temperature, old.calibrated, old.unlike_speech) == (None, False, None)
+    assert (old.short_temperature, old.calibrated, old.unlike_speech, old.activation) == (None, False, None, None)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +218,13 @@ def test_metadata_survive_the_file_and_older_ones_stay_readable(metadata: ModelM
             "embeddings of 2 numbers",
         ),
         ("unlike_speech", [1], "damaged"),
+        ("activation", {"slope": 0, "offset": 0, "unknown_below": 0.7}, r"damaged \(activation: expected a slope"),
+        ("activation", {"slope": 1, "offset": "0", "unknown_below": 0.7}, "from -100 to 100 as offset, found '0'"),
+        ("activation", {"slope": 1, "offset": 0, "unknown_below": 0.4}, "from 0.5 to 1 as unknown_below, found 0.4"),
+        ("activation", {"slope": 1, "offset": 0}, r"damaged \(activation is not what it should be\)"),
+        ("activation", {"slope": 1, "offset": 0, "unknown_below": 1, "x": 1}, "not what it should be"),
+        ("activation", [1, 0, 0.7], "not what it should be"),
+        ("activation", "high", "not what it should be"),
     ],
 )
 def test_invalid_calibration_is_refused(metadata: ModelMetadata, name: str, value: object, words: str) -> None:

@@ -16,6 +16,7 @@ MODULES = (
     "network.estimator",
     "network.model_files",
     "recognizer",
+    "scoring.activation",
     "scoring.logit_bias",
     "scoring.ood",
     "scoring.smoothing",

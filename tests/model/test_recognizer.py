@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from importlib.resources import files
 
 import numpy as np
@@ -13,7 +14,9 @@ from ser_model.config import DecisionConfig, GateConfig
 from ser_model.decision import Decision
 from ser_model.labels import LABELS
 from ser_model.recognizer import Analyzer
+from ser_model.scoring.activation import ActivationParameters
 from ser_model.types import (
+    Activation,
     Block,
     EmotionResult,
     Result,
@@ -104,6 +107,22 @@ def test_too_little_voice_is_unknown(model: Model, demo: np.ndarray) -> None:
     answers = finals(recognizer.push(demo) + recognizer.finish())
     assert [(answer.label, answer.reason) for answer in answers] == [("unknown", "too-short")] * 6
     assert all(answer.top in LABELS for answer in answers)
+
+
+def test_an_answer_has_an_activation_where_the_model_knows_how(demo: np.ndarray) -> None:
+    model = Model.load()
+    model.metadata = replace(model.metadata, activation=None)
+    assert {answer.activation for answer in finals(recognise(model, demo, 16_000))} == {None}
+    parameters = ActivationParameters(slope=2.0, offset=-0.5, unknown_below=0.8)
+    model.metadata = replace(model.metadata, activation=parameters)
+    answers = [one for one in recognise(model, demo, 16_000) if isinstance(one, EmotionResult)]
+    assert {answer.final for answer in answers} == {True, False}
+    for answer in answers:
+        decided = parameters.decide(np.array(list(answer.scores.values())))
+        level = decided.level if answer.reason in (None, "low-confidence") else "unknown"
+        assert answer.activation == Activation(level, decided.probability)
+    known = {answer.reason for answer in answers if answer.activation and answer.activation.level != "unknown"}
+    assert known == {None, "low-confidence"}
 
 
 def test_low_confidence_is_unknown_with_the_most_likely_label(model: Model) -> None:

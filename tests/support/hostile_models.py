@@ -315,6 +315,11 @@ DESCRIPTIONS: dict[str, Case] = {
                 "at most 64 means",
             ),
             ("typical_logits", json.dumps([[1e300] * 8] * 8), "typical_logits"),
+            ("activation", "[]", "activation is not what it should be"),
+            ("activation", '{"slope": 1e999, "offset": 0, "unknown_below": 1}', "from 0 to 100 as slope, found inf"),
+            ("activation", '{"slope": 1, "offset": NaN, "unknown_below": 1}', "from -100 to 100 as offset, found nan"),
+            ("activation", '{"slope": 1, "offset": 0, "unknown_below": "\\u001b[2J"}', r"found '\x1b[2J'"),
+            ("activation", json.dumps({"x" * 100_000: 1}), "activation is not what it should be"),
         )
     )
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from importlib.resources import files
@@ -29,6 +30,14 @@ def edit_metadata(path: Path, change: Callable[[dict[str, str]], object]) -> Non
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, properties)
     onnx.save(model, path)
+
+
+def with_activation(folder: Path, **parameters: float) -> ModelFiles:
+    """Copy the shipped model into a folder, with parameters of the activation in place of its own."""
+    pair = copy_shipped(folder)
+    for path in pair:
+        edit_metadata(path, lambda properties: properties.update(activation=json.dumps(parameters)))
+    return pair
 
 
 def without_class_mean_logits(folder: Path) -> Path:

@@ -14,6 +14,7 @@ from ser_model.labels import LABELS
 from ser_model.network.graph_check import MOST_CELLS
 from ser_model.network.metadata_values import Values, shown
 from ser_model.network.model_files import MODES, Mode
+from ser_model.scoring.activation import ActivationParameters
 from ser_model.scoring.logit_bias import ClassMeanLogits
 from ser_model.scoring.ood import OodParameters
 from ser_model.scoring.temperature import Temperature
@@ -51,6 +52,8 @@ class ModelMetadata:
     """Parameters of the out-of-distribution score. `None`, as in older files, means that there is no score."""
     typical_logits: ClassMeanLogits | None = None
     """Class-mean logits. `None`, as in older files, means that the model cannot be adapted."""
+    activation: ActivationParameters | None = None
+    """Parameters of the activation. `None`, as in older files, means that there is none."""
     training_data: str
     licence: str
     """Licence of the weights."""
@@ -85,8 +88,9 @@ class ModelMetadata:
     def to_properties(self) -> dict[str, str]:
         """Keys and JSON texts for the file."""
         values = {name: getattr(self, name) for name in self.__slots__}
-        if self.unlike_speech is not None:
-            values["unlike_speech"] = self.unlike_speech.to_mapping()
+        for name in ("unlike_speech", "activation"):
+            if values[name] is not None:
+                values[name] = values[name].to_mapping()
         return {name: json.dumps(value) for name, value in values.items()}
 
     @classmethod
@@ -135,6 +139,7 @@ class ModelMetadata:
             unknown_below=values.number("unknown_below", 0, 1),
             unlike_speech=values.ood("unlike_speech"),
             typical_logits=values.class_mean_logits("typical_logits"),
+            activation=values.activation("activation"),
             training_data=values.text("training_data"),
             licence=values.text("licence"),
             labels=values.texts("labels"),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from reprlib import Repr
 from typing import Any, Final
 
+from ser_model.scoring.activation import ActivationParameters
 from ser_model.scoring.logit_bias import ClassMeanLogits, class_mean_logits_from, is_finite
 from ser_model.scoring.ood import OodParameters
 
@@ -103,6 +104,16 @@ class Values:
         try:
             return OodParameters.from_mapping(value)
         except (TypeError, AttributeError) as error:
+            raise ValueError(f"{name} is not what it should be") from error
+
+    def activation(self, name: str) -> ActivationParameters | None:
+        """Return the parameters of the activation, if the file has them."""
+        value = self.load(name) if name in self else None
+        if value is None:
+            return None
+        try:
+            return ActivationParameters.from_mapping(value)
+        except TypeError as error:
             raise ValueError(f"{name} is not what it should be") from error
 
     def class_mean_logits(self, name: str) -> ClassMeanLogits | None:

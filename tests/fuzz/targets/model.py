@@ -36,12 +36,14 @@ def shipped(mode: str) -> bytes:
 
 @cache
 def properties() -> dict[str, str]:
-    """Metadata of the shipped window graph."""
-    return Model.load().metadata.to_properties() | {"mode": '"window"'}
+    """Metadata of the shipped window graph, with an activation."""
+    activation = {"slope": 1.5, "offset": -0.25, "unknown_below": 0.75}
+    return Model.load().metadata.to_properties() | {"mode": '"window"', "activation": json.dumps(activation)}
 
 
 KEYS = ["mode", "variant", "hidden", "mean", "std", "temperature", "short_temperature", "calibrated", "unknown_below"]
-KEYS += ["unlike_speech", "typical_logits", "training_data", "licence", "labels", "features", "format_version"]
+KEYS += ["unlike_speech", "typical_logits", "activation", "training_data", "licence", "labels", "features"]
+KEYS += ["format_version"]
 texts_of_numbers = st.sampled_from(
     ["0", "-1", "1e-300", "Infinity", "-Infinity", "NaN", "1e999", "null", "[]", "{}", '"x"']
 )
@@ -57,6 +59,7 @@ changes = st.one_of(
         st.sampled_from(["method", "limit", "window_limit", "means", "whitening", "other"]),
         json_texts,
     ),
+    st.tuples(st.just("activation"), st.sampled_from(["slope", "offset", "unknown_below", "other"]), json_texts),
     st.tuples(st.just("row"), st.sampled_from(["mean", "std"]), st.integers(0, 60), texts_of_numbers),
     st.tuples(st.just("text"), st.sampled_from(KEYS) | odd_texts, odd_texts),
     st.tuples(st.just("drop"), st.sampled_from(KEYS)),
@@ -76,10 +79,9 @@ def changed(plan: list[Any]) -> dict[str, str]:
                     row[index % len(row)] = _text(text)
                 made[key] = f"[{','.join(row)}]"
             case ("inner", key, text):
-                with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                    inner = {name: json.dumps(item) for name, item in json.loads(made["unlike_speech"]).items()}
-                    inner[key] = _text(text)
-                    made["unlike_speech"] = "{" + ",".join(f'"{name}":{item}' for name, item in inner.items()) + "}"
+                _change_inner(made, "unlike_speech", key, _text(text))
+            case ("activation", key, text):
+                _change_inner(made, "activation", key, _text(text))
             case ("row", key, count, text):
                 made[key] = f"[{','.join([text] * count)}]"
             case ("text", key, text):
@@ -87,6 +89,13 @@ def changed(plan: list[Any]) -> dict[str, str]:
             case ("drop", key):
                 made.pop(key, None)
     return made
+
+
+def _change_inner(made: dict[str, str], name: str, key: str, text: str) -> None:
+    """Change one value of a mapping, if it is one."""
+    with contextlib.suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        inner = {key: json.dumps(item) for key, item in json.loads(made[name]).items()} | {key: text}
+        made[name] = "{" + ",".join(f'"{key}":{item}' for key, item in inner.items()) + "}"
 
 
 def _text(text: Any) -> str:
@@ -124,8 +133,15 @@ def _use(metadata: ModelMetadata) -> None:
     from ser_model.decision import Decision
 
     decision = Decision(DecisionConfig(), metadata)
-    answer = decision.final(np.zeros(8, np.float32), 16_000, np.zeros(metadata.hidden, np.float32))
-    require(math.isfinite(answer.confidence), "confidence is not finite")
+    # Older source trees, which `run.py --code` takes, have no activation.
+    expected = getattr(metadata, "activation", None) is not None
+    for logits in (np.zeros(8, np.float32), np.eye(1, 8, 4, np.float32)[0] * 1e6):
+        answer = decision.final(logits, 16_000, np.zeros(metadata.hidden, np.float32))
+        require(math.isfinite(answer.confidence), "confidence is not finite")
+        found = getattr(answer, "activation", None)
+        require((found is not None) == expected, "activation is missing, or made up")
+        good = found is None or (found.level in ("high", "low", "unknown") and 0 <= found.probability <= 1)
+        require(good, "activation is not a probability", str(found))
     if metadata.typical_logits is not None:
         Adaptation(metadata).learn(np.zeros(46), 10, np.zeros(8, np.float32))
 

@@ -10,12 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_model.labels import LABELS
+from ser_model.scoring.activation import HIGH, LOW, log_odds
 from ser_model.training.data.labelled_corpus import LabelledCorpus
 from ser_model.training.scores import MISSED, Classes, auroc, confusion, uar
 
-HIGH: Final = ("happy", "angry", "fearful", "surprised")
-LOW: Final = ("neutral", "calm", "sad")
-"""Labels of high and of low arousal. Disgust is spoken either way."""
 UNEMOTIONAL: Final = ("neutral", "calm")
 AGES: Final = (0, 18, 30, 45, 60, 200)
 """Bounds of the age groups in years: the first included, the next excluded."""
@@ -137,15 +135,9 @@ def calibration_error(confidence: Scores, right: Mask) -> float:
     return float(np.sum(gaps) / len(confidence))
 
 
-def arousal(scores: Scores) -> Scores:
-    """Log-odds of the labels of high against those of low arousal, shape (recordings,)."""
-    high, low = (scores[:, [LABELS.index(label) for label in names]].sum(axis=1) for names in (HIGH, LOW))
-    return np.asarray(np.log(high + 1e-12) - np.log(low + 1e-12))
-
-
 def _arousal_auc(emotions: Classes, answers: Answers) -> float | None:
     """Probability that a recording of high arousal gets higher log-odds than one of low arousal."""
-    value = arousal(answers.scores)
+    value = log_odds(answers.scores)
     high, low = (
         value[answers.single & np.isin(emotions, [LABELS.index(label) for label in names])] for names in (HIGH, LOW)
     )

@@ -23,6 +23,7 @@ from ser_model.network.graph_check import STATE
 from ser_model.network.graph_shapes import OPSET
 from ser_model.network.metadata import ModelMetadata
 from ser_model.network.model_files import MODES, Mode, ModelFiles
+from ser_model.scoring.activation import ActivationParameters
 from ser_model.scoring.logit_bias import ClassMeanLogits
 from ser_model.scoring.ood import OodParameters
 from ser_model.training.networks.architecture import ResLstmSa, State
@@ -104,6 +105,7 @@ def export(
     calibrated: bool = False,
     unlike_speech: OodParameters | None = None,
     typical_logits: ClassMeanLogits | None = None,
+    activation: ActivationParameters | None = None,
 ) -> ModelFiles:
     """Compare both graphs with PyTorch, and write STEM.window.onnx and STEM.stream.onnx.
 
@@ -125,16 +127,14 @@ def export(
         unknown_below=unknown_below,
         unlike_speech=unlike_speech,
         typical_logits=typical_logits,
+        activation=activation,
         training_data=training_data,
         licence=licence,
         features=RECIPE,
     )
     contents = [_serialise(network, replace(metadata, mode=mode)) for mode in MODES]
     _check(network, contents, stem)
-    files = ModelFiles.named(stem)
-    for path, content in zip(files, contents, strict=True):
-        replace_file(path, content)
-    return files
+    return _replace(contents, stem)
 
 
 def _serialise(network: ResLstmSa, metadata: ModelMetadata) -> bytes:
@@ -144,6 +144,13 @@ def _serialise(network: ResLstmSa, metadata: ModelMetadata) -> bytes:
     onnx.checker.check_model(graph, full_check=True)
     content: bytes = graph.SerializeToString()
     return content
+
+
+def _replace(contents: Sequence[bytes], stem: Path) -> ModelFiles:
+    files = ModelFiles.named(stem)
+    for path, content in zip(files, contents, strict=True):
+        replace_file(path, content)
+    return files
 
 
 def _check(network: ResLstmSa, contents: Sequence[bytes], stem: Path) -> None:

@@ -11,6 +11,7 @@ pytest.importorskip("onnx", reason="the train extra is not installed")
 from pathlib import Path  # noqa: E402
 
 from ser_model.network.estimator import Model  # noqa: E402
+from ser_model.scoring.activation import ActivationParameters  # noqa: E402
 from ser_model.training.networks.architecture import VARIANTS, ResLstmSa, count_parameters  # noqa: E402
 from ser_model.training.networks.batched import BatchedNetworks  # noqa: E402
 from ser_model.training.networks.export import difference, export  # noqa: E402
@@ -75,10 +76,12 @@ def test_exported_graphs_equal_torch_at_other_lengths_than_the_example(tmp_path:
         unknown_below=0.4,
         training_data="none",
         licence="MIT",
+        activation=ActivationParameters(slope=1.5, offset=0.5, unknown_below=0.75),
     )
     model = Model.load(paths[0])
     assert difference(made, model) < 1e-4
     assert model.metadata.temperature == 1.5
+    assert model.metadata.activation == ActivationParameters(slope=1.5, offset=0.5, unknown_below=0.75)
     assert model.name == f"reslstm-sa-{variant}"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.stream.onnx", "net.window.onnx"]
 
