@@ -14,6 +14,7 @@ from ser_daemon.client.async_client import AsyncClient
 from ser_daemon.client.sync_client import Client
 from ser_daemon.client.wire import NotAllowed, NotRunning, RequestFailed
 from ser_daemon.wire.events import (
+    Activation,
     AudioState,
     Emotion,
     Event,
@@ -25,6 +26,7 @@ from ser_daemon.wire.events import (
 from ser_daemon.wire.protocol import CaptureState
 
 __all__ = [
+    "Activation",
     "AsyncClient",
     "AudioState",
     "CaptureState",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ser_daemon.wire.events import Emotion, Event, VoiceStarted, VoiceStopped, to_ms, wall_time
+from ser_daemon.wire.events import Activation, Emotion, Event, VoiceStarted, VoiceStopped, to_ms, wall_time
 from ser_model import types
 from ser_model.affect import project
 from ser_model.labels import UNKNOWN
@@ -36,6 +36,7 @@ def event_from_result(result: types.Result, *, origin: float, latency_ms: float 
         calibrated=result.calibrated,
         arousal=round(affect.arousal, 2),
         valence=round(affect.valence, 2),
+        activation=_activation(result.activation),
         start=to_ms(result.start),
         end=to_ms(result.end),
         timestamp=timestamp,
@@ -46,3 +47,9 @@ def event_from_result(result: types.Result, *, origin: float, latency_ms: float 
         clipping=result.clipping,
         adaptation=result.adaptation,
     )
+
+
+def _activation(activation: types.Activation | None) -> Activation | None:
+    if activation is None:
+        return None
+    return Activation(level=activation.level, probability=round(activation.probability, 4))

@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from ser_daemon.views.text import describe_state
+from ser_daemon.views.text import describe_activation, describe_state
 from ser_daemon.views.utterances import COLOURS, label_text, utterance_table
 from ser_daemon.wire.events import AudioState, Emotion, Event, Hello, VoiceStarted, VoiceStopped
 from ser_daemon.wire.protocol import CaptureState
@@ -53,6 +53,7 @@ class LiveView:
         self._level: float | None = None
         self._noise_floor: float | None = None
         self._emotion: Emotion | None = None
+        self._has_activation = False
         self._utterances: deque[Emotion] = deque(maxlen=UTTERANCES)
         encodable = "utf" in self._console.encoding.lower()
         self._full, self._empty, self._mark, self._dot = "█░┃●" if encodable else "#-|*"
@@ -75,6 +76,7 @@ class LiveView:
                 self._title = f"{event.server} · {event.model}"
                 self._set_state(event.state, describe_state(event.state, event.device))
                 self._speaking = event.speaking
+                self._has_activation = False
             case AudioState():
                 text = describe_state(event.state, event.device, event.reason, event.retry_in_ms)
                 self._set_state(event.state, text)
@@ -85,6 +87,8 @@ class LiveView:
                 self._speaking = False
             case Emotion():
                 self._emotion = event
+                # It stays for the daemon's later answers, so that the lines below do not jump.
+                self._has_activation = self._has_activation or event.activation is not None
                 if event.final:
                     self._utterances.append(event)
         self._draw()
@@ -125,6 +129,7 @@ class LiveView:
     def render(self) -> RenderableType:
         """Compose the view."""
         width = min(self._console.width, _MAX_WIDTH)
+        activations = " and their activation" if self._has_activation else ""
         rows: list[RenderableType] = [
             Text(
                 self._state,
@@ -135,8 +140,9 @@ class LiveView:
             self._level_line(width - 4),
             Rule(self._heading(), align="left", style="bright_black"),
             self._bars(width - 4),
-            Rule("last utterances", align="left", style="bright_black"),
-            utterance_table(self._utterances, UTTERANCES),
+            *([self._activation()] if self._has_activation else []),
+            Rule(f"last utterances{activations}", align="left", style="bright_black"),
+            utterance_table(self._utterances, UTTERANCES, activation=self._has_activation),
         ]
         return Panel(
             Group(*rows),
@@ -192,6 +198,11 @@ class LiveView:
             line.append(f"{score:6.2f}" if scores else "     -")
             lines.append(line)
         return Group(*lines)
+
+    def _activation(self) -> Text:
+        found = None if self._emotion is None else self._emotion.activation
+        text = "-" if found is None else printable(describe_activation(found))
+        return Text(f"{'activation':<11}{text}", no_wrap=True, overflow="ellipsis")
 
 
 def _finite(dbfs: float | None) -> float | None:

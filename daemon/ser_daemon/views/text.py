@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from ser_daemon.wire.events import AudioState, Emotion, Event, Hello, VoiceStarted, VoiceStopped
+from ser_daemon.wire.events import Activation, AudioState, Emotion, Event, Hello, VoiceStarted, VoiceStopped
 from ser_daemon.wire.protocol import CaptureState
 from ser_model.labels import UNKNOWN
 from ser_model.printable import printable
@@ -82,18 +82,35 @@ def _describe_voice(utterance_id: str, what: str, timestamp: int, earliest: int)
 
 
 def describe_emotion(event: Emotion) -> str:
-    """Describe an emotion without its time: `unknown (final, 2.9 s; low confidence, perhaps sad 0.31)`."""
+    """Describe an emotion without its time: `unknown (final, 2.9 s; low confidence, perhaps sad 0.31)`.
+
+    An activation that is known follows: `angry 0.58 (final, 2.9 s)  activation high 93 %`.
+    """
     kind = "final" if event.final else "so far"
     length = f"{(event.end - event.start) / 1000:.1f} s"
     if event.label == UNKNOWN:
-        return f"{UNKNOWN} ({kind}, {length}; {describe_doubt(event)})"
-    return f"{event.label} {event.confidence:.2f} ({kind}, {length})"
+        text = f"{UNKNOWN} ({kind}, {length}; {describe_doubt(event)})"
+    else:
+        text = f"{event.label} {event.confidence:.2f} ({kind}, {length})"
+    if event.activation is None or event.activation.level == UNKNOWN:
+        return text
+    return f"{text}  activation {describe_activation(event.activation)}"
 
 
 def describe_doubt(event: Emotion) -> str:
     """Describe why the label is `unknown`: `low confidence, perhaps sad 0.31`."""
     reason = (event.reason or "unknown").replace("-", " ")
     return reason if event.top is None else f"{reason}, perhaps {event.top} {event.confidence:.2f}"
+
+
+def describe_activation(activation: Activation) -> str:
+    """Describe an activation with the probability of its level: `low 93 %`; `unknown` has none."""
+    match activation.level:
+        case "high":
+            return f"high {100 * activation.probability:.0f} %"
+        case "low":
+            return f"low {100 * (1 - activation.probability):.0f} %"
+    return activation.level
 
 
 def describe_state(state: str, device: str | None, reason: str | None = None, retry_in_ms: int | None = None) -> str:

@@ -35,10 +35,16 @@ def label_text(emotion: Emotion) -> Text:
     return Text(f"{printable(emotion.label)} {emotion.confidence:.2f}", style=f"bold {colour}")
 
 
-def utterance_table(utterances: Sequence[Emotion], rows: int) -> Table:
-    """Return a table of final results, the last one first, filled up with empty rows."""
+def utterance_table(utterances: Sequence[Emotion], rows: int, *, activation: bool) -> Table:
+    """Return a table of final results, the last one first, filled up with empty rows.
+
+    Args:
+        utterances: the results, the first one first.
+        rows: number of rows.
+        activation: whether the level of the activation has a column.
+    """
     table = Table.grid(padding=(0, 2))
-    for _ in range(3):
+    for _ in range(4 if activation else 3):
         table.add_column(no_wrap=True)
     # In a narrow terminal, this column is shortened. Its text does not wrap either.
     table.add_column(overflow="ellipsis")
@@ -50,11 +56,18 @@ def utterance_table(utterances: Sequence[Emotion], rows: int) -> Table:
             Text(_local_time(emotion.time)),
             Text(printable(emotion.utterance_id)),
             Text(duration, justify="right"),
+            *([_level_text(emotion)] if activation else []),
             label,
         )
     for _ in range(rows - len(utterances)):
-        table.add_row("", "", "", "")
+        table.add_row()
     return table
+
+
+def _level_text(emotion: Emotion) -> Text:
+    """Return `high`, `low`, or a dash: the label has the word `unknown` already."""
+    level = None if emotion.activation is None else emotion.activation.level
+    return Text("-" if level in (None, UNKNOWN) else printable(level))
 
 
 def _local_time(text: str) -> str:

@@ -8,7 +8,7 @@ goes back.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from types import NoneType, UnionType
@@ -28,6 +28,8 @@ class Event:
 
     type: ClassVar[str] = ""
     """Name on the wire."""
+    nullable: ClassVar[tuple[str, ...]] = ()
+    """Fields that are null on the wire where they are None; others are absent."""
     seq: int = 0
     """Number of the event: 1 for the first, one more for each that follows; 0: not published yet."""
     dropped: int = 0
@@ -38,11 +40,15 @@ class Event:
         return replace(self, seq=seq)
 
     def data(self) -> dict[str, object]:
-        """Return the fields as they go on the wire, without those that are None and without a `dropped` of 0."""
+        """Return the fields as they go on the wire: no `dropped` of 0, and only `nullable` ones that are None."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         if not values["dropped"]:
             del values["dropped"]
-        return {name: value for name, value in values.items() if value is not None}
+        return {
+            name: asdict(value) if isinstance(value, Activation) else value
+            for name, value in values.items()
+            if value is not None or name in self.nullable
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +65,21 @@ class VoiceStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Activation:
+    """Whether a voice is high or low in arousal; may be known where the label is not."""
+
+    level: str
+    """`high`, `low` or `unknown`."""
+    probability: float
+    """Calibrated probability of high arousal, 0 to 1, whatever the level."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Emotion(Event):
     """How something was said: so far (`final` false), or in the whole utterance (`final` true)."""
 
     type: ClassVar[str] = "emotion"
+    nullable: ClassVar[tuple[str, ...]] = ("activation",)
     utterance_id: str
     final: bool
     label: str
@@ -81,6 +98,8 @@ class Emotion(Event):
     """-1 drowsy to 1 excited: a fixed projection of `scores` (`ser_model.affect`), not measured separately."""
     valence: float | None = None
     """-1 unpleasant to 1 pleasant: the same projection."""
+    activation: Activation | None = None
+    """Arousal of the voice; None where the model cannot say, and from daemons that don't know the field."""
     start: int
     """Start of the audio that was scored, in ms."""
     end: int
@@ -163,6 +182,7 @@ _JSON_TYPES: dict[Any, tuple[type, ...]] = {
     Mapping: (dict,),
     Sequence: (list,),
     CaptureState: (str,),
+    Activation: (dict,),
 }
 """Python types that `json` returns for a field type, where they are not the field type itself."""
 
@@ -176,12 +196,19 @@ def from_wire(name: str, data: Mapping[str, Any]) -> Event | None:
     cls = EVENT_CLASSES.get(name)
     if cls is None:
         return None
+    event: Event = _read(cls, name, data)
+    return event
+
+
+def _read(cls: Any, name: str, data: Mapping[str, Any]) -> Any:
+    """Read a dataclass: an event, or an object in one of its fields."""
     values: dict[str, Any] = {}
-    for field, hint in _field_types(name).items():
-        value = data.get(field)
+    for field, hint in _field_types(cls).items():
+        value, expected = data.get(field), _json_types(hint)
         if value is None:
             continue
-        expected = _json_types(hint)
+        if Activation in get_args(hint) and isinstance(value, dict):
+            value, expected = _read(Activation, field, value), (Activation,)
         if not _is_instance(value, expected) or not _is_in_range(value):
             raise ProtocolError(
                 f"The daemon sent {name!r} with {field} = {value!r:.60}; expected {expected[0].__name__}."
@@ -194,9 +221,8 @@ def from_wire(name: str, data: Mapping[str, Any]) -> Event | None:
 
 
 @cache
-def _field_types(name: str) -> dict[str, Any]:
+def _field_types(cls: type[Any]) -> dict[str, Any]:
     """Resolve the annotations of an event's fields; done when the first such event is read."""
-    cls = EVENT_CLASSES[name]
     hints = get_type_hints(cls)
     return {field.name: hints[field.name] for field in fields(cls)}
 

@@ -41,17 +41,22 @@ EVENTS: dict[str, dict[str, Any]] = {
     "emotion": {
         "utterance_id": "u", "final": True, "label": "unknown", "reason": "r", "top": "sad", "confidence": 0.5,
         "scores": {"sad": 0.5}, "start": 0, "end": 1, "timestamp": 1, "time": "2026-11-22T08:44:01.123Z",
-        "latency_ms": 1.0, "voiced_ms": 1,
+        "latency_ms": 1.0, "voiced_ms": 1, "activation": {"level": "high", "probability": 0.9},
     },
 }  # fmt: skip
 
 
 def evil_events() -> list[bytes]:
-    """Return every event with all its texts replaced."""
+    """Return every event with all its texts replaced, also those of an object in a field."""
+
+    def evil(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: evil(inner) for key, inner in value.items()}
+        return EVIL if isinstance(value, str) else value
+
     lines = []
     for name, data in EVENTS.items():
-        evil = {key: EVIL if isinstance(value, str) else value for key, value in data.items()}
-        lines.append(json.dumps({"type": name, "data": evil}, ensure_ascii=False).encode())
+        lines.append(json.dumps({"type": name, "data": evil(data)}, ensure_ascii=False).encode())
     return lines
 
 
@@ -169,6 +174,10 @@ VALUES = st.recursive(
 def test_any_event_is_shown_or_refused(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(EVENTS)))
     changes = data.draw(st.dictionaries(st.sampled_from(sorted(EVENTS[name])), VALUES, min_size=1, max_size=3))
+    if name == "emotion" and data.draw(st.booleans()):
+        changes["activation"] = data.draw(
+            st.fixed_dictionaries({}, optional={"level": VALUES | st.just("low"), "probability": VALUES})
+        )
     view = LiveView(io.StringIO())
     try:
         event = decode(json.dumps({"type": name, "data": EVENTS[name] | changes}).encode())

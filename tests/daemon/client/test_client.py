@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
+import json
 import os
 import subprocess
 import sys
@@ -13,6 +16,7 @@ import pytest
 import ser_daemon
 import ser_model
 from ser_daemon.client import (
+    Activation,
     AsyncClient,
     Client,
     Emotion,
@@ -155,6 +159,51 @@ async def test_the_asynchronous_client_does_the_same(wire, started, emotion):
     assert wire.control.calls == [("hold", 500)]
     async with asyncio.timeout(10):
         assert [event async for event in stream] == []
+
+
+@contextlib.asynccontextmanager
+async def server_of(path, *emotions):
+    """A server that greets and sends emotions with these fields."""
+    hello = {"server": "s", "model": "m", "labels": [], "state": "listening", "speaking": False, "muted": False}
+    messages = [{"type": "hello", "data": hello}, *({"type": "emotion", "data": data} for data in emotions)]
+
+    async def serve(reader, writer):
+        writer.writelines(json.dumps(message).encode() + b"\n" for message in messages)
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_unix_server(serve, path):
+        yield
+
+
+@pytest.fixture(params=["sync", "async"])
+async def next_of(request, folder):
+    """Reads the next event of either client."""
+    if request.param == "async":
+        async with contextlib.aclosing(AsyncClient(folder / "s").subscribe()) as events:
+            yield events.__anext__
+    else:
+        with contextlib.closing(Client(folder / "s").subscribe()) as events:
+            yield functools.partial(asyncio.to_thread, next, events)
+
+
+async def test_both_clients_read_an_activation_a_null_and_none_of_an_older_daemon(folder, next_of, emotion):
+    null = emotion().data()
+    older = {name: value for name, value in null.items() if name != "activation"}
+    known = {**null, "activation": {"level": "low", "probability": 0.07}}
+    async with asyncio.timeout(10), server_of(folder / "s", known, null, older):
+        assert isinstance(await next_of(), Hello)
+        assert (await next_of()).activation == Activation(level="low", probability=0.07)
+        assert await next_of() == emotion()
+        assert await next_of() == emotion()
+
+
+async def test_both_clients_refuse_a_damaged_activation(folder, next_of, emotion):
+    damaged = {**emotion().data(), "activation": {"level": "low", "probability": "0.07"}}
+    async with asyncio.timeout(10), server_of(folder / "s", damaged):
+        assert isinstance(await next_of(), Hello)
+        with pytest.raises(ProtocolError, match=r"'activation' with probability = '0\.07'; expected float"):
+            await next_of()
 
 
 async def test_another_program_at_the_socket_is_recognised(folder):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from ser_daemon.pipeline.wire_events import event_from_result
 from ser_daemon.wire import events
 from ser_model import types
@@ -33,6 +35,7 @@ def test_an_emotion_is_converted_and_rounded() -> None:
         calibrated=True,
         snr_db=18.2649,
         clipping=True,
+        activation=types.Activation("low", 0.123456),
     )
     event = event_from_result(result, origin=1_795_337_040.0, latency_ms=3.14159)
     assert isinstance(event, events.Emotion)
@@ -47,5 +50,9 @@ def test_an_emotion_is_converted_and_rounded() -> None:
     assert (event.calibrated, event.snr_db, event.clipping) == (True, 18.3, True)
     affect = project(scores)
     assert (event.arousal, event.valence) == (round(affect.arousal, 2), round(affect.valence, 2))
+    assert event.activation == events.Activation(level="low", probability=0.1235)
+    without = event_from_result(dataclasses.replace(result, activation=None), origin=0.0)
+    assert isinstance(without, events.Emotion)
+    assert without.activation is None
     assert event.time == "2026-11-22T08:44:03.001Z"
     assert list(event.scores) == list(LABELS)

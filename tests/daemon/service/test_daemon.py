@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import soundfile
 
 from ser_daemon.cli.demo import bundled_recording
 from support.daemon import Daemon, numbered, run_daemon, wait_for
+from support.models import with_activation
 
 RATE = 16_000
 STDIN = ("--mic", "stdin", "--rate", "16000")
@@ -61,6 +63,47 @@ def test_a_subscriber_gets_every_utterance_whole_and_in_order(daemon: Daemon, sp
         assert finals == [False] * (len(finals) - 1) + [True]
         assert len(finals) > 1
     assert len({event["data"]["utterance_id"] for event in spoken}) == 6
+
+
+def test_a_model_with_an_activation_tells_it_also_where_the_label_is_unknown(
+    tmp_path: Path, speech: npt.NDArray[np.int16]
+) -> None:
+    pair = with_activation(tmp_path, slope=2.0, offset=-0.5, unknown_below=0.8)
+    with Daemon(*STDIN, "--model", str(pair.window), "--plain", feed=True) as daemon:
+        client = daemon.subscribe()
+        daemon.write(speech)
+        daemon.end_of_input()
+        emotions = [event["data"] for event in client.rest() if event["type"] == "emotion"]
+        assert daemon.wait() == 0
+        lines = daemon.stdout.splitlines()
+    assert emotions
+    for emotion in emotions:
+        scores, found = emotion["scores"], emotion["activation"]
+        high = sum(scores[label] for label in ("happy", "angry", "fearful", "surprised"))
+        logit = 2.0 * math.log(high / sum(scores[label] for label in ("neutral", "calm", "sad"))) - 0.5
+        # The scores are rounded.
+        assert found["probability"] == pytest.approx(1 / (1 + math.exp(-logit)), abs=0.02)
+        short = emotion.get("reason") == "too-short"
+        doubt = short or 0.2 < found["probability"] < 0.8
+        assert found["level"] == ("unknown" if doubt else "high" if found["probability"] > 0.5 else "low")
+    told = [emotion for emotion in emotions if emotion["activation"]["level"] != "unknown"]
+    assert "unknown" in {emotion["label"] for emotion in told}
+    assert len([line for line in lines if "  activation " in line]) == len(told)
+
+
+def test_a_temperature_of_the_configuration_leaves_no_activation(tmp_path: Path, speech: npt.NDArray[np.int16]) -> None:
+    pair = with_activation(tmp_path, slope=2.0, offset=-0.5, unknown_below=0.8)
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("decision: {temperature: 1.0}\n")
+    with Daemon(*STDIN, "--model", str(pair.window), "--config", str(settings), "--plain", feed=True) as daemon:
+        client = daemon.subscribe()
+        daemon.write(first_utterance(speech))
+        daemon.end_of_input()
+        found = [event["data"]["activation"] for event in client.rest() if event["type"] == "emotion"]
+        assert daemon.wait() == 0
+        assert "activation" not in daemon.stdout
+    assert found
+    assert set(found) == {None}
 
 
 def test_a_file_in_real_time_comes_at_its_own_pace_and_ends_with_exit_code_0(

@@ -13,7 +13,7 @@ from rich.console import Console
 from ser_daemon.views.live import LiveView
 from ser_daemon.views.text import describe, describe_state
 from ser_daemon.views.view import PlainView, make_view
-from ser_daemon.wire.events import AudioState, Hello
+from ser_daemon.wire.events import Activation, AudioState, Hello
 from ser_daemon.wire.protocol import CaptureState
 from ser_model.labels import LABELS
 
@@ -73,6 +73,23 @@ def test_plain_lines_describe_events(emotion, started, stopped, hello):
     assert describe(doubt) == "185.341 s  u-17  unknown (final, 3.0 s; low confidence, perhaps sad 0.31)"
     assert describe(stopped) == "187.100 s  u-17  silence"
     assert describe(hello) == "ser-daemon 0.1.0, model reslstm-sa-h64: listening on USB Mic"
+
+
+@pytest.mark.parametrize(
+    ("level", "probability", "text"),
+    [
+        ("high", 0.934, "  activation high 93 %"),
+        ("low", 0.066, "  activation low 93 %"),
+        ("unknown", 0.55, ""),
+        ("extreme\x1b", 1.0, "  activation extreme\\x1b"),
+    ],
+)
+def test_plain_lines_end_with_an_activation_that_is_known(emotion, level, probability, text):
+    activation = Activation(level=level, probability=probability)
+    assert describe(emotion(activation=activation)) == "185.341 s  u-17  angry 0.58 (so far, 3.0 s)" + text
+    doubt = emotion(label="unknown", reason="low-confidence", top="sad", confidence=0.31, activation=activation)
+    line = "185.341 s  u-17  unknown (so far, 3.0 s; low confidence, perhaps sad 0.31)"
+    assert describe(doubt) == line + text
 
 
 def test_plain_lines_explain_the_state_of_the_microphone():
@@ -161,6 +178,45 @@ def test_the_live_view_shows_state_level_scores_and_the_last_six_utterances(live
     assert "so far: unknown (low confidence, perhaps angry 0.58)" in text
     assert [label for line in lines for label in LABELS if line.startswith(f"│ {label} ")] == list(LABELS)
     assert [f"u-{number} " in text for number in range(8)] == [False, False, *[True] * 6]
+
+
+def activation_lines(lines: list[str]) -> list[str]:
+    return [line.strip("│ ") for line in lines if "activation" in line]
+
+
+def test_the_live_view_shows_no_activation_of_a_model_that_has_none(live, hello, emotion):
+    view, _terminal, _clock, render = live
+    for event in (hello, emotion(), emotion(final=True)):
+        view.event(event)
+        assert activation_lines(render()) == []
+
+
+def test_the_live_view_shows_the_activation_below_the_scores_and_of_each_utterance(live, hello, emotion, started):
+    view, _terminal, _clock, render = live
+    view.event(hello)
+    doubt = {"label": "unknown", "reason": "low-confidence", "top": "surprised", "confidence": 0.31, "end": 192_240}
+    view.event(emotion(final=True, utterance_id="u-1"))
+    for number, (level, probability) in enumerate((("high", 0.93), ("low", 0.07), ("unknown", 0.5)), 2):
+        activation = Activation(level=level, probability=probability)
+        view.event(emotion(final=True, utterance_id=f"u-{number}", activation=activation, **doubt))
+        shown = {"high": "high 93 %", "low": "low 93 %", "unknown": "unknown"}[level]
+        assert activation_lines(render())[0] == f"activation {shown}"
+    lines = render()
+    assert [" ".join(line.strip("│ ").split()[1:]) for line in lines[-7:-3]] == [
+        "u-4 9.9 s - unknown (low confidence, perhaps surprised 0.31)",
+        "u-3 9.9 s low unknown (low confidence, perhaps surprised 0.31)",
+        "u-2 9.9 s high unknown (low confidence, perhaps surprised 0.31)",
+        "u-1 3.0 s - angry 0.58",
+    ]
+    assert len(lines) < 24
+    assert {len(line) for line in lines} == {80}
+    # The line stays while the next utterance has no result, so that nothing jumps.
+    view.event(started)
+    assert activation_lines(render())[0] == "activation -"
+    # Another daemon, perhaps with another model.
+    view.event(hello)
+    view.event(emotion())
+    assert activation_lines(render()) == []
 
 
 def test_the_level_bar_grows_with_the_level_and_is_empty_without_one(live):

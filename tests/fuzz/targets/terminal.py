@@ -51,6 +51,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "time": "2026-01-01T00:00:00.000Z",
         "latency_ms": 1.0,
         "voiced_ms": 500,
+        "activation": {"level": "high", "probability": 0.9},
     },
 }
 FIELDS = sorted({name for cls in EVENT_CLASSES.values() for name in cls.__dataclass_fields__})
@@ -79,6 +80,9 @@ server_lines = st.one_of(
                 "end": numbers,
                 "timestamp": numbers,
                 "retry_in_ms": numbers,
+                "activation": st.fixed_dictionaries(
+                    {}, optional={"level": texts | st.just("low"), "probability": numbers | st.floats(0, 1)}
+                ),
                 "scores": st.dictionaries(st.sampled_from(LABELS) | texts.map(to_text), numbers, max_size=3),
             },
         ),
