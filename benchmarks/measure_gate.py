@@ -2,9 +2,13 @@
 
     python benchmarks/measure_gate.py --data FOLDER            # the defaults of GateConfig
     python benchmarks/measure_gate.py --data FOLDER --engine webrtc --set hangover_ms=500
+    python benchmarks/measure_gate.py --cut-in CORPUS ...      # streams that begin in the middle of a sentence
 
 FOLDER holds Actor_NN/*.{wav,flac}. Each recording is padded with one second of its own room tone on each side. The true
 extent of speech is from the first to the last block of 10 ms above -30 dB of the loudest block.
+
+With --cut-in, recordings of corpus folders are cut at a loud moment within a second of the onset. Recall is the share
+of the speech that the gate passes on. Speech is what it finds in the whole recording after two seconds of room tone.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from ser_model.audio.files import read_audio
 from ser_model.audio.gate import Gate
 from ser_model.config import GateConfig
 from ser_model.training.data.corpus import find_recordings
+from ser_model.training.data.corpus_folder import open_corpus
 from ser_model.training.data.noises import GENERATORS
 from ser_model.types import SAMPLE_RATE, Block, Samples, SpeechAudio, SpeechEnded, SpeechStarted
 
@@ -28,6 +33,7 @@ LEVELS_DB = (-20, 0, 10)
 NOISE_LEVELS_DBFS = (-50, -30)
 NOISE_SECONDS = 600
 BLOCK = 160
+CUT_IN_SECONDS = 2.5
 
 
 def room_tone(samples: Samples, length: int, rng: np.random.Generator) -> np.ndarray:
@@ -90,9 +96,62 @@ def measure_noise(task: tuple[str, int], config: GateConfig) -> tuple[str, int, 
     return name, level, audio / len(pcm), sum(isinstance(event, SpeechStarted) for event in events)
 
 
-def parse() -> tuple[Path, GateConfig, int]:
+def find_speech(samples: Samples, config: GateConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Two masks of the samples: those from the onset to the offset of an utterance, and those that are passed on."""
+    gate = Gate(config)
+    inside, passed = np.zeros((2, len(samples)), dtype=bool)
+    onset = 0
+    for event in gate.push(Block(samples, 0)) + gate.finish():
+        match event:
+            case SpeechStarted():
+                onset = event.onset
+            case SpeechAudio():
+                passed[event.start : event.start + len(event.samples)] = True
+            case SpeechEnded():
+                inside[onset : event.offset] = True
+    return inside, passed
+
+
+def measure_cut_in(path: Path, config: GateConfig) -> tuple[float, float] | None:
+    """Recall of a recording that is cut in mid-speech: of all its speech, and of its first half second.
+
+    `None` where fewer than two seconds of speech remain.
+    """
+    samples = read_audio(path)
+    if len(samples) < CUT_IN_SECONDS * SAMPLE_RATE:
+        return None
+    rng = np.random.default_rng(sum(path.name.encode()))
+    tone = room_tone(samples, 2 * SAMPLE_RATE, rng)
+    whole = np.concatenate((tone, samples, tone[:SAMPLE_RATE])).astype(np.int16)
+    speech = find_speech(whole, config)[0][len(tone) : len(tone) + len(samples)]
+    peaks = np.abs(samples[: len(samples) // BLOCK * BLOCK].astype(int)).reshape(-1, BLOCK).max(axis=1)
+    onset = int(speech.argmax())
+    near = np.arange((onset + 3 * SAMPLE_RATE // 10) // BLOCK, min((onset + SAMPLE_RATE) // BLOCK, len(peaks)))
+    loud = near[peaks[near] > peaks.max() * 10 ** (-10 / 20)] * BLOCK
+    if not len(loud) or speech[loud[0] :].sum() < 2 * SAMPLE_RATE:
+        return None
+    cut = int(rng.choice(loud))
+    truth, found = speech[cut:], find_speech(samples[cut:], config)[1]
+    begin = slice(0, SAMPLE_RATE // 2)
+    return float(found[truth].mean()), float(found[begin][truth[begin]].mean())
+
+
+def print_cut_in(folders: list[Path], config: GateConfig, every: int) -> None:
+    print("corpus           recordings   recall   of the first 0.5 s   below .9")
+    with multiprocessing.Pool() as pool:
+        for folder in folders:
+            paths = [one.path for one in open_corpus(folder).recordings][::every]
+            rows = [row for row in pool.imap(partial(measure_cut_in, config=config), paths, 8) if row]
+            table = np.array(rows or [(np.nan, np.nan)])
+            whole, begin = table.mean(axis=0)
+            print(f"{folder.name:16s} {len(rows):6d} {whole:12.3f} {begin:12.3f} {np.mean(table[:, 0] < 0.9):17.3f}")
+
+
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder of Actor_NN/*.{wav,flac}")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--data", type=Path, help="folder of Actor_NN/*.{wav,flac}")
+    what.add_argument("--cut-in", type=Path, nargs="+", metavar="CORPUS", help="folders with index.csv")
     parser.add_argument("--engine", choices=("silero", "webrtc"), default=GateConfig().engine)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="another gate setting")
     parser.add_argument("--every", type=int, default=1, help="take every n-th recording only")
@@ -100,17 +159,18 @@ def parse() -> tuple[Path, GateConfig, int]:
     settings = {
         key: float(value) if "." in value else int(value) for key, value in (s.split("=") for s in arguments.set)
     }
-    return (
-        arguments.data,
-        dataclasses.replace(GateConfig(), engine=arguments.engine, **settings),
-        arguments.every,
-    )
+    arguments.config = dataclasses.replace(GateConfig(), engine=arguments.engine, **settings)
+    return arguments
 
 
 def main() -> None:
-    data, config, every = parse()
+    arguments = parse()
+    config, every = arguments.config, arguments.every
     print(config)
-    paths = [recording.path for recording in find_recordings(data).recordings][::every]
+    if arguments.cut_in:
+        print_cut_in(arguments.cut_in, config, every)
+        return
+    paths = [recording.path for recording in find_recordings(arguments.data).recordings][::every]
     with multiprocessing.Pool() as pool:
         rows = [row for rows in pool.imap(partial(measure_recording, config=config), paths, 8) for row in rows]
         print("level  recordings  one utterance  none  several  onset ms (median, |.| median, p95)  offset ms")

@@ -24,6 +24,12 @@ from ser_model.types import (
 _BRIDGE_FRAMES = 3
 """Unvoiced frames allowed between the first voiced ones (stops, as in "kids") before the onset is discarded."""
 
+_UNSURE_VOICED = 4096
+"""Voiced samples that open an utterance as long as the noise floor is not known.
+
+Detectors take noise that begins at full level for speech during up to 0.2 s.
+"""
+
 _REACH = 6400
 """Samples by which the loud part may extend beyond the voiced frames: detectors lag, and miss unvoiced consonants."""
 
@@ -126,11 +132,17 @@ class Gate:
             events.append(self._audio(self._utterance, frame, start))
             self._maybe_close(self._utterance, events)
 
+    @property
+    def _voiced_needed(self) -> int:
+        """Voiced samples that open an utterance."""
+        known = self._classifier.floor_known
+        return self._min_voiced if known else max(self._min_voiced, _UNSURE_VOICED)
+
     def _maybe_open(self, events: list[GateEvent]) -> None:
         utterance = self._utterance
         if utterance is not None and self._has_paused(utterance):
             self._utterance = utterance = None
-        if utterance is not None and utterance.voiced >= self._min_voiced:
+        if utterance is not None and utterance.voiced >= self._voiced_needed:
             self._open(utterance, events)
         else:
             # A later onset reaches back from the next frame, a present one from where it is.
