@@ -171,6 +171,11 @@ graphs = st.one_of(
 )
 
 
+def _utf8(text: str) -> str:
+    """Replace what a file cannot hold."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def to_graph(mode: str, plan: tuple[Any, ...]) -> bytes:
     """The bytes of a graph."""
     import onnx
@@ -185,7 +190,7 @@ def to_graph(mode: str, plan: tuple[Any, ...]) -> bytes:
             made = changed(changes)
             if made.get("mode") == '"window"':
                 made["mode"] = f'"{mode}"'
-            clean = {key: text.encode("utf-8", "replace").decode() for key, text in made.items()}
+            clean = {_utf8(key): _utf8(text) for key, text in made.items()}
             onnx.helper.set_model_props(model, clean)
         case ("initializer", index, dims):
             tensor = graph.initializer[index % len(graph.initializer)]
