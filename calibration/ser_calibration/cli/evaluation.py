@@ -1,4 +1,4 @@
-"""`ser-calibrate path`, `adaptation`, `confidence`, `unknown` and `smoothing`: evaluate the networks of a run."""
+"""The commands of `ser-calibrate` that evaluate the networks of a run."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: Commands) -> None:
-    """Add the five commands to those of `ser-calibrate`."""
+    """Add the six commands to those of `ser-calibrate`."""
     _add_path(commands)
     _add_adaptation(commands)
     _add_confidence(commands)
     _add_unknown(commands)
     _add_smoothing(commands)
+    _add_cross_corpus(commands)
 
 
 def _add_path(commands: Commands) -> None:
@@ -102,6 +103,24 @@ def _add_smoothing(commands: Commands) -> None:
     parser.set_defaults(run=_smoothing)
 
 
+def _add_cross_corpus(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "cross-corpus",
+        help="fit what a model that learned from several corpora says to strangers",
+        description="Fits temperatures, the threshold of `unknown`, the probability of high activation, and which "
+        "logits are typical, on the answers of networks for corpora that they never heard; measures each corpus with "
+        "values that were fitted without it. With --noise, also what sounds unlike speech. Writes "
+        "RUN/calibration.json, which `ser-model export` reads.",
+    )
+    parser.add_argument("folder", type=Path, metavar="RUN", help="the --output of ser-model cross-corpus")
+    parser.add_argument("--noise", type=Path, metavar="DIR", help="recorded noises, as for ser-model train")
+    parser.add_argument(
+        "--seconds", type=count, metavar="N", help="length of the noise without speech (default: an hour)"
+    )
+    add_workers(parser)
+    parser.set_defaults(run=_cross_corpus)
+
+
 def _add_source(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add_seeds(parser)
@@ -143,6 +162,13 @@ def _smoothing(options: argparse.Namespace) -> None:
         from ser_calibration.evaluation.smoothing import measure_smoothing
 
     measure_smoothing(_source(options))
+
+
+def _cross_corpus(options: argparse.Namespace) -> None:
+    with _training_imports():
+        from ser_calibration.cross_corpus.calibrate import calibrate
+
+    calibrate(options.folder, options.noise, seconds_of_noise=options.seconds, workers=options.workers)
 
 
 def _source(options: argparse.Namespace) -> RunSource:

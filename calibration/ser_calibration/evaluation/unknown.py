@@ -65,7 +65,7 @@ def measure_unknown(
     run, corpus, dataset = source.load(variants=1, noise=noise, rooms=rooms)
     clean = segment_recordings(corpus, AcousticEnvironment(), None, source.workers)
     noisy = segment_recordings(corpus, held_out, SNR_DB, source.workers)
-    hour, samples = find_false_alarms(_track_clips(noise, seconds))
+    hour, samples = find_false_alarms(track_clips(noise, seconds))
     result: UnknownFile = {
         "seeds": list(run.seeds),
         "precision": precision,
@@ -81,7 +81,7 @@ def measure_unknown(
     print_unknown(result)
 
 
-def _track_clips(noise: Path, seconds: int, seed: int = 0, every_kind: bool = False) -> Iterator[NoiseClip]:
+def track_clips(noise: Path, seconds: int, seed: int = 0, every_kind: bool = False) -> Iterator[NoiseClip]:
     """Yield the clips of an hour without speech, with a progress bar."""
     with Progress() as bar:
         task = bar.add_task(f"noise without speech, seed {seed}", total=seconds * SAMPLE_RATE)
@@ -92,7 +92,7 @@ def _track_clips(noise: Path, seconds: int, seed: int = 0, every_kind: bool = Fa
 
 def _other_false_alarms(noise: Path, seconds: int) -> list[FalseAlarm]:
     """Return the false alarms of other hours with every kind of noise."""
-    hours = [_track_clips(noise, seconds, seed, every_kind=True) for seed in OTHER_HOURS]
+    hours = [track_clips(noise, seconds, seed, every_kind=True) for seed in OTHER_HOURS]
     return [one for clips in hours for one in find_false_alarms(clips)[0]]
 
 

@@ -11,7 +11,7 @@ from ser_model.console import uninterrupted
 from ser_model.errors import SerError
 
 if TYPE_CHECKING:
-    from ser_model.training.corpora.cross_corpus import CorporaRun
+    from ser_model.training.corpora.corpora_run import CorporaRun
 
 VARIANTS = 3
 """Augmented versions of a recording: several corpora differ more than the versions of one recording."""
@@ -58,6 +58,14 @@ def add_corpora(parser: argparse.ArgumentParser) -> None:
         help="with --corpus: examples of a corpus in an epoch (default: as many as it has recordings)",
     )
     parser.add_argument(
+        "--leave-out",
+        type=_speaker,
+        action="append",
+        default=[],
+        metavar="NAME/SPEAKER",
+        help="with --corpus: a speaker of a corpus that no network hears; repeat it for each",
+    )
+    parser.add_argument(
         "--votes",
         type=_share,
         default=0.0,
@@ -90,6 +98,13 @@ def _named_count(text: str) -> tuple[str, int]:
     return name, count(number)
 
 
+def _speaker(text: str) -> str:
+    name, _, speaker = text.partition("/")
+    if not name or not speaker:
+        raise argparse.ArgumentTypeError(f"expected NAME/SPEAKER, got {text!r}")
+    return text
+
+
 def _share(text: str) -> float:
     try:
         share = float(text)
@@ -118,6 +133,7 @@ def check_options(arguments: argparse.Namespace) -> None:
     """
     given = {
         "--examples": arguments.examples,
+        "--leave-out": arguments.leave_out,
         "--votes": arguments.votes,
         "--ordinary-as-neutral": arguments.ordinary_as_neutral,
         "--all-classes": arguments.all_classes,
@@ -132,7 +148,7 @@ def corpora_run(arguments: argparse.Namespace) -> CorporaRun:
     """Make a run of the arguments."""
     require(*TRAINING)
     with uninterrupted():
-        from ser_model.training.corpora.cross_corpus import CorporaRun
+        from ser_model.training.corpora.corpora_run import CorporaRun
         from ser_model.training.corpora.recording_pool import TargetConfig
         from ser_model.training.networks.fit_config import FitConfig
 
@@ -155,6 +171,7 @@ def corpora_run(arguments: argparse.Namespace) -> CorporaRun:
         noise=arguments.noise,
         rooms=arguments.rooms,
         workers=arguments.workers,
+        left_out=tuple(arguments.leave_out),
     )
 
 

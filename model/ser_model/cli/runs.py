@@ -85,6 +85,8 @@ def add_export(commands: Commands) -> None:
         "--check", type=Path, metavar="FILE", help="write nothing: check either file of a pair, or both by their STEM"
     )
     parser.add_argument("--output", type=Path, metavar="STEM", help="default: RUN/reslstm-sa-VARIANT")
+    parser.add_argument("--training-data", metavar="TEXT", help="what the file says that the network learned from")
+    parser.add_argument("--licence", metavar="TEXT", help="what the file says of the licence of the weights")
 
 
 def add_report(commands: Commands) -> None:
@@ -162,7 +164,7 @@ def _export(arguments: argparse.Namespace) -> int:
     with uninterrupted():
         from ser_model.training.commands import export_run
 
-    export_run(arguments.folder, arguments.output)
+    export_run(arguments.folder, arguments.output, arguments.training_data, arguments.licence)
     return 0
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ser_model.errors import SerError
+from ser_model.scoring.activation import ActivationParameters
 from ser_model.scoring.logit_bias import ClassMeanLogits, class_mean_logits_from
 from ser_model.scoring.ood import OodParameters
 from ser_model.training.calibration_files import (
@@ -16,6 +17,9 @@ from ser_model.training.calibration_files import (
     read_confidence,
     read_unknown,
 )
+from ser_model.training.corpora.held_out import HeldOut
+from ser_model.training.cross_corpus_file import CROSS_CORPUS_FILE, read_cross_corpus
+from ser_model.training.folds.run_folder import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,44 @@ class Calibration:
     """`None`: not measured, or measured for another final network."""
     class_mean_logits: ClassMeanLogits | None
     """`None`: not measured."""
+    activation: ActivationParameters | None = None
+    """`None`: not measured."""
+
+
+def read_cross_corpus_calibration(folder: Path) -> Calibration | None:
+    """Read the values that `ser-calibrate cross-corpus` fitted, or return `None` if it did not run.
+
+    Raises:
+        SerError: The file is damaged.
+    """
+    content = read_cross_corpus(folder)
+    if content is None:
+        return None
+    try:
+        fitted, noise = content["fitted"], content["noise"]
+        temperature, short_temperature, unknown_below = (
+            round(float(value), 4)
+            for value in (fitted["temperature"], fitted["short_temperature"], fitted["unknown_below"])
+        )
+        ood = None
+        if noise is not None and noise["sha256"] == digest(folder / f"{HeldOut(0).name}.pt"):
+            ood = OodParameters.from_mapping(noise["unlike_speech"])
+        return Calibration(
+            temperature,
+            short_temperature,
+            unknown_below,
+            ood,
+            _rounded(class_mean_logits_from(fitted["class_mean_logits"])),
+            ActivationParameters.from_mapping(fitted["activation"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SerError(
+            f"{folder / CROSS_CORPUS_FILE}: is damaged ({error!r}); run `ser-calibrate cross-corpus` again"
+        ) from error
+
+
+def _rounded(rows: ClassMeanLogits) -> ClassMeanLogits:
+    return tuple(tuple(round(value, 4) for value in row) for row in rows)
 
 
 def read_calibration(folder: Path, final_sha256: str | None) -> Calibration | None:
@@ -76,4 +118,4 @@ def read_class_mean_logits(folder: Path) -> ClassMeanLogits | None:
         raise SerError(
             f"{folder / ADAPTATION_FILE}: is damaged ({error}); run `ser-calibrate adaptation` again"
         ) from error
-    return tuple(tuple(round(value, 4) for value in row) for row in rows)
+    return _rounded(rows)

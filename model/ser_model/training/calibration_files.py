@@ -230,23 +230,28 @@ def read_confidence(folder: Path) -> ConfidenceFile | None:
     Raises:
         SerError: The file is not JSON; likewise below.
     """
-    content: ConfidenceFile | None = _read(folder / CONFIDENCE_FILE)
+    content: ConfidenceFile | None = read_json(folder / CONFIDENCE_FILE)
     return content
 
 
 def read_unknown(folder: Path) -> UnknownFile | None:
     """Read `unknown.json`; `None` if it is missing."""
-    content: UnknownFile | None = _read(folder / UNKNOWN_FILE)
+    content: UnknownFile | None = read_json(folder / UNKNOWN_FILE)
     return content
 
 
 def read_adaptation(folder: Path) -> AdaptationFile | None:
     """Read `adaptation.json`; `None` if it is missing."""
-    content: AdaptationFile | None = _read(folder / ADAPTATION_FILE)
+    content: AdaptationFile | None = read_json(folder / ADAPTATION_FILE)
     return content
 
 
-def _read(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """Read a JSON file; `None` if it is missing.
+
+    Raises:
+        SerError: It is damaged.
+    """
     if not path.exists():
         return None
     try:

@@ -7,9 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ser_model.network.model_files import checksum_file
+from ser_model.network.model_files import ModelFiles, checksum_file
 from ser_model.network.verification import write_checksums
-from ser_model.training.calibration import Calibration, read_calibration, read_class_mean_logits
+from ser_model.training.calibration import (
+    Calibration,
+    read_calibration,
+    read_class_mean_logits,
+    read_cross_corpus_calibration,
+)
+from ser_model.training.corpora.corpora_run import is_corpora_run, reopen_run
+from ser_model.training.corpora.held_out import HeldOut, load_network
 from ser_model.training.data.augment import check_folders
 from ser_model.training.data.corpus import load_corpus
 from ser_model.training.data.dataset import build
@@ -81,21 +88,34 @@ def _settings(config: FitConfig, variants: int, noise: Path | None, rooms: Path 
     }
 
 
-def export_run(folder: Path, stem: Path | None) -> None:
+def export_run(folder: Path, stem: Path | None, training_data: str | None = None, licence: str | None = None) -> None:
     """Export the final network of a run.
 
     Args:
         folder: the folder of the run.
         stem: path of the model without the suffixes; `None`: RUN/reslstm-sa-VARIANT.
+        training_data: what the network learned from; `None`: the names of the corpora.
+        licence: licence of the weights; `None`: for RAVDESS alone its licence, else that it is not stated.
 
     Raises:
         SerError: The run has no final network, or a file is damaged.
     """
-    results = open_results(folder)
-    variant = results.folder.variant
-    network = results.folder.network(FINAL.seed, FINAL.fold, FINAL.split)
-    measured = read_calibration(folder, final_digest(folder))
-    calibration = measured or _fit_utterances(results)
+    if is_corpora_run(folder):
+        run = reopen_run(folder)
+        variant = run.config.variant
+        network = load_network(folder, HeldOut(0), variant)
+        measured = read_cross_corpus_calibration(folder)
+        calibration = measured or Calibration(1.0, 1.0, 0.0, None, None)
+        training_data = training_data or ", ".join(name for name, _ in run.folders)
+        licence = licence or "not stated; it depends on the corpora"
+        missing = "ser-calibrate cross-corpus"
+    else:
+        results = open_results(folder)
+        variant = results.folder.variant
+        network = results.folder.network(FINAL.seed, FINAL.fold, FINAL.split)
+        measured = read_calibration(folder, final_digest(folder))
+        calibration = measured or _fit_utterances(results)
+        missing = "ser-calibrate confidence, unknown and adaptation"
     paths = export(
         network,
         stem or folder / f"reslstm-sa-{variant}",
@@ -106,9 +126,16 @@ def export_run(folder: Path, stem: Path | None) -> None:
         unknown_below=calibration.unknown_below,
         unlike_speech=calibration.ood,
         typical_logits=calibration.class_mean_logits,
-        training_data=TRAINING_DATA,
-        licence=LICENCE,
+        activation=calibration.activation,
+        training_data=training_data or TRAINING_DATA,
+        licence=licence or LICENCE,
     )
+    _print_export(paths, calibration)
+    if measured is None or measured.ood is None or measured.class_mean_logits is None:
+        print(f"to have what is missing measured: {missing}; then export again")
+
+
+def _print_export(paths: ModelFiles, calibration: Calibration) -> None:
     checksums = checksum_file(paths.window)
     write_checksums(paths, checksums)
     for path in (*paths, checksums):
@@ -119,8 +146,6 @@ def export_run(folder: Path, stem: Path | None) -> None:
         f"unknown below {calibration.unknown_below:.3f}; unlike speech: {unlike}; "
         f"adaptation: {'not possible' if calibration.class_mean_logits is None else 'possible'}"
     )
-    if measured is None or measured.ood is None or measured.class_mean_logits is None:
-        print("to have what is missing measured: ser-calibrate confidence, unknown and adaptation; then export again")
 
 
 def _fit_utterances(run: RunResults) -> Calibration:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
+import torch
 
 from ser_model.errors import SerError
 from ser_model.training.corpora.recording_pool import Mask, RecordingPool
 from ser_model.training.data.labelled_corpus import LabelledCorpus
 from ser_model.training.data.speaker_folds import Folds, divide_speakers
+from ser_model.training.networks.architecture import VARIANTS, ResLstmSa
 
 FOLDS: Final = 5
 
@@ -42,6 +46,23 @@ class HeldOut:
             return np.zeros(len(pool.emotions), dtype=np.bool_)
         speakers = {speaker for one in folds if self.fold < len(one) for speaker in one[self.fold]}
         return np.isin(pool.speakers, sorted(speakers))
+
+
+def load_network(folder: Path, one: HeldOut, variant: str) -> ResLstmSa:
+    """Read the weights of a network of a run.
+
+    Raises:
+        SerError: The network is not trained, or its file is damaged.
+    """
+    path = folder / f"{one.name}.pt"
+    network = ResLstmSa(VARIANTS[variant])
+    try:
+        network.load_state_dict(torch.load(path, weights_only=True))
+    except FileNotFoundError as error:
+        raise SerError(f"{path}: is missing; the command that trains it goes on where it was interrupted") from error
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise SerError(f"{path}: is damaged ({error}); remove it and its .npz, and train again") from error
+    return network.eval()
 
 
 def fold_networks(seeds: Iterable[int]) -> list[HeldOut]:

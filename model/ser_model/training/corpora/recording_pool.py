@@ -12,6 +12,7 @@ import torch
 
 from ser_model.labels import LABELS
 from ser_model.training.data.corpus_frames import CorpusFrames
+from ser_model.training.data.dataset import Counts
 from ser_model.training.data.labelled_corpus import LabelledCorpus
 from ser_model.training.networks.training_step import ExampleTargets
 from ser_model.types import Frames
@@ -68,6 +69,19 @@ class RecordingPool:
         return np.concatenate([part.utterances for part in self.parts])
 
     @cached_property
+    def voiced(self) -> list[Counts]:
+        """For each recording the number of voiced samples up to the end of each frame of the clean utterance."""
+        return [counts for part in self.parts for counts in part.voiced]
+
+    @cached_property
+    def accepted(self) -> Mask:
+        """Labels that are right for each recording, shape (recordings, 8).
+
+        Where a corpus has only one of neutral and calm, both are right for it. So they are for ordinary speech.
+        """
+        return np.concatenate([_accepted(corpus) for corpus in self.corpora])
+
+    @cached_property
     def speakers(self) -> npt.NDArray[np.str_]:
         """Speaker of each recording, shape (recordings,)."""
         return np.array([one.speaker for part in self.parts for one in part.corpus.recordings])
@@ -105,6 +119,15 @@ def _targets(
             heard = heard * classes[row] / (heard * classes[row]).sum()
             probabilities[row] = (1 - config.votes) * probabilities[row] + config.votes * heard
     return probabilities, classes, _weights(emotions)
+
+
+def _accepted(corpus: LabelledCorpus) -> Mask:
+    accepted = np.eye(len(LABELS), dtype=np.bool_)[np.where(corpus.emotions < 0, _NEUTRAL, corpus.emotions)]
+    if corpus.expressible[_NEUTRAL] and corpus.expressible[_CALM]:
+        accepted[corpus.emotions < 0, _CALM] = True
+    else:
+        accepted[accepted[:, _NEUTRAL] | accepted[:, _CALM]] |= np.isin(np.arange(len(LABELS)), (_NEUTRAL, _CALM))
+    return accepted
 
 
 def _weights(emotions: Sequence[int] | Rows) -> npt.NDArray[np.float32]:

@@ -31,7 +31,7 @@ def summarise(
         folder: the folder of the run.
     """
     by_seed = [_measure(pool, networks(seed), folder) for seed in seeds]
-    return [_mean(rows) for rows in zip(*by_seed, strict=True)]
+    return [average(rows) for rows in zip(*by_seed, strict=True)]
 
 
 def _measure(pool: RecordingPool, networks: Iterable[HeldOut], folder: Path) -> list[Metrics]:
@@ -48,7 +48,7 @@ def _measure(pool: RecordingPool, networks: Iterable[HeldOut], folder: Path) -> 
     return rows
 
 
-def _mean(rows: Sequence[Metrics]) -> Metrics:
+def average(rows: Sequence[Metrics]) -> Metrics:
     """Average the metrics of a corpus over seeds; the confusion is the sum."""
     out = dict(rows[0])
     out |= {name: _average(rows, name) for name in _AVERAGED if name in out}
@@ -57,6 +57,9 @@ def _mean(rows: Sequence[Metrics]) -> Metrics:
         out["uar_std"] = float(np.std([row["uar"] for row in rows]))
         groups = zip(*(row["groups"] for row in rows), strict=True)
         out["groups"] = [group[0] | {"uar": _average(group, "uar")} for group in groups]
+    if "activation" in out:
+        levels = [row["activation"] for row in rows]
+        out["activation"] = {name: _average(levels, name) for name in levels[0]}
     if "ordinary" in out:
         ordinary = [row["ordinary"] for row in rows]
         counts = {label: sum(one["labels"][label] for one in ordinary) for label in LABELS}

@@ -40,6 +40,16 @@ class CorpusFrames:
     utterances: npt.NDArray[np.int64]
     voiced: list[Counts]
 
+    def without(self, speakers: Sequence[str]) -> CorpusFrames:
+        """Leave out the recordings of speakers."""
+        kept = [at for at, one in enumerate(self.corpus.recordings) if one.speaker not in speakers]
+        return CorpusFrames(
+            self.corpus.select(kept),
+            [self.frames[at] for at in kept],
+            self.utterances[kept],
+            [self.voiced[at] for at in kept],
+        )
+
 
 def build_frames(
     corpus: LabelledCorpus,

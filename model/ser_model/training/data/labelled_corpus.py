@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -71,6 +71,15 @@ class LabelledCorpus:
     """Number of recordings with each label `other:NAME`, which are not among `recordings`."""
     identity: tuple[str, ...]
     """What the frames of the recordings depend on: names, and whatever changes with the content of the files."""
+
+    def select(self, rows: Iterable[int]) -> LabelledCorpus:
+        """Return the corpus with some of its recordings, by their index."""
+        kept = list(rows)
+        return replace(
+            self,
+            recordings=tuple(self.recordings[at] for at in kept),
+            identity=tuple(self.identity[at] for at in kept),
+        )
 
     @cached_property
     def emotions(self) -> npt.NDArray[np.int64]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -103,12 +102,7 @@ def draw(corpus: LabelledCorpus, limit: int, seed: int) -> LabelledCorpus:
     for at, one in enumerate(corpus.recordings):
         groups[one.speaker, one.emotion].append(at)
     rng = np.random.default_rng(seed)
-    kept = sorted(at for own in groups.values() for at in rng.permutation(own)[:limit].tolist())
-    return replace(
-        corpus,
-        recordings=tuple(corpus.recordings[at] for at in kept),
-        identity=tuple(corpus.identity[at] for at in kept),
-    )
+    return corpus.select(sorted(at for own in groups.values() for at in rng.permutation(own)[:limit].tolist()))
 
 
 def answer(model: Model, data: CorpusFrames) -> Answers:

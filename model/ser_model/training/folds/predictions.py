@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,22 @@ from ser_model.training.networks.architecture import ResLstmSa
 from ser_model.training.networks.inference import Numbers, infer
 from ser_model.training.scores import Classes, Logits
 from ser_model.types import Frames
+
+
+class CleanFrames(Protocol):
+    """Frames of recordings: a `Dataset`, or a pool of several corpora."""
+
+    @property
+    def frames(self) -> list[list[Frames]]:
+        """For each recording its versions; the first is clean."""
+
+    @property
+    def utterances(self) -> Classes:
+        """Number of utterances in each clean recording, shape (recordings,)."""
+
+    @property
+    def voiced(self) -> list[Classes]:
+        """For each recording the number of voiced samples up to the end of each frame."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +67,7 @@ class Predictions:
 
 def predict_recordings(
     network: ResLstmSa,
-    dataset: Dataset,
+    dataset: CleanFrames,
     index: Classes,
     window_ms: int | None = None,
     update_ms: int | None = None,

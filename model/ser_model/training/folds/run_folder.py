@@ -123,7 +123,12 @@ def write_recordings(folder: Path, corpus: Corpus) -> None:
 def final_digest(folder: Path) -> str | None:
     """SHA-256 of the weights of the final network; `None` if it is not trained."""
     path = folder / f"{FINAL.name}.pt"
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else None
+    return digest(path) if path.exists() else None
+
+
+def digest(weights: Path) -> str:
+    """SHA-256 of the weights of a network."""
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
 
 
 def _weights(folder: Path, seed: int, fold: int) -> Path:

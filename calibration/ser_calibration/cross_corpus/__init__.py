@@ -1,0 +1,9 @@
+"""Calibration of a model on the answers of networks for corpora that they never heard."""
+
+__all__ = [
+    "answers",
+    "calibrate",
+    "fitting",
+    "noise",
+    "report",
+]
