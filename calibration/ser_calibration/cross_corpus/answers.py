@@ -11,7 +11,7 @@ from rich.progress import track
 
 from ser_model.training.calibration_files import WINDOW_MS
 from ser_model.training.corpora.corpora_run import CorporaRun
-from ser_model.training.corpora.held_out import HeldOut, load_network
+from ser_model.training.corpora.held_out import HeldOut, divide_all, load_network
 from ser_model.training.corpora.recording_pool import Mask, RecordingPool
 from ser_model.training.folds.predictions import Predictions, predict_recordings
 from ser_model.training.scores import Classes
@@ -44,8 +44,6 @@ def answer_held_out(run: CorporaRun, pool: RecordingPool, networks: Sequence[Seq
     Raises:
         SerError: A network is not trained.
     """
-    from ser_model.training.corpora.held_out import divide_all
-
     folds = divide_all(pool.corpora)
     jobs = [(at, one) for at, own in enumerate(networks) for one in own]
     whole: list[list[Predictions]] = [[] for _ in networks]

@@ -1,4 +1,4 @@
-"""`ser-calibrate cross-corpus`: fit what a model says about strangers, and measure it on corpora left out of the fit."""
+"""`ser-calibrate cross-corpus`: fit what a model says to strangers, and measure it on corpora left out of the fit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.special import expit
-from ser_model.scoring.activation import log_odds
 
 from ser_calibration.cross_corpus.answers import Evidence, HeldOutAnswers, answer_held_out
 from ser_calibration.cross_corpus.fitting import StrangerCalibration, fit, levels
@@ -17,6 +16,7 @@ from ser_calibration.cross_corpus.noise import NoiseHours, count_labelled_by, fi
 from ser_calibration.cross_corpus.report import print_calibration
 from ser_model.config import DecisionConfig
 from ser_model.labels import LABELS
+from ser_model.scoring.activation import log_odds
 from ser_model.scoring.logit_bias import fit_class_mean_logits
 from ser_model.training.corpora.corpora_run import CorporaRun, load_pool, open_corpora, reopen_run
 from ser_model.training.corpora.held_out import HeldOut, corpus_networks, fold_networks, load_network

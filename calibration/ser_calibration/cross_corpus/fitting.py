@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import expit
-from ser_model.scoring.activation import HIGH, LOW, ActivationParameters, log_odds
 
 from ser_calibration.cross_corpus.answers import Evidence
 from ser_model.labels import LABELS
+from ser_model.scoring.activation import HIGH, LOW, ActivationParameters, log_odds
 from ser_model.scoring.temperature import Temperature
 from ser_model.training.scores import posterior
 
@@ -86,7 +86,7 @@ def threshold(confidence: Floats, right: Flags, weights: Floats, precision: floa
 
 def levels(one: Evidence) -> tuple[Flags, Flags]:
     """Masks of the recordings of high and of low activation."""
-    high, low = (one.accepted[:, labels].any(axis=1) for labels in (_HIGH, _LOW))
+    high, low = (np.asarray(one.accepted[:, labels].any(axis=1)) for labels in (_HIGH, _LOW))
     return high, low
 
 
@@ -100,8 +100,9 @@ def fit_activation(scores: Floats, whole: Evidence) -> ActivationParameters:
         whole: the recordings.
     """
     high, low = levels(whole)
-    used = high | low
-    value, truth, weights = log_odds(scores)[used], high[used], _balanced(whole, high, low)[used]
+    weights = _balanced(whole, high, low)
+    used = weights > 0
+    value, truth, weights = log_odds(scores)[used], high[used], weights[used]
 
     def loss(parameters: Floats) -> float:
         logit = np.exp(parameters[0]) * value + parameters[1]
@@ -123,4 +124,4 @@ def _balanced(whole: Evidence, high: Flags, low: Flags) -> Floats:
         for level in (high & own, low & own):
             if (high & own).any() and (low & own).any():
                 weights[level] = 1 / level.sum()
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())

@@ -28,8 +28,8 @@ def print_calibration(result: CrossCorpusFile) -> None:
     fitted = result["fitted"]
     activation = fitted["activation"]
     console.print(
-        f"temperature {fitted['temperature']:.3f}, after little speech {fitted['short_temperature']:.3f}; unknown below "
-        f"{fitted['unknown_below']:.3f}, chosen for {PRECISION:.0%} right; activation unknown below "
+        f"temperature {fitted['temperature']:.3f}, after little speech {fitted['short_temperature']:.3f}; unknown "
+        f"below {fitted['unknown_below']:.3f}, chosen for {PRECISION:.0%} right; activation unknown below "
         f"{activation['unknown_below']:.3f}, chosen for {ACTIVATION_PRECISION:.0%} right"
     )
     console.print(_table(f"each corpus left out of training and fit, {len(result['seeds'])} seeds", result["abroad"]))
