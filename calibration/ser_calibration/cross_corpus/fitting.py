@@ -109,7 +109,7 @@ def fit_activation(scores: Floats, whole: Evidence) -> ActivationParameters:
         return float(np.sum(weights * (np.logaddexp(0, logit) - truth * logit)))
 
     best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-4, "fatol": 1e-8}).x
-    slope, offset = round(float(np.exp(best[0])), 4), round(float(best[1]), 4)
+    slope, offset = max(round(float(np.exp(best[0])), 4), 1e-4), round(float(best[1]), 4)
     probability = expit(slope * value + offset)
     sure = np.maximum(probability, 1 - probability)
     below = threshold(sure, (probability > 0.5) == truth, weights, ACTIVATION_PRECISION)

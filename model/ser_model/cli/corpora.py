@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ser_model.cli.options import TRAINING, Commands, add_augmentation, add_workers, count, count_from_zero, require
 from ser_model.console import uninterrupted
 from ser_model.errors import SerError
+from ser_model.labels import LABELS
 
 if TYPE_CHECKING:
     from ser_model.training.corpora.corpora_run import CorporaRun
@@ -56,6 +57,20 @@ def add_corpora(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=N",
         help="with --corpus: examples of a corpus in an epoch (default: as many as it has recordings)",
+    )
+    parser.add_argument(
+        "--only-measure",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --corpus: a corpus that no network learns from; repeat it for each",
+    )
+    parser.add_argument(
+        "--never",
+        choices=LABELS,
+        action="append",
+        default=[],
+        help="with --corpus: a label that no corpus has, and that the network never gives; repeat it for each",
     )
     parser.add_argument(
         "--leave-out",
@@ -134,6 +149,8 @@ def check_options(arguments: argparse.Namespace) -> None:
     given = {
         "--examples": arguments.examples,
         "--leave-out": arguments.leave_out,
+        "--only-measure": arguments.only_measure,
+        "--never": arguments.never,
         "--votes": arguments.votes,
         "--ordinary-as-neutral": arguments.ordinary_as_neutral,
         "--all-classes": arguments.all_classes,
@@ -165,6 +182,8 @@ def corpora_run(arguments: argparse.Namespace) -> CorporaRun:
             votes=arguments.votes,
             all_classes=arguments.all_classes,
             ordinary=arguments.ordinary_as_neutral,
+            only_measured=tuple(arguments.only_measure),
+            never=tuple(arguments.never),
             examples=dict(arguments.examples),
         ),
         variants=VARIANTS if arguments.variants is None else arguments.variants,

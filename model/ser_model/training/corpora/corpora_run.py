@@ -61,6 +61,9 @@ def open_corpora(run: CorporaRun) -> list[LabelledCorpus]:
     for name in run.targets.examples:
         if name not in names:
             raise SerError(f"--examples {name}: is none of the corpora, which are {', '.join(names)}")
+    for name in run.targets.only_measured:
+        if name not in names:
+            raise SerError(f"--only-measure {name}: is none of the corpora, which are {', '.join(names)}")
     return corpora
 
 
@@ -141,7 +144,7 @@ def reopen_run(folder: Path, workers: int | None = None) -> CorporaRun:
             folders=tuple((name, Path(path)) for name, path in places["corpora"].items()),
             output=folder,
             config=FitConfig(**{**settings["fit"], "crop_seconds": tuple(settings["fit"]["crop_seconds"])}),
-            targets=TargetConfig(**settings["targets"]),
+            targets=_read_targets(settings["targets"]),
             variants=int(settings["variants"]),
             workers=workers,
             left_out=tuple(settings["left_out"]),
@@ -149,3 +152,14 @@ def reopen_run(folder: Path, workers: int | None = None) -> CorporaRun:
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SerError(f"{folder}: its {PLACES} or settings.json is damaged ({error!r}); train it again") from error
+
+
+def _read_targets(values: dict[str, Any]) -> TargetConfig:
+    return TargetConfig(
+        votes=float(values["votes"]),
+        all_classes=bool(values["all_classes"]),
+        ordinary=bool(values["ordinary"]),
+        only_measured=tuple(values["only_measured"]),
+        never=tuple(values["never"]),
+        examples=dict(values["examples"]),
+    )

@@ -26,7 +26,7 @@ def train_folds(run: CorporaRun, seeds: int) -> None:
         SerError: A folder is not what is expected, or a class has no recording.
     """
     corpora = open_corpora(run)
-    check_classes(_learned(run, corpora))
+    check_classes(_learned(run, corpora), run.targets.never)
     pool = _train(run, corpora, fold_networks(range(seeds)))
     rows = summarise(pool, lambda seed: fold_networks([seed]), range(seeds), run.output)
     _report(run, rows, "folds.json", "speakers held out")
@@ -39,7 +39,7 @@ def train_final(run: CorporaRun) -> None:
         SerError: see `train_folds`.
     """
     corpora = open_corpora(run)
-    check_classes(_learned(run, corpora))
+    check_classes(_learned(run, corpora), run.targets.never)
     final = HeldOut(0)
     _train(run, corpora, [final])
     print(run.output / f"{final.name}.pt")
@@ -64,14 +64,18 @@ def cross_corpus(run: CorporaRun, seeds: int) -> None:
 
 def _learned(run: CorporaRun, corpora: Sequence[LabelledCorpus]) -> list[LabelledCorpus]:
     """Corpora of which a network learns at least one recording."""
-    return [corpus for corpus in corpora if run.targets.ordinary or (corpus.emotions >= 0).any()]
+    return [
+        corpus
+        for corpus in corpora
+        if corpus.name not in run.targets.only_measured and (run.targets.ordinary or (corpus.emotions >= 0).any())
+    ]
 
 
 def _check_each(run: CorporaRun, corpora: Sequence[LabelledCorpus]) -> None:
     if len(corpora) < 2:
         raise SerError(f"{corpora[0].name}: is the only corpus, and nothing is left without it; name at least two")
     for left in corpora:
-        check_classes(_learned(run, [corpus for corpus in corpora if corpus is not left]))
+        check_classes(_learned(run, [corpus for corpus in corpora if corpus is not left]), run.targets.never)
 
 
 def _train(run: CorporaRun, corpora: Sequence[LabelledCorpus], networks: Sequence[HeldOut]) -> RecordingPool:

@@ -33,6 +33,10 @@ class TargetConfig:
     """Whether the loss is over all eight classes, also for a corpus that cannot express some of them."""
     ordinary: bool = False
     """Whether ordinary speech is learned, as neutral; otherwise it is only measured."""
+    only_measured: tuple[str, ...] = ()
+    """Names of corpora that no network learns from."""
+    never: tuple[str, ...] = ()
+    """Labels that no corpus has, and that the networks never give: they are wrong answers everywhere."""
     examples: Mapping[str, int] = field(default_factory=dict)
     """Examples of a corpus in an epoch; where it is not named, as many as it has recordings."""
 
@@ -88,7 +92,8 @@ class RecordingPool:
 
     def learned(self, config: TargetConfig) -> Mask:
         """Recordings that a network may learn from, shape (recordings,)."""
-        return np.asarray((self.emotions >= 0) | config.ordinary)
+        measured = [at for at, corpus in enumerate(self.corpora) if corpus.name in config.only_measured]
+        return np.asarray(((self.emotions >= 0) | config.ordinary) & ~np.isin(self.corpus, measured))
 
     def targets(self, config: TargetConfig) -> ExampleTargets:
         """Return what is learned from each recording."""
@@ -107,7 +112,8 @@ def _targets(
 ) -> tuple[npt.NDArray[np.float32], Mask, npt.NDArray[np.float32]]:
     """Probabilities, classes and weights of the recordings of a corpus."""
     emotions = np.where(corpus.emotions < 0, _NEUTRAL, corpus.emotions)
-    classes = np.tile(corpus.expressible, (len(emotions), 1))
+    never = np.isin(LABELS, config.never)
+    classes = np.tile(corpus.expressible | never, (len(emotions), 1))
     # Ordinary speech is no emotion, but nobody said whether it is calm.
     classes[corpus.emotions < 0] = np.arange(len(LABELS)) != _CALM
     if config.all_classes:

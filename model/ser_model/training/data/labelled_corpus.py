@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -130,14 +130,20 @@ def label_ravdess(corpus: ravdess.Corpus, root: Path, name: str = "ravdess") -> 
     )
 
 
-def check_classes(corpora: list[LabelledCorpus]) -> None:
-    """Check that corpora together express every class.
+def check_classes(corpora: list[LabelledCorpus], never: Sequence[str] = ()) -> None:
+    """Check that corpora together express every class but those that are never given.
 
     Raises:
-        SerError: A class has no recording.
+        SerError: A class has no recording, or one that is never given has some.
     """
     names = [corpus.name for corpus in corpora]
     covered = np.any([corpus.expressible for corpus in corpora], axis=0) if corpora else np.zeros(len(LABELS), bool)
-    empty = [label for label, given in zip(LABELS, covered, strict=True) if not given]
+    empty = [label for label, given in zip(LABELS, covered, strict=True) if not given and label not in never]
     if empty:
-        raise SerError(f"{', '.join(names)}: no recording is {' or '.join(empty)}; add a corpus with such recordings")
+        raise SerError(
+            f"{', '.join(names)}: no recording is {' or '.join(empty)}; add a corpus with such recordings, or say "
+            "--never LABEL for a network that does not know the label"
+        )
+    spoken = [label for label, given in zip(LABELS, covered, strict=True) if given and label in never]
+    if spoken:
+        raise SerError(f"--never {spoken[0]}: {', '.join(names)} have recordings with this label")

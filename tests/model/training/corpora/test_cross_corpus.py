@@ -102,6 +102,15 @@ CROSS = ("cross-corpus", "--output", "out")
         (["train", "--output", "out", "--data", "x", "--corpus", "one=all"], "--data is not for --corpus"),
         (["train", "--output", "out", "--device", "cuda", "--corpus", "one=all"], "--device is only for --data"),
         (["train", "--output", "out", "--corpus", "one=all", "--examples", "two=3"], "--examples two: is none of"),
+        (["train", "--output", "out", "--corpus", "one=all", "--only-measure", "two"], "--only-measure two: is none"),
+        (["train", "--output", "out", "--corpus", "one=all", "--leave-out", "two/a"], "--leave-out two/a: is of none"),
+        (["train", "--output", "out", "--corpus", "one=all", "--leave-out", "one/z"], "--leave-out one/z: all has no"),
+        (
+            ["train", "--output", "out", "--corpus", "one=all", "--leave-out", "one/a", "--leave-out", "one/b"],
+            "--leave-out: nobody is left in all",
+        ),
+        (["train", "--output", "out", "--corpus", "one=all", "--never", "sad"], "--never sad: one have recordings"),
+        (["train", "--output", "out", "--data", "x", "--never", "sad"], "--never is for --corpus"),
         (["train", "--output", "out", "--corpus", "one=all", "--noise", "nowhere"], "nowhere: expected a folder"),
     ],
 )
@@ -131,6 +140,7 @@ def test_bad_input_is_reported_in_one_sentence(
         ["--corpus", "a=x", "--examples", "a=0"],
         ["--corpus", "a=x", "--votes", "1.5"],
         ["--corpus", "a=x", "--l2", "-1"],
+        ["--corpus", "a=x", "--leave-out", "someone"],
         ["--corpus", "a=x", "--variants", "-1"],
     ],
 )
@@ -139,3 +149,41 @@ def test_bad_options_are_refused(arguments: list[str], capsys: pytest.CaptureFix
         main(["cross-corpus", "--output", "out", *arguments])
     assert refused.value.code == 2
     assert "expected" in capsys.readouterr().err
+
+
+def test_from_corpora_to_a_model_that_knows_strangers(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The four commands of the documentation, and what ends up in the model file."""
+    from ser_calibration.cli.main import main as calibrate
+    from ser_model.network.estimator import Model
+
+    run = tmp_path / "runs" / "world"
+    corpora = [*options(folders, run, "one", "two", "mine"), "--ordinary-as-neutral", "--leave-out", "two/b"]
+    assert calibrate(["cross-corpus", str(tmp_path)]) == 2
+    assert "expected the --output folder of `ser-model cross-corpus`" in capsys.readouterr().err
+    assert main(["cross-corpus", *corpora]) == 0
+    assert main(["train", *corpora]) == 0
+    assert calibrate(["cross-corpus", str(run)]) == 0
+    shown = capsys.readouterr().out
+    assert "each corpus left out of training and fit" in shown
+    assert "speakers held out, their corpora heard" in shown
+    result = json.loads((run / "calibration.json").read_text())
+    assert [row["recordings"] for row in result["abroad"]] == [16, 8, 2]
+    assert result["abroad"][0]["activation"]["said"] is not None
+
+    assert main(["export", str(run)]) == 2
+    assert "seed0-final.pt: is missing" in capsys.readouterr().err
+    assert main(["train", *corpora, "--final"]) == 0
+    assert main(["export", str(run), "--licence", "mine alone", "--training-data", "ten recordings"]) == 0
+    metadata = Model.load(run / "reslstm-sa-h32.window.onnx").metadata
+    assert (metadata.licence, metadata.training_data) == ("mine alone", "ten recordings")
+    assert metadata.temperature == pytest.approx(result["fitted"]["temperature"], abs=1e-4)
+    assert metadata.activation is not None
+    assert metadata.activation.slope == result["fitted"]["activation"]["slope"]
+    assert metadata.typical_logits is not None
+
+    (run / "calibration.json").write_text('{"fitted": 3, "noise": null}')
+    capsys.readouterr()
+    assert main(["export", str(run)]) == 2
+    assert "run `ser-calibrate cross-corpus` again" in capsys.readouterr().err

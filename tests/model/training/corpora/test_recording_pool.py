@@ -144,3 +144,27 @@ def test_the_weight_of_a_recording_is_that_of_its_loss() -> None:
         task = Task(0, np.arange(32), config, examples=examples, draws=((np.arange(32), 640),))
         (network,) = fit(store, own.emotions, [task])
         assert predict(network, own.frames[0]).argmax() == label
+
+
+def test_a_corpus_that_is_only_measured_teaches_nothing(pool: RecordingPool) -> None:
+    config = TargetConfig(ordinary=True, only_measured=("two",))
+    assert pool.learned(config).tolist() == [True] * 4 + [False] * 3 + [True]
+
+
+def test_a_label_that_is_never_given_is_wrong_everywhere(pool: RecordingPool) -> None:
+    targets = pool.targets(TargetConfig(never=("surprised",)))
+    at = LABELS.index("surprised")
+    assert targets.classes[:, at].all()
+    assert not targets.probabilities[:, at].any()
+
+
+def test_what_is_right_where_a_corpus_has_only_one_of_neutral_and_calm(pool: RecordingPool) -> None:
+    def names(row: int) -> list[str]:
+        return [LABELS[at] for at in np.flatnonzero(pool.accepted[row])]
+
+    assert names(0) == ["neutral"]
+    assert names(3) == ["calm"]
+    assert names(4) == ["sad"]
+    assert names(7) == ["neutral", "calm"]
+    other = RecordingPool((part("four", [("a", NEUTRAL), ("b", ANGRY)]),))
+    assert [LABELS[at] for at in np.flatnonzero(other.accepted[0])] == ["neutral", "calm"]
