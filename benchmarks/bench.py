@@ -29,9 +29,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.config.audio import AudioConfig
 
+SPEECH = Path(__file__).parents[1] / "tests/data/synthetic-speech.flac"
 RATE = 16_000
 READ_MS = AudioConfig().read_ms
 STARTS = 5
@@ -228,14 +228,14 @@ def machine() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure and print; return exit status 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--file", type=Path, help="speech to play, 16 kHz (default: the bundled recording)")
+    parser.add_argument("--file", type=Path, help="speech to play, 16 kHz (default: synthetic speech)")
     parser.add_argument("--seconds", type=float, default=30, help="length of each run (30)")
     options = parser.parse_args(argv)
     print(machine(), flush=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir="/tmp") as folder:
         speech, silence = Path(folder) / "speech.wav", Path(folder) / "silence.wav"
         length = options.seconds + 2 * MARGIN + 10
-        soundfile.write(speech, unbroken_speech(options.file or bundled_recording(), length), RATE)
+        soundfile.write(speech, unbroken_speech(options.file or SPEECH, length), RATE)
         soundfile.write(silence, room_tone(length), RATE)
         starts = measure_starts()
         in_speech = measure(speech, options.seconds)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_daemon.cli.demo import bundled_recording
 from support.session import Session, choose_recordings, seed, write_session
+from support.speech import SYNTHETIC_SPEECH
 from support.trace import SECONDS, Trace, TracedMinute, unavailable_reason
 
 
@@ -25,11 +25,11 @@ def session(ravdess: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
 
 @pytest.fixture(scope="session")
 def speech(request: pytest.FixtureRequest) -> Path:
-    """Return a file with several utterances: the session, or the bundled recording without recordings."""
+    """Return a file with several utterances: the session, or the synthetic recording without recordings."""
     try:
         found: Session = request.getfixturevalue("session")
     except pytest.skip.Exception:
-        return bundled_recording()
+        return SYNTHETIC_SPEECH
     return found.path
 
 

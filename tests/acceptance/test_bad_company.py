@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_daemon.cli.demo import bundled_recording
 from support.commands import WAIT, environment, program, shell
 from support.daemon import Daemon, numbered, wait_for
+from support.speech import SYNTHETIC_SPEECH
 
 pytestmark = pytest.mark.usefixtures("minute")
 
@@ -66,7 +66,7 @@ def test_a_bad_line_is_answered_and_the_connection_lives(daemon: Daemon, sent: b
 
 
 def test_a_client_that_closed_its_sending_side_gets_all_events(daemon: Daemon) -> None:
-    samples, _ = soundfile.read(bundled_recording(), dtype="int16")
+    samples, _ = soundfile.read(SYNTHETIC_SPEECH, dtype="int16")
     with connect(daemon) as client:
         client.shutdown(socket.SHUT_WR)
         daemon.write(np.asarray(samples[: 5 * 16_000]))
@@ -78,7 +78,7 @@ def test_a_client_that_closed_its_sending_side_gets_all_events(daemon: Daemon) -
 
 
 def test_200_clients_that_never_read_do_not_cost_another_an_event(daemon: Daemon) -> None:
-    samples, _ = soundfile.read(bundled_recording(), dtype="int16")
+    samples, _ = soundfile.read(SYNTHETIC_SPEECH, dtype="int16")
     crowd = [connect(daemon) for _ in range(200)]
     healthy = daemon.subscribe()
     wait_for(lambda: daemon.controller().request("metrics")["data"]["clients"] > 201)
@@ -183,7 +183,7 @@ def test_a_request_without_an_answer_times_out(tmp_path: Path) -> None:
 def test_a_daemon_that_is_still_starting_ends_with_ctrl_c(tmp_path: Path, delay: float) -> None:
     # Before this line runs, Python itself handles Ctrl-C.
     mark = "import os; os.write(2, b'begun\\n')"
-    arguments = ("--mic", f"file:{bundled_recording()}", "--plain", "--socket", str(tmp_path / "s"))
+    arguments = ("--mic", f"file:{SYNTHETIC_SPEECH}", "--plain", "--socket", str(tmp_path / "s"))
     process = start("ser-daemon", *arguments, before=mark)
     assert process.stderr is not None
     assert process.stderr.readline() == "begun\n"

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from ser_daemon.cli.demo import bundled_recording
 from ser_model.network.estimator import DEFAULT_MODEL
 from support.commands import environment, run, shell
+from support.speech import SYNTHETIC_SPEECH
 
 RATE = 16_000
 Frames = npt.NDArray[np.float64]
@@ -24,8 +24,8 @@ Frames = npt.NDArray[np.float64]
 
 @pytest.fixture(scope="module")
 def speech() -> Frames:
-    """Return the first five seconds of the bundled recording, which contain speech."""
-    samples, rate = soundfile.read(bundled_recording(), frames=5 * RATE, dtype="float64")
+    """Return the first five seconds of the synthetic recording, which contain speech."""
+    samples, rate = soundfile.read(SYNTHETIC_SPEECH, frames=5 * RATE, dtype="float64")
     assert rate == RATE
     return np.asarray(samples)
 
@@ -81,7 +81,7 @@ BROKEN: dict[str, tuple[Callable[[Path, Frames], object], str]] = {
     "half-a-header": (lambda path, speech: path.write_bytes(wav(path, speech)[:20]), "not a WAV or FLAC file"),
     "no-samples": (lambda path, speech: wav(path, speech[:0]), "holds no audio"),
     "pipe-without-writer": (lambda path, speech: os.mkfifo(path), "no file but a pipe"),
-    "damaged-flac": (lambda path, speech: path.write_bytes(bundled_recording().read_bytes()[:20_000]), "is damaged"),
+    "damaged-flac": (lambda path, speech: path.write_bytes(SYNTHETIC_SPEECH.read_bytes()[:20_000]), "is damaged"),
 }
 
 

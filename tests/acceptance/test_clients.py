@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from ser_daemon.cli.demo import bundled_recording
 from support.daemon import WAIT, Daemon, Message, wait_for
+from support.speech import SYNTHETIC_SPEECH
 
 pytestmark = pytest.mark.usefixtures("minute")
 
@@ -52,7 +52,7 @@ def has_printed(output: Path, wanted: Callable[[Message], bool]) -> Callable[[],
 def play_recording(
     command: Callable[[Daemon], list[str]], output: Path, number: signal.Signals | None
 ) -> list[Message]:
-    """Run a program and a subscriber while a daemon reads the bundled recording.
+    """Run a program and a subscriber while a daemon reads the synthetic recording.
 
     Args:
         command: Returns the command line of the program.
@@ -62,7 +62,7 @@ def play_recording(
     Returns:
         The events that the subscriber read.
     """
-    samples, rate = soundfile.read(bundled_recording(), dtype="int16")
+    samples, rate = soundfile.read(SYNTHETIC_SPEECH, dtype="int16")
     with Daemon("--mic", "stdin", "--rate", str(rate), feed=True) as daemon:
         client = daemon.subscribe()
         with printing(command(daemon), output) as program:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
-from importlib.resources import files
 
 import numpy as np
 import pytest
 
-from ser_model import Model, Recognizer, read_audio
+from ser_model import Model, Recognizer
 from ser_model.config import DecisionConfig, GateConfig
 from ser_model.decision import Decision
 from ser_model.labels import LABELS
@@ -26,6 +25,7 @@ from ser_model.types import (
     VoiceStarted,
     VoiceStopped,
 )
+from support.speech import synthetic_speech
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,8 @@ def model() -> Model:
 
 
 @pytest.fixture(scope="module")
-def demo() -> np.ndarray:
-    return read_audio(str(files("ser_daemon").joinpath("data", "demo.flac")))
+def speech() -> np.ndarray:
+    return synthetic_speech()
 
 
 def recognise(model: Model, samples: np.ndarray, size: int) -> list[Result]:
@@ -50,8 +50,8 @@ def finals(results: list[Result]) -> list[EmotionResult]:
     return [result for result in results if isinstance(result, EmotionResult) and result.final]
 
 
-def test_every_utterance_starts_gets_answers_and_stops_in_this_order(model: Model, demo: np.ndarray) -> None:
-    results = recognise(model, demo, 1600)
+def test_every_utterance_starts_gets_answers_and_stops_in_this_order(model: Model, speech: np.ndarray) -> None:
+    results = recognise(model, speech, 1600)
     numbers = sorted({result.utterance for result in results})
     assert numbers == [1, 2, 3, 4, 5, 6]
     for number in numbers:
@@ -66,8 +66,8 @@ def test_every_utterance_starts_gets_answers_and_stops_in_this_order(model: Mode
 
 
 @pytest.mark.parametrize("size", [157, 512, 4000, 10**6])
-def test_the_block_size_changes_nothing(model: Model, demo: np.ndarray, size: int) -> None:
-    expected, got = (recognise(model, demo, each) for each in (1600, size))
+def test_the_block_size_changes_nothing(model: Model, speech: np.ndarray, size: int) -> None:
+    expected, got = (recognise(model, speech, each) for each in (1600, size))
     assert len(got) == len(expected)
     for one, other in zip(got, expected, strict=True):
         assert type(one) is type(other)
@@ -78,9 +78,9 @@ def test_the_block_size_changes_nothing(model: Model, demo: np.ndarray, size: in
             assert one == other
 
 
-def test_partial_answers_come_every_update(model: Model, demo: np.ndarray) -> None:
+def test_partial_answers_come_every_update(model: Model, speech: np.ndarray) -> None:
     partials = [
-        result for result in recognise(model, demo, 1600) if isinstance(result, EmotionResult) and not result.final
+        result for result in recognise(model, speech, 1600) if isinstance(result, EmotionResult) and not result.final
     ]
     same = [b.timestamp - a.timestamp for a, b in itertools.pairwise(partials) if a.utterance == b.utterance]
     assert set(same) == {8000}
@@ -102,20 +102,20 @@ def test_the_final_answer_of_an_utterance_is_the_window_graph_over_all_of_it(mod
     np.testing.assert_allclose(list(final.scores.values()), expected, atol=1e-4)
 
 
-def test_too_little_voice_is_unknown(model: Model, demo: np.ndarray) -> None:
+def test_too_little_voice_is_unknown(model: Model, speech: np.ndarray) -> None:
     recognizer = Recognizer(model, decision=DecisionConfig(min_voiced_ms=60_000))
-    answers = finals(recognizer.push(demo) + recognizer.finish())
+    answers = finals(recognizer.push(speech) + recognizer.finish())
     assert [(answer.label, answer.reason) for answer in answers] == [("unknown", "too-short")] * 6
     assert all(answer.top in LABELS for answer in answers)
 
 
-def test_an_answer_has_an_activation_where_the_model_knows_how(demo: np.ndarray) -> None:
+def test_an_answer_has_an_activation_where_the_model_knows_how(speech: np.ndarray) -> None:
     model = Model.load()
     model.metadata = replace(model.metadata, activation=None)
-    assert {answer.activation for answer in finals(recognise(model, demo, 16_000))} == {None}
+    assert {answer.activation for answer in finals(recognise(model, speech, 16_000))} == {None}
     parameters = ActivationParameters(slope=2.0, offset=-0.5, unknown_below=0.8)
     model.metadata = replace(model.metadata, activation=parameters)
-    answers = [one for one in recognise(model, demo, 16_000) if isinstance(one, EmotionResult)]
+    answers = [one for one in recognise(model, speech, 16_000) if isinstance(one, EmotionResult)]
     assert {answer.final for answer in answers} == {True, False}
     for answer in answers:
         decided = parameters.decide(np.array(list(answer.scores.values())))

@@ -1,15 +1,13 @@
-"""Small corpora with an index, made of tones, noise or the demo's sentence."""
+"""Small corpora with an index, made of tones, noise or a sentence."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
-from ser_model import read_audio
 from ser_model.types import Samples
 
 COLUMNS = ("path", "speaker", "emotion", "language")
@@ -22,12 +20,6 @@ def write_index(root: Path, rows: Iterable[Mapping[str, object]], columns: Seque
         writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-
-
-def sentence() -> Samples:
-    """One sentence of the demo, 1.4 s."""
-    demo = read_audio(str(files("ser_daemon").joinpath("data", "demo.flac")))
-    return demo[int(13.0 * 16000) : int(14.4 * 16000)]
 
 
 def make_corpus(

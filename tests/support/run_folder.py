@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 
-from ser_model import read_audio
+from support.speech import sentence
 
 EMOTIONS = (1, 5)
 """Emotion codes of every actor's recordings. The index of a label is one less."""
@@ -17,14 +16,13 @@ def make_corpus(root: Path, emotions: Sequence[int] = EMOTIONS) -> Path:
     """Write one sentence per actor and emotion: the same recording at different pitches."""
     import soundfile
 
-    demo = read_audio(str(files("ser_daemon").joinpath("data", "demo.flac")))
-    sentence = demo[int(13.0 * 16000) : int(14.4 * 16000)]
+    spoken = sentence()
     for actor in range(1, 25):
         folder = root / f"Actor_{actor:02d}"
         folder.mkdir(parents=True)
         for emotion in emotions:
             path = folder / f"03-01-{emotion:02d}-01-01-01-{actor:02d}.wav"
-            soundfile.write(path, sentence, 12_000 + 1_000 * emotion + 20 * actor)
+            soundfile.write(path, spoken, 12_000 + 1_000 * emotion + 20 * actor)
     return root
 
 

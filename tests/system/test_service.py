@@ -8,7 +8,8 @@ import subprocess
 
 from ser_daemon.client import AudioState, Emotion, NotRunning
 from support.box import wait_until
-from system.conftest import ROOT, Machine
+from support.speech import SYNTHETIC_SPEECH
+from system.conftest import Machine
 
 RESTART_SECONDS = 3.0
 """Bound for the time after a crash until the socket is served again."""
@@ -153,7 +154,7 @@ def test_speech_is_recognised_under_the_sandbox(service: Machine) -> None:
     service.box.run("systemctl", "restart", "ser-daemon")
     service.wait_for("listening")
     with service.client(timeout=20) as client:
-        player = service.play(ROOT / "daemon/ser_daemon/data/demo.flac")
+        player = service.play(SYNTHETIC_SPEECH)
         assert any(isinstance(event, Emotion) and event.final for event in client.subscribe())
         player.kill()
         player.wait()

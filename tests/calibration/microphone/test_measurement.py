@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +14,9 @@ from ser_calibration.microphone.defects import Dropouts, clipped_share
 from ser_calibration.microphone.measurement import Measurement, frame_levels, measure
 from ser_daemon.config.loading import load_config
 from ser_daemon.config.profiles import gate_with_profile, read_profile
-from ser_model.audio.files import read_audio
 from ser_model.errors import SerError
 from ser_model.types import SAMPLE_RATE, Samples
+from support.speech import synthetic_speech
 
 
 def noise(level_dbfs: float, seconds: float = 6.0, seed: int = 1) -> Samples:
@@ -32,8 +31,8 @@ def scaled(samples: Samples, db: float) -> Samples:
 
 @pytest.fixture(scope="session")
 def spoken() -> Samples:
-    """The bundled synthetic recording, 6 dB below full scale."""
-    return scaled(read_audio(Path(str(files("ser_daemon") / "data" / "demo.flac"))), -6)
+    """The synthetic recording, 6 dB below full scale."""
+    return scaled(synthetic_speech(), -6)
 
 
 def wav(path: Path, samples: np.ndarray, rate: int = SAMPLE_RATE, subtype: str = "PCM_16") -> Path:

@@ -6,7 +6,6 @@ import os
 import re
 import xml.etree.ElementTree
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +22,10 @@ from ser_calibration.microphone.recording import Recordings
 from ser_calibration.microphone.timing import Timing
 from ser_daemon.config.loading import load_config
 from ser_daemon.config.profiles import MicrophoneProfile, gate_with_profile, read_profile, write_profile
-from ser_model.audio.files import read_audio
 from ser_model.errors import SerError
 from ser_model.types import SAMPLE_RATE
+from support.speech import synthetic_speech
 
-DEMO = Path(str(files("ser_daemon") / "data" / "demo.flac"))
 TIMING = Timing(
     reported_ms=43.0, seconds=25, lost_ms=0, overflows=0, rate_ppm=12.0, rate_error_ppm=9.0, late_ms=8.0, start_ms=300.0
 )
@@ -36,7 +34,7 @@ TIMING = Timing(
 @pytest.fixture(scope="module")
 def recordings() -> Recordings:
     room = np.random.default_rng(1).standard_normal(10 * SAMPLE_RATE) * 32
-    return Recordings("USB Mic", np.round(room).astype(np.int16), read_audio(DEMO) // 2, TIMING)
+    return Recordings("USB Mic", np.round(room).astype(np.int16), synthetic_speech() // 2, TIMING)
 
 
 @pytest.fixture(scope="module")

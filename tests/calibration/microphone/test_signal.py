@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -14,8 +11,8 @@ from ser_calibration.microphone.spectrum import CENTRES, band_level, band_levels
 from ser_calibration.microphone.speech_segments import choose_noise_margin, find_segments
 from ser_calibration.microphone.timing import Timing, TimingMonitor
 from ser_daemon.sources import Chunk
-from ser_model.audio.files import read_audio
 from ser_model.types import SAMPLE_RATE, Samples
+from support.speech import synthetic_speech as spoken
 
 
 def noise(level_dbfs: float, seconds: float = 6.0) -> Samples:
@@ -26,10 +23,6 @@ def noise(level_dbfs: float, seconds: float = 6.0) -> Samples:
 def tone(hertz: float, level_dbfs: float, seconds: float = 4.0) -> Samples:
     wave = np.sin(2 * np.pi * hertz * np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE)
     return np.round(wave * np.sqrt(2) * 32768 * 10 ** (level_dbfs / 20)).astype(np.int16)
-
-
-def spoken() -> Samples:
-    return read_audio(Path(str(files("ser_daemon") / "data" / "demo.flac")))
 
 
 @pytest.mark.parametrize("ms", [2, 20, 200])

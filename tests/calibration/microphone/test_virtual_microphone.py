@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +19,7 @@ from ser_daemon.config.profiles import read_profile
 from ser_model.audio.files import read_audio
 from ser_model.types import SAMPLE_RATE
 from support.pulse import virtual_microphone
-
-DEMO = Path(str(files("ser_daemon") / "data" / "demo.flac"))
+from support.speech import SYNTHETIC_SPEECH
 
 
 @pytest.mark.slow
@@ -47,7 +45,7 @@ def test_a_microphone_is_measured_as_its_recordings_are(tmp_path: Path) -> None:
             # Ends with the program's output at the latest; the program's own waits are bounded.
             for line in calibrate.stderr:
                 if line.startswith("Now read"):
-                    speaking = pulse.play(DEMO)
+                    speaking = pulse.play(SYNTHETIC_SPEECH)
             out, _ = calibrate.communicate(timeout=60)
         finally:
             for process in (humming, speaking, calibrate):
@@ -58,7 +56,7 @@ def test_a_microphone_is_measured_as_its_recordings_are(tmp_path: Path) -> None:
         written = {path.name for path in pulse.folder.rglob("*") if path.suffix in (".wav", ".raw", ".flac")}
     assert written == set()
     profile = read_profile(output)
-    offline = measure(read_audio(room), read_audio(DEMO))
+    offline = measure(read_audio(room), read_audio(SYNTHETIC_SPEECH))
     assert f"Profile of {profile.device!r} written to {output}" in out
     assert "0 overflows reported" in out
     assert re.search(r"^Delay .*; the sound system itself reports \d+ ms$", out, re.MULTILINE)

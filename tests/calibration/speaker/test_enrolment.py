@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,12 @@ import soundfile
 from ser_calibration.cli.main import main
 from ser_daemon.adaptation.session import make_session
 from ser_daemon.config.loading import load_config
-from ser_model import Model, read_audio
+from ser_model import Model
 from ser_model.labels import LABELS
 from ser_model.network.metadata import ModelMetadata
 from ser_model.types import SAMPLE_RATE
 from support.models import without_class_mean_logits
+from support.speech import synthetic_speech
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +28,11 @@ def metadata() -> ModelMetadata:
 @pytest.fixture(scope="module")
 def minute(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Four recordings with well over thirty seconds of synthetic speech in all."""
-    demo = read_audio(str(files("ser_daemon").joinpath("data", "demo.flac")))
+    speech = synthetic_speech()
     folder = tmp_path_factory.mktemp("speech")
     paths = [folder / f"{number}.wav" for number in range(4)]
     for path in paths:
-        soundfile.write(path, demo, SAMPLE_RATE)
+        soundfile.write(path, speech, SAMPLE_RATE)
     return [str(path) for path in paths]
 
 

@@ -19,13 +19,13 @@ from ser_calibration.cli.main import main
 from ser_calibration.microphone.output import check_writable
 from ser_calibration.speaker.recording import MAX_PAUSE_SECONDS, MUTED_SECONDS, SpeechProgress, record
 from ser_daemon.adaptation.files import read_statistics
-from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources import Chunk
 from ser_model import Model
 from ser_model.errors import SerError
 from ser_model.types import SAMPLE_RATE
 from support.pulse import virtual_microphone
+from support.speech import SYNTHETIC_SPEECH
 
 WAIT = 60.0
 
@@ -63,7 +63,7 @@ def test_speech_into_a_microphone_makes_a_profile(tmp_path: Path) -> None:
         os.close(theirs)
         try:
             pulse.wait_for_capture(seconds=WAIT)
-            processes.append(pulse.play(bundled_recording(), latency_ms=1000))
+            processes.append(pulse.play(SYNTHETIC_SPEECH, latency_ms=1000))
             shown = read_terminal(ours, calibrate)
             assert calibrate.wait(10) == 0, shown
         finally:

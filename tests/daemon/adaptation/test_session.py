@@ -22,7 +22,6 @@ from ser_daemon.adaptation.session import (
     AdaptationSession,
     make_session,
 )
-from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.config.loading import load_config
 from ser_daemon.pipeline.inference import Inference, Recognition
 from ser_daemon.pipeline.sample_clock import SampleClock
@@ -34,6 +33,7 @@ from ser_model.network.metadata import ModelMetadata
 from ser_model.types import SpeechEnded
 from support.daemon import Daemon, Message, wait_for
 from support.models import without_class_mean_logits
+from support.speech import SYNTHETIC_SPEECH
 
 STDIN = ("--mic", "stdin", "--rate", "16000")
 LOGITS = np.array([1, 0, 0, 0, 0, 0, 0, -1], dtype=np.float32)
@@ -274,7 +274,7 @@ def finals(messages: list[Message]) -> list[str]:
 
 
 def test_a_daemon_learns_keeps_and_forgets(tmp_path: Path, metadata: ModelMetadata) -> None:
-    speech, _ = soundfile.read(bundled_recording(), dtype="int16")
+    speech, _ = soundfile.read(SYNTHETIC_SPEECH, dtype="int16")
     path = tmp_path / "state" / "ser-daemon" / FILE_NAME
     with Daemon(*STDIN, feed=True, folder=tmp_path) as daemon:
         client = daemon.subscribe()
@@ -303,7 +303,7 @@ def test_a_daemon_learns_keeps_and_forgets(tmp_path: Path, metadata: ModelMetada
 
 
 def test_a_daemon_with_a_model_that_cannot_be_adapted_says_so_once_and_judges_by_it_alone(tmp_path: Path) -> None:
-    speech, _ = soundfile.read(bundled_recording(), dtype="int16")
+    speech, _ = soundfile.read(SYNTHETIC_SPEECH, dtype="int16")
     with Daemon(*STDIN, "--model", str(without_class_mean_logits(tmp_path)), feed=True, folder=tmp_path) as daemon:
         client = daemon.subscribe()
         assert "nothing is being learnt" in daemon.controller().request("reset-adaptation")["data"]["text"]
@@ -316,7 +316,7 @@ def test_a_daemon_with_a_model_that_cannot_be_adapted_says_so_once_and_judges_by
 
 
 def test_a_state_directory_that_is_a_file_stops_no_daemon(tmp_path: Path) -> None:
-    speech, _ = soundfile.read(bundled_recording(), dtype="int16")
+    speech, _ = soundfile.read(SYNTHETIC_SPEECH, dtype="int16")
     (tmp_path / "state").touch()
     with Daemon(*STDIN, feed=True, folder=tmp_path) as daemon:
         client = daemon.subscribe()
@@ -329,7 +329,7 @@ def test_a_state_directory_that_is_a_file_stops_no_daemon(tmp_path: Path) -> Non
 
 
 def test_a_reload_switches_adaptation_off_and_on_again(tmp_path: Path) -> None:
-    speech, _ = soundfile.read(bundled_recording(), dtype="int16")
+    speech, _ = soundfile.read(SYNTHETIC_SPEECH, dtype="int16")
     config = tmp_path / "config" / "ser-daemon" / "config.yaml"
     config.parent.mkdir(parents=True)
     with Daemon(*STDIN, feed=True, folder=tmp_path) as daemon:
@@ -375,7 +375,7 @@ def test_a_speakers_profile_made_anew_is_used_after_a_reload(tmp_path: Path, met
 
 
 def test_a_daemon_goes_on_learning_from_a_profile(tmp_path: Path, metadata: ModelMetadata) -> None:
-    speech, _ = soundfile.read(bundled_recording(), dtype="int16")
+    speech, _ = soundfile.read(SYNTHETIC_SPEECH, dtype="int16")
     state = tmp_path / "state" / "ser-daemon" / FILE_NAME
     make_profile(tmp_path / "config", metadata)
     environ = {"SER_ADAPTATION_SPEAKER": "anna", "SER_DECISION_UNLIKE_SPEECH": "false"}

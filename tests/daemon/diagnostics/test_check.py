@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,11 @@ from ser_daemon.sources import DeviceBusy
 from ser_daemon.wire.sockets import bind
 from support.daemon import Daemon, wait_for
 from support.pulse import virtual_microphone
-
-DEMO = Path(str(files("ser_daemon") / "data" / "demo.flac"))
+from support.speech import SYNTHETIC_SPEECH
 
 
 def check(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], device: str = f"file:{DEMO}", **keys: object
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], device: str = f"file:{SYNTHETIC_SPEECH}", **keys: object
 ) -> tuple[int, str]:
     """Return the exit code and the output; socket and profiles are in the test's folder."""
     environ = {"HOME": str(tmp_path)}
@@ -44,7 +42,7 @@ def test_a_ready_machine_is_reported_and_no_file_is_left(tmp_path: Path, capsys:
     assert out.startswith("Ready. Start it with: ser-daemon, and watch it with: ser-watch\n\n")
     assert out.count("Ready") == 1
     assert "ok    config  audio.device = file:" in out
-    assert f"ok    audio   {DEMO} gives samples, level -" in out
+    assert f"ok    audio   {SYNTHETIC_SPEECH} gives samples, level -" in out
     assert f"ok    socket  {tmp_path / 's.sock'} can be used" in out
     assert f"ok    socket  {tmp_path / 's-control.sock'} can be used" in out
     assert "no sound server runs for this user" in out
@@ -74,14 +72,14 @@ def test_settings_at_their_defaults_are_folded_also_if_a_file_names_them(
 ) -> None:
     shipped = Path(__file__).resolve().parents[3] / "config.yaml"
     environ = {"HOME": str(tmp_path)}
-    overrides = {"audio.device": f"file:{DEMO}", "socket.path": tmp_path / "s.sock"}
+    overrides = {"audio.device": f"file:{SYNTHETIC_SPEECH}", "socket.path": tmp_path / "s.sock"}
     config = load_config(path=shipped, environ=environ, overrides=overrides, default_files=[])
     assert len(config.sources) == len(KEYS)
     run_check(config, environ)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("ok    config")]
     assert lines == [
         f"ok    config  {shipped}",
-        f"ok    config  audio.device = file:{DEMO}  (command line)",
+        f"ok    config  audio.device = file:{SYNTHETIC_SPEECH}  (command line)",
         f"ok    config  socket.path = {tmp_path / 's.sock'}  (command line)",
         f"ok    config  {len(KEYS) - 2} settings at their defaults; ser-daemon --check -v shows them",
     ]

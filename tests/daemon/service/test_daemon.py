@@ -17,9 +17,9 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from ser_daemon.cli.demo import bundled_recording
 from support.daemon import Daemon, numbered, run_daemon, wait_for
 from support.models import with_activation
+from support.speech import SYNTHETIC_SPEECH
 
 RATE = 16_000
 STDIN = ("--mic", "stdin", "--rate", "16000")
@@ -27,8 +27,8 @@ STDIN = ("--mic", "stdin", "--rate", "16000")
 
 @pytest.fixture(scope="module")
 def speech() -> npt.NDArray[np.int16]:
-    """The bundled recording: six utterances."""
-    samples, rate = soundfile.read(bundled_recording(), dtype="int16")
+    """The synthetic recording: six utterances."""
+    samples, rate = soundfile.read(SYNTHETIC_SPEECH, dtype="int16")
     assert rate == RATE
     return np.asarray(samples, np.int16)
 
@@ -356,7 +356,7 @@ def test_a_second_interrupt_ends_it_at_once() -> None:
 
 def test_a_reader_of_its_output_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     socket = tmp_path / "s"
-    arguments = f"--mic file:{bundled_recording()} --fast --socket {socket}"
+    arguments = f"--mic file:{SYNTHETIC_SPEECH} --fast --socket {socket}"
     process = subprocess.run(
         f"{sys.executable} -m ser_daemon.cli.daemon {arguments} | head -n 1",
         shell=True,

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from ser_daemon.cli.demo import bundled_recording
 from support.daemon import Daemon, Subscriber, run_daemon
 from support.pulse import PulseAudio, virtual_microphone
+from support.speech import SYNTHETIC_SPEECH
 
 RATE = 16_000
 
@@ -25,8 +25,8 @@ def pulse() -> Iterator[PulseAudio]:
 
 @pytest.fixture(scope="module")
 def utterance(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first utterance of the bundled recording, with a second of room tone around it."""
-    samples, _ = soundfile.read(bundled_recording(), dtype="int16")
+    """The first utterance of the synthetic recording, with a second of room tone around it."""
+    samples, _ = soundfile.read(SYNTHETIC_SPEECH, dtype="int16")
     path: Path = tmp_path_factory.mktemp("speech") / "utterance.wav"
     soundfile.write(path, samples[int(0.6 * RATE) : int(4.4 * RATE)], RATE)
     return path

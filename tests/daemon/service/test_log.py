@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-from importlib.resources import files
-from pathlib import Path
 
 import pytest
 
-from ser_model.audio.files import read_audio
 from ser_model.labels import LABELS
 from support.daemon import Daemon
-
-DEMO = Path(str(files("ser_daemon").joinpath("data", "demo.flac")))
+from support.speech import synthetic_speech
 
 
 @pytest.mark.parametrize("level", ["info", "debug"])
@@ -20,7 +16,7 @@ def test_no_label_and_no_score_is_logged(level: str) -> None:
     arguments = ("--service", "--mic", "stdin", "--rate", "16000", "--fast")
     with Daemon(*arguments, feed=True, environment={"SER_SERVICE_LOG_LEVEL": level}) as daemon:
         subscriber = daemon.subscribe()
-        daemon.write(read_audio(DEMO))
+        daemon.write(synthetic_speech())
         daemon.end_of_input()
         finals = [event["data"] for event in subscriber.rest() if event["type"] == "emotion" and event["data"]["final"]]
         assert daemon.wait() == 0

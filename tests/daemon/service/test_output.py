@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.service.output_thread import OutputThread
 from support.daemon import Daemon, wait_for
+from support.speech import SYNTHETIC_SPEECH
 from support.torture.output import full
 
 RAW = ("--mic", "stdin", "--rate", "16000")
@@ -24,7 +24,7 @@ RAW = ("--mic", "stdin", "--rate", "16000")
 
 @pytest.fixture(scope="module")
 def speech() -> npt.NDArray[np.int16]:
-    samples, _ = soundfile.read(bundled_recording(), dtype="int16")
+    samples, _ = soundfile.read(SYNTHETIC_SPEECH, dtype="int16")
     return np.asarray(samples, np.int16)
 
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ser_model import Model, Recognizer, read_audio
+from ser_model import Model, Recognizer
 from ser_model.adaptation.adaptation import (
     Adaptation,
     AdaptationError,
@@ -27,10 +26,12 @@ from ser_model.labels import LABELS
 from ser_model.recognizer import Analyzer
 from ser_model.scoring.logit_bias import logit_bias
 from ser_model.types import SAMPLE_RATE, EmotionResult, SpeechAudio, SpeechEnded, SpeechStarted
+from support.speech import synthetic_speech
 
 STRENGTH = AdaptationStrength(
     prior_seconds=100.0, logit_prior_seconds=50.0, memory_seconds=400.0, bound=0.5, logit_bound=1.0
 )
+
 ZERO = np.zeros(len(LABELS), dtype=np.float32)
 
 
@@ -40,8 +41,8 @@ def model() -> Model:
 
 
 @pytest.fixture(scope="module")
-def demo() -> np.ndarray:
-    return read_audio(str(files("ser_daemon").joinpath("data", "demo.flac")))
+def speech() -> np.ndarray:
+    return synthetic_speech()
 
 
 def mean_at(model: Model, away: float) -> np.ndarray:
@@ -312,13 +313,13 @@ def test_too_little_voice_is_not_learnt(model: Model) -> None:
     assert adaptation.offset is NO_OFFSET
 
 
-def test_the_size_of_the_blocks_does_not_change_the_offset(model: Model, demo: np.ndarray) -> None:
+def test_the_size_of_the_blocks_does_not_change_the_offset(model: Model, speech: np.ndarray) -> None:
     offsets = []
     for size in (700, 16_000):
         adaptation = Adaptation(model.metadata)
         recognizer = Recognizer(model, adaptation=adaptation)
-        for at in range(0, len(demo), size):
-            recognizer.push(demo[at : at + size])
+        for at in range(0, len(speech), size):
+            recognizer.push(speech[at : at + size])
         recognizer.finish()
         offsets.append(adaptation.offset)
     assert offsets[0].name == "running"

@@ -12,7 +12,7 @@ from ser_model.audio.gate import Gate
 from ser_model.training.data.corpus_folder import open_corpus
 from ser_model.training.data.noises import GENERATORS
 from ser_model.types import SAMPLE_RATE, Block, Samples, SpeechAudio, SpeechStarted
-from support.corpora import sentence
+from support.speech import sentence
 
 
 def passed(samples: Samples) -> np.ndarray:

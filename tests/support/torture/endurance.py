@@ -9,15 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from ser_daemon.cli.demo import bundled_recording
 from support.daemon import Daemon, Message
+from support.speech import SYNTHETIC_SPEECH
 from support.torture.measure import RATE, Check, TimedSubscriber, rss_mb
 
 PAUSE_SECONDS = 4.0
 """Between two utterances: longer than any hangover, and long enough for the noise floor to adapt."""
 
 UTTERANCES = ((0.6, 4.4), (4.6, 7.7))
-"""Utterances of the bundled recording, with the quiet around them, in seconds."""
+"""Utterances of the synthetic recording, with the quiet around them, in seconds."""
 
 
 class Programme:
@@ -63,7 +63,7 @@ class Programme:
 
 def _utterances() -> list[tuple[npt.NDArray[np.float64], int]]:
     """Return utterances, faded in and out, each with its first sample within 30 dB of the peak."""
-    whole, _ = soundfile.read(bundled_recording(), dtype="float64")
+    whole, _ = soundfile.read(SYNTHETIC_SPEECH, dtype="float64")
     found = []
     for begin, end in UTTERANCES:
         samples = whole[int(begin * RATE) : int(end * RATE)] * 32768

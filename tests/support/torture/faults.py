@@ -16,26 +16,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from support.daemon import Daemon
+from support.speech import SYNTHETIC_SPEECH
 from support.torture.measure import Check, TimedSubscriber, Unavailable, eventually, now, sound_server
 from support.torture.microphone import Scene
 
 WATCHDOG = 20.0
 """Watchdog interval in seconds, as in the units."""
 
-BROKEN = """
+BROKEN = f"""
 import ctypes, sys, time
 import numpy as np
 import soundfile
 from ser_daemon.cli import daemon as command
 from ser_daemon.service import engine
-from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.sources import Chunk, boot_time
 
 class Broken:
     name, live, position = "broken", True, 0
 
     def __init__(self):
-        self.samples = soundfile.read(bundled_recording(), dtype="int16")[0][9600:]
+        self.samples = soundfile.read({str(SYNTHETIC_SPEECH)!r}, dtype="int16")[0][9600:]
 
     def open(self): pass
     def close(self): pass

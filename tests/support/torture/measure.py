@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from ser_daemon.cli.demo import bundled_recording
 from support.daemon import Daemon, Message, Subscriber, fits
 from support.pulse import PulseAudio, unavailable_reason
+from support.speech import SYNTHETIC_SPEECH
 
 RATE = 16_000
 HOP = 683 / RATE
@@ -193,8 +193,8 @@ def play_evenly(pulse: PulseAudio, path: Path, sink: str = "mic") -> subprocess.
 
 
 def speech() -> npt.NDArray[np.int16]:
-    """Return the first utterance of the bundled recording: 0.9 s of room tone, 2 s of speech, 0.9 s of room tone."""
-    samples, _ = soundfile.read(bundled_recording(), dtype="int16")
+    """Return the first utterance of the synthetic recording: 0.9 s of room tone, 2 s of speech, 0.9 s of room tone."""
+    samples, _ = soundfile.read(SYNTHETIC_SPEECH, dtype="int16")
     return np.asarray(samples[int(0.6 * RATE) : int(4.4 * RATE)], np.int16)
 
 

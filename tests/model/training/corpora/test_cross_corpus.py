@@ -11,7 +11,8 @@ import pytest
 from ser_model.cli.main import main
 from ser_model.labels import LABELS
 from ser_model.training.data.corpus_folder import open_corpus
-from support.corpora import make_corpus, sentence
+from support.corpora import make_corpus
+from support.speech import sentence
 
 for module in ("torch", "scipy", "onnx"):
     pytest.importorskip(module, reason="the train extra is not installed")

@@ -17,8 +17,9 @@ from ser_model.training.data.corpus_folder import open_corpus
 from ser_model.training.data.corpus_frames import build_frames
 from ser_model.training.data.dataset import build
 from ser_model.training.data.segmentation import segment_clean
-from support.corpora import make_corpus, sentence
+from support.corpora import make_corpus
 from support.run_folder import make_corpus as make_ravdess
+from support.speech import sentence
 
 
 @pytest.fixture(scope="module")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-
 import numpy as np
 import pytest
 
 pytest.importorskip("scipy", reason="the train extra is not installed")
 
-from ser_model import read_audio
 from ser_model.config import GateConfig
 from ser_model.training.data.acoustic_conditions import Condition, apply
 from ser_model.training.data.augment import AcousticEnvironment
@@ -23,12 +20,12 @@ from ser_model.training.data.segmentation import (
     speech_extent,
 )
 from ser_model.types import SAMPLE_RATE, Samples
+from support import speech
 
 
 @pytest.fixture(scope="module")
 def sentence() -> Samples:
-    demo = read_audio(str(files("ser_daemon").joinpath("data", "demo.flac")))
-    return demo[13 * SAMPLE_RATE : int(14.4 * SAMPLE_RATE)]
+    return speech.sentence()
 
 
 def test_the_extent_of_speech_is_its_loud_part() -> None:

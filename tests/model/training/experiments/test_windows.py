@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ser_model import Model, read_audio
+from ser_model import Model
 from ser_model.audio.gate import Gate
 from ser_model.cli.main import main
 from ser_model.config import DecisionConfig
@@ -23,6 +22,7 @@ from ser_model.training.data.dataset import Dataset
 from ser_model.training.data.segmentation import Segmentation
 from ser_model.types import SAMPLE_RATE, Block, Frames, SpeechAudio, SpeechStarted
 from support.run_folder import make_corpus, make_run
+from support.speech import synthetic_speech
 
 for module in ("torch", "scipy", "onnx"):
     pytest.importorskip(module, reason="the train extra is not installed")
@@ -64,7 +64,7 @@ class RecordingModel:
 
 @pytest.mark.parametrize("window_ms", [1000, 2000, 4000])
 def test_windows_are_those_that_the_recognizer_gets(window_ms: int) -> None:
-    speech = read_audio(str(files("ser_daemon").joinpath("data", "demo.flac")))
+    speech = synthetic_speech()
     gate, model = Gate(), RecordingModel()
     events = gate.push(Block(speech, 0)) + gate.finish()
     analyzer = Analyzer(model, DecisionConfig(window_ms=window_ms))  # type: ignore[arg-type]

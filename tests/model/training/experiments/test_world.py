@@ -21,7 +21,8 @@ from ser_model.training.data.segmentation import pad_with_room_noise
 from ser_model.training.experiments.world import answer, draw
 from ser_model.training.experiments.world_metrics import Answers, calibration_error, measure, merge_calm, shared_scores
 from ser_model.types import EmotionResult
-from support.corpora import COLUMNS, make_corpus, sentence, write_index
+from support.corpora import COLUMNS, make_corpus, write_index
+from support.speech import sentence
 
 NEUTRAL, CALM, HAPPY, SAD, ANGRY, *_ = range(8)
 
