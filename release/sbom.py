@@ -30,7 +30,7 @@ BUNDLED = (
     ("reslstm-sa-h64.window.onnx", WEIGHTS, "machine-learning-model", "CC-BY-NC-SA-4.0", "LICENSE-CC-BY-NC-SA-4.0.txt"),
     ("reslstm-sa-h64.stream.onnx", WEIGHTS, "machine-learning-model", "CC-BY-NC-SA-4.0", "LICENSE-CC-BY-NC-SA-4.0.txt"),
     ("silero_vad_16k.onnx", WEIGHTS, "machine-learning-model", "MIT", "LICENSE-silero-vad.txt"),
-    ("demo.flac", "daemon/ser_daemon/data", "data", "MIT", "LICENSE-demo.txt"),
+    ("demo.flac", "daemon/ser_daemon/data", "data", "ODbL-1.0", "LICENSE-demo.txt"),
 )
 """Files of others, or under another licence than the code: name, folder, type, licence, file of the licence."""
 

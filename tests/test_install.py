@@ -105,6 +105,13 @@ def test_the_wheel_has_the_weights_the_recording_and_the_licences(wheel: Path) -
     assert texts == models | {"LICENSE-demo.txt"}
 
 
+def test_the_metadata_name_the_licences_of_all_that_the_wheel_holds(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        metadata = archive.read(name).decode().splitlines()
+    assert "License-Expression: MIT AND CC-BY-NC-SA-4.0 AND ODbL-1.0" in metadata
+
+
 def test_the_commands_refer_to_functions(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         [name] = [name for name in archive.namelist() if name.endswith("/entry_points.txt")]

@@ -14,7 +14,7 @@ from ser_model.errors import SerError
 
 
 def bundled_recording() -> Path:
-    """Return the path of the bundled recording of synthetic voices.
+    """Return the path of the bundled recording, in which two people from CREMA-D speak.
 
     Raises:
         SerError: The file is missing.
@@ -39,6 +39,7 @@ def choose_source(audio: AudioConfig) -> tuple[AudioConfig, str | None]:
     except DeviceError as error:
         path = bundled_recording()
         recorded = replace(audio, device=str(AudioFile(str(path))), channel=None, pace="realtime")
-        return recorded, f"No microphone can be used ({str(error).rstrip('.')}): playing a recording instead."
+        reason = str(error).rstrip(".")
+        return recorded, f"No microphone can be used ({reason}): playing recordings of two people from CREMA-D instead."
     source.close()
     return audio, None

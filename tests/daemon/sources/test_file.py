@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 
 import numpy as np
@@ -117,15 +116,3 @@ def test_a_missing_file_is_an_error_of_open(tmp_path: Path) -> None:
     missing = source(tmp_path / "none.wav")
     with pytest.raises(SerError, match=r"Cannot read .*none\.wav: No such file"):
         missing.open()
-
-
-def test_the_bundled_recording_holds_six_utterances_between_pauses() -> None:
-    demo = Path(file.__file__).parents[1] / "data/demo.flac"
-    assert demo.stat().st_size < 600_000
-    samples = read_audio(demo).astype(float)
-    assert 20 < len(samples) / 16_000 < 25
-    frames = samples[: len(samples) // 1_600 * 1_600].reshape(-1, 1_600)
-    speech = 20 * np.log10(np.sqrt((frames**2).mean(axis=1)) / 32_768) > -55
-    runs = [(loud, len(list(group))) for loud, group in itertools.groupby(speech)]
-    pauses = [length for loud, length in runs if not loud and length >= 12]
-    assert len(pauses) == 7
