@@ -109,23 +109,7 @@ def fit_detection(
     Raises:
         SerError: A network is not trained.
     """
-    final = load_network(run.output, HeldOut(0), run.config.variant)
-    augmented = _Augmented.of(pool)
-    emotions = np.maximum(pool.emotions, 0)
-    by_method: dict[OodMethod, list[_Scores]] = {method: [] for method in METHODS}
-    hour_logits = []
-    for at, one in enumerate(track(corpus_networks([0], pool.corpora), "like speech, or not")):
-        network = load_network(run.output, one, run.config.variant)
-        known = predict_recordings(network, pool, _some(np.flatnonzero(pool.corpus != at)))
-        own = np.flatnonzero(pool.corpus == at)
-        parts = (predict_recordings(network, augmented, own), predict_recordings(network, pool, own))
-        sounds = [infer(network, [noise.frames for noise in noises]) for noises in (hours.hour, hours.others)]
-        hour_logits.append(sounds[0][0])
-        streams = windows.where(pool.corpus[windows.owner] == at)
-        pairs = [(part.logits, part.embeddings) for part in (*parts, streams)] + sounds
-        for method in METHODS:
-            scorer = fit_scorer(method, known, emotions, 0.0, 0.0)
-            by_method[method].append(_Scores(*(scorer.scores(*pair) for pair in pairs)))
+    by_method, hour_logits = _score(run, pool, hours, windows)
     areas = {method: _mean_area(rows) for method, rows in by_method.items()}
     method = max(areas, key=lambda name: areas[name])
     rows = by_method[method]
@@ -138,8 +122,32 @@ def fit_detection(
         for row, logits in zip(rows, hour_logits, strict=True)
     ]
     rejected = float(np.mean([np.mean(row.clean > limit) for row in rows]))
-    parameters = _final_parameters(final, pool, emotions, method, limit, window_limit)
+    final = load_network(run.output, HeldOut(0), run.config.variant)
+    known = predict_recordings(final, pool, np.flatnonzero(pool.learned(run.targets)))
+    parameters = fit_scorer(method, known, np.maximum(pool.emotions, 0), limit, window_limit).parameters
     return parameters, Detection(method, areas, rejected, labelled)
+
+
+def _score(
+    run: CorporaRun, pool: RecordingPool, hours: NoiseHours, windows: Predictions
+) -> tuple[dict[OodMethod, list[_Scores]], list[npt.NDArray[np.float32]]]:
+    """Return by method the scores by each network of seed 0 that a corpus is held out from, and its logits of noise."""
+    augmented, emotions, learned = _Augmented.of(pool), np.maximum(pool.emotions, 0), pool.learned(run.targets)
+    by_method: dict[OodMethod, list[_Scores]] = {method: [] for method in METHODS}
+    hour_logits = []
+    for at, one in enumerate(track(corpus_networks([0], pool.corpora), "like speech, or not")):
+        network = load_network(run.output, one, run.config.variant)
+        known = predict_recordings(network, pool, _some(np.flatnonzero(learned & (pool.corpus != at))))
+        own = np.flatnonzero(pool.corpus == at)
+        parts = (predict_recordings(network, augmented, own), predict_recordings(network, pool, own))
+        sounds = [infer(network, [noise.frames for noise in noises]) for noises in (hours.hour, hours.others)]
+        hour_logits.append(sounds[0][0])
+        streams = windows.where(pool.corpus[windows.owner] == at)
+        pairs = [(part.logits, part.embeddings) for part in (*parts, streams)] + sounds
+        for method in METHODS:
+            scorer = fit_scorer(method, known, emotions, 0.0, 0.0)
+            by_method[method].append(_Scores(*(scorer.scores(*pair) for pair in pairs)))
+    return by_method, hour_logits
 
 
 def _some(index: Classes) -> Classes:
@@ -148,13 +156,6 @@ def _some(index: Classes) -> Classes:
 
 def _mean_area(rows: Sequence[_Scores]) -> float:
     return float(np.mean([auroc(row.augmented, row.others) for row in rows if len(row.others)] or [0.5]))
-
-
-def _final_parameters(
-    final: ResLstmSa, pool: RecordingPool, emotions: Classes, method: OodMethod, limit: float, window_limit: float
-) -> OodParameters:
-    known = predict_recordings(final, pool, np.arange(len(emotions)))
-    return fit_scorer(method, known, emotions, limit, window_limit).parameters
 
 
 def count_labelled_by(

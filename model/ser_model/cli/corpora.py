@@ -50,6 +50,11 @@ def add_corpora(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=DIR",
         help="a folder with index.csv (path, speaker, emotion, language), or RAVDESS; repeat it for each corpus",
     )
+    _add_choice_of_speakers(parser)
+    _add_targets(parser)
+
+
+def _add_targets(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--examples",
         type=_named_count,
@@ -59,26 +64,11 @@ def add_corpora(parser: argparse.ArgumentParser) -> None:
         help="with --corpus: examples of a corpus in an epoch (default: as many as it has recordings)",
     )
     parser.add_argument(
-        "--only-measure",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="with --corpus: a corpus that no network learns from; repeat it for each",
-    )
-    parser.add_argument(
         "--never",
         choices=LABELS,
         action="append",
         default=[],
         help="with --corpus: a label that no corpus has, and that the network never gives; repeat it for each",
-    )
-    parser.add_argument(
-        "--leave-out",
-        type=_speaker,
-        action="append",
-        default=[],
-        metavar="NAME/SPEAKER",
-        help="with --corpus: a speaker of a corpus that no network hears; repeat it for each",
     )
     parser.add_argument(
         "--votes",
@@ -95,6 +85,24 @@ def add_corpora(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--l2", type=_from_zero, metavar="X", help="with --corpus: L2 of the training (default: the recipe's)"
+    )
+
+
+def _add_choice_of_speakers(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--only-measure",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --corpus: a corpus that no network learns from; repeat it for each",
+    )
+    parser.add_argument(
+        "--leave-out",
+        type=_speaker,
+        action="append",
+        default=[],
+        metavar="NAME/SPEAKER",
+        help="with --corpus: a speaker of a corpus that no network hears; repeat it for each",
     )
 
 

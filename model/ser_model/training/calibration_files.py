@@ -247,11 +247,7 @@ def read_adaptation(folder: Path) -> AdaptationFile | None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; `None` if it is missing.
-
-    Raises:
-        SerError: It is damaged.
-    """
+    """Read a JSON file; `None` if it is missing. A damaged one raises `SerError`."""
     if not path.exists():
         return None
     try:

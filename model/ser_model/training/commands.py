@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from ser_model.training.folds.evaluate import evaluate
 from ser_model.training.folds.jobs import FINAL, list_jobs
 from ser_model.training.folds.run_folder import final_digest, write_recordings
 from ser_model.training.folds.run_results import RunResults, calibrate, open_results
+from ser_model.training.networks.architecture import ResLstmSa
 from ser_model.training.networks.export import export
 from ser_model.training.networks.fit_config import Device, FitConfig
 
@@ -101,28 +102,19 @@ def export_run(folder: Path, stem: Path | None, training_data: str | None = None
         SerError: The run has no final network, or a file is damaged.
     """
     if is_corpora_run(folder):
-        run = reopen_run(folder)
-        variant = run.config.variant
-        network = load_network(folder, HeldOut(0), variant)
-        measured = read_cross_corpus_calibration(folder)
-        calibration = measured or Calibration(1.0, 1.0, 0.0, None, None)
-        training_data = training_data or ", ".join(name for name, _ in run.folders)
+        trained = _trained_on_corpora(folder)
+        training_data = training_data or ", ".join(name for name, _ in reopen_run(folder).folders)
         licence = licence or "not stated; it depends on the corpora"
-        missing = "ser-calibrate cross-corpus"
     else:
-        results = open_results(folder)
-        variant = results.folder.variant
-        network = results.folder.network(FINAL.seed, FINAL.fold, FINAL.split)
-        measured = read_calibration(folder, final_digest(folder))
-        calibration = measured or _fit_utterances(results)
-        missing = "ser-calibrate confidence, unknown and adaptation"
+        trained = _trained_on_ravdess(folder)
+    calibration = trained.calibration
     paths = export(
-        network,
-        stem or folder / f"reslstm-sa-{variant}",
-        variant=variant,
+        trained.network,
+        stem or folder / f"reslstm-sa-{trained.variant}",
+        variant=trained.variant,
         temperature=calibration.temperature,
         short_temperature=calibration.short_temperature,
-        calibrated=measured is not None,
+        calibrated=trained.calibrated,
         unknown_below=calibration.unknown_below,
         unlike_speech=calibration.ood,
         typical_logits=calibration.class_mean_logits,
@@ -131,8 +123,36 @@ def export_run(folder: Path, stem: Path | None, training_data: str | None = None
         licence=licence or LICENCE,
     )
     _print_export(paths, calibration)
-    if measured is None or measured.ood is None or measured.class_mean_logits is None:
-        print(f"to have what is missing measured: {missing}; then export again")
+    if not trained.calibrated or None in (calibration.ood, calibration.class_mean_logits):
+        print(f"to have what is missing measured: {trained.command}; then export again")
+
+
+class _Trained(NamedTuple):
+    """The final network of a run, and what belongs to it."""
+
+    network: ResLstmSa
+    variant: str
+    calibration: Calibration
+    calibrated: bool
+    command: str
+    """What measures the rest."""
+
+
+def _trained_on_corpora(folder: Path) -> _Trained:
+    variant = reopen_run(folder).config.variant
+    network = load_network(folder, HeldOut(0), variant)
+    measured = read_cross_corpus_calibration(folder)
+    calibration = measured or Calibration(1.0, 1.0, 0.0, None, None)
+    return _Trained(network, variant, calibration, measured is not None, "ser-calibrate cross-corpus")
+
+
+def _trained_on_ravdess(folder: Path) -> _Trained:
+    results = open_results(folder)
+    network = results.folder.network(FINAL.seed, FINAL.fold, FINAL.split)
+    measured = read_calibration(folder, final_digest(folder))
+    calibration = measured or _fit_utterances(results)
+    command = "ser-calibrate confidence, unknown and adaptation"
+    return _Trained(network, results.folder.variant, calibration, measured is not None, command)
 
 
 def _print_export(paths: ModelFiles, calibration: Calibration) -> None:
