@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.special import expit
 
+from ser_calibration.cross_corpus.adaptation import measure_adaptation
 from ser_calibration.cross_corpus.answers import Evidence, HeldOutAnswers, answer_held_out
 from ser_calibration.cross_corpus.fitting import StrangerCalibration, fit, levels
 from ser_calibration.cross_corpus.noise import NoiseHours, count_labelled_by, fit_detection, hear_noise, seconds
@@ -62,6 +63,7 @@ def calibrate(folder: Path, noise: Path | None, *, seconds_of_noise: int | None,
         },
         "abroad": _measure(abroad, without),
         "home": None if home is None else _measure(home, [fitted] * len(pool.corpora)),
+        "adaptation": measure_adaptation(abroad),
         "noise": None if hours is None else _measure_noise(run, pool, hours, abroad, fitted),
     }
     write_cross_corpus(folder, result)

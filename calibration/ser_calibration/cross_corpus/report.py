@@ -39,6 +39,7 @@ def print_calibration(result: CrossCorpusFile) -> None:
         "labelled, right: share of the recordings with a label, and of these how many are right; AUC, said, right: "
         "the same of activation. emotions: share of ordinary speech that gets an emotion."
     )
+    console.print(_adaptation(result))
     noise = result["noise"]
     if noise is not None:
         areas = ", ".join(f"{name} {area:.3f}" for name, area in noise["auroc"].items())
@@ -48,6 +49,18 @@ def print_calibration(result: CrossCorpusFile) -> None:
             f"one. Told from speech by {noise['method']} (area under the curve: {areas}); {noise['rejected']:.1%} of "
             "strangers' clean speech is rejected."
         )
+
+
+def _adaptation(result: CrossCorpusFile) -> Table:
+    table = Table(title="adaptation: points of UAR gained after twenty utterances of a stranger")
+    names = list(dict.fromkeys(name for row in result["adaptation"] for name in row["gains"]))
+    for name in ("scenario", *names, "mean"):
+        table.add_column(name, justify="left" if name == "scenario" else "right")
+    for row in result["adaptation"]:
+        gains = row["gains"]
+        cells = [f"{gains[name]:+.1f}" if name in gains else "–" for name in names]
+        table.add_row(row["scenario"], *cells, f"{np.mean(list(gains.values())):+.1f}")
+    return table
 
 
 def _number(value: float | None) -> str:

@@ -19,7 +19,7 @@ class ModelConfig:
     """Which network answers."""
 
     path: Path | None = None
-    """Either file of an exported pair, or the common beginning of both names. `None` uses the bundled one."""
+    """Either file of an exported pair, the common beginning of both names, or `open`. `None` uses the bundled one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

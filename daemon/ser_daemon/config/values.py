@@ -7,7 +7,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from ser_daemon.config.keys import Key, Scalar
 from ser_daemon.config.schema import KEYS, SECTIONS
@@ -34,6 +34,10 @@ _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 def bad_value(source: str, key: Key, actual: str) -> ConfigError:
     """Return the error for a value that the key does not accept; `actual` is the value as quoted."""
     return ConfigError(f"{source}: {key.name}: expected {key.expectation}, got {actual}")
+
+
+OPEN_MODEL: Final = Path("open")
+"""The word for the model in the package that may be used for any purpose (`ser_model.network.estimator.SHIPPED`)."""
 
 
 def setting_from_text(key: Key, text: str, source: str, folder: Path | None = None) -> Setting:
@@ -110,13 +114,15 @@ def _check_text(key: Key, value: str, source: str, actual: str) -> None:
 
 
 def _path(key: Key, text: str, source: str, folder: Path | None) -> Path:
-    """Return an absolute path; `~` is the user's home."""
+    """Return an absolute path; `~` is the user's home. A word for a model in the package stays as it is."""
     if not text or "\0" in text:
         raise bad_value(source, key, quote(text) if text else "nothing")
     try:
         path = Path(text).expanduser()
     except RuntimeError:
         raise ConfigError(f"{source}: {key.name}: there is no home folder for {quote(text)}") from None
+    if key.name == "model.path" and path == OPEN_MODEL:
+        return path
     try:
         return path if path.is_absolute() else (folder or Path.cwd()) / path
     except OSError:

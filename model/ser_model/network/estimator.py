@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 DEFAULT_MODEL: Final = "reslstm-sa-h64"
 """Name of the model in the package's folder `weights`."""
 
+SHIPPED: Final = {Path("open"): "reslstm-sa-h64-open"}
+"""Other models in that folder, by the word that stands for their path. `open` may be used for any purpose."""
+
 Array = npt.NDArray[np.float32]
 
 
@@ -54,7 +57,8 @@ class Model:
         """Load the shipped network, or the one at `path`.
 
         Args:
-            path: either file of a pair NAME.window.onnx and NAME.stream.onnx, or NAME without the endings.
+            path: either file of a pair NAME.window.onnx and NAME.stream.onnx, or NAME without the endings; or a word
+                in `SHIPPED`. `None`: the default model.
 
         Raises:
             SerError: a file is missing, unreadable, damaged, or not made for this program.
@@ -63,10 +67,11 @@ class Model:
             >>> Model.load().name
             'reslstm-sa-h64'
         """
-        if path is not None:
+        if path is not None and path not in SHIPPED:
             return cls._start(ModelFiles.named(path), read_model_file)
+        name = DEFAULT_MODEL if path is None else SHIPPED[path]
         with as_file(files("ser_model").joinpath("weights")) as folder:
-            return cls._start(ModelFiles.named(folder / DEFAULT_MODEL), read_shipped_file)
+            return cls._start(ModelFiles.named(folder / name), read_shipped_file)
 
     @classmethod
     def _start(cls, pair: ModelFiles, read: Callable[[Path], bytes]) -> Model:

@@ -33,7 +33,7 @@ class ModelMetadata:
     mode: Mode
     """Which graph of the pair."""
     variant: str
-    """Size of the network, such as `h64`."""
+    """Size of the network, such as `h64`; what follows a hyphen tells networks of one size apart."""
     hidden: int
     """Cells of the second LSTM."""
     mean: tuple[float, ...]
@@ -165,7 +165,7 @@ class ModelMetadata:
                 f"{path}: knows speech by embeddings of {len(ood.whitening)} numbers, "
                 f"but its network makes {self.hidden}; export the model again"
             )
-        if self.variant != f"h{self.hidden}":
+        if self.variant.partition("-")[0] != f"h{self.hidden}":
             raise SerError(
                 f"{path}: is called variant {shown(self.variant)[1:-1]}, but has {self.hidden} cells; "
                 "export the model again"

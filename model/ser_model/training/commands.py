@@ -94,7 +94,8 @@ def export_run(folder: Path, stem: Path | None, training_data: str | None = None
 
     Args:
         folder: the folder of the run.
-        stem: path of the model without the suffixes; `None`: RUN/reslstm-sa-VARIANT.
+        stem: path of the model without the suffixes; `None`: RUN/reslstm-sa-VARIANT. What follows the variant in the
+            name becomes part of it.
         training_data: what the network learned from; `None`: the names of the corpora.
         licence: licence of the weights; `None`: for RAVDESS alone its licence, else that it is not stated.
 
@@ -108,10 +109,12 @@ def export_run(folder: Path, stem: Path | None, training_data: str | None = None
     else:
         trained = _trained_on_ravdess(folder)
     calibration = trained.calibration
+    stem = stem or folder / f"reslstm-sa-{trained.variant}"
+    special = stem.name.removeprefix(f"reslstm-sa-{trained.variant}-")
     paths = export(
         trained.network,
-        stem or folder / f"reslstm-sa-{trained.variant}",
-        variant=trained.variant,
+        stem,
+        variant=trained.variant if special == stem.name else f"{trained.variant}-{special}",
         temperature=calibration.temperature,
         short_temperature=calibration.short_temperature,
         calibrated=trained.calibrated,

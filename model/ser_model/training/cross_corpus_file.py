@@ -31,6 +31,8 @@ class CrossCorpusFile(TypedDict):
     """Metrics of each corpus, left out of training and fit."""
     home: list[dict[str, Any]] | None
     """Metrics of speakers held out, whose corpora the networks heard; `None`: not trained."""
+    adaptation: list[dict[str, Any]]
+    """For each scenario the gain by corpus, in points."""
     noise: dict[str, Any] | None
     """With `unlike_speech`, and `sha256` of the final network that it belongs to; `None`: not measured."""
 
