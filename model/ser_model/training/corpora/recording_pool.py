@@ -124,7 +124,18 @@ def _targets(
         if heard is not None and config.votes and (heard * classes[row]).sum() > 0:
             heard = heard * classes[row] / (heard * classes[row]).sum()
             probabilities[row] = (1 - config.votes) * probabilities[row] + config.votes * heard
-    return probabilities, classes, _weights(emotions)
+    weights = _weights(emotions)
+    return _balanced(probabilities, weights), classes, weights
+
+
+def _balanced(probabilities: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Divide targets by the share that each label has of all, as UAR counts every label the same.
+
+    Listeners vote for neutral where they are in doubt. Otherwise it would become the answer to all that is new.
+    """
+    share = (probabilities * weights[:, None]).mean(axis=0)
+    balanced = probabilities / np.where(share > 0, share, 1)
+    return np.asarray(balanced / balanced.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def _accepted(corpus: LabelledCorpus) -> Mask:
