@@ -29,6 +29,8 @@ Component = dict[str, Any]
 BUNDLED = (
     ("reslstm-sa-h64.window.onnx", WEIGHTS, "machine-learning-model", "CC-BY-NC-SA-4.0", "LICENSE-CC-BY-NC-SA-4.0.txt"),
     ("reslstm-sa-h64.stream.onnx", WEIGHTS, "machine-learning-model", "CC-BY-NC-SA-4.0", "LICENSE-CC-BY-NC-SA-4.0.txt"),
+    ("reslstm-sa-h64-open.window.onnx", WEIGHTS, "machine-learning-model", "CC-BY-4.0", "LICENSE-reslstm-sa.txt"),
+    ("reslstm-sa-h64-open.stream.onnx", WEIGHTS, "machine-learning-model", "CC-BY-4.0", "LICENSE-reslstm-sa.txt"),
     ("silero_vad_16k.onnx", WEIGHTS, "machine-learning-model", "MIT", "LICENSE-silero-vad.txt"),
     ("demo.flac", "daemon/ser_daemon/data", "data", "ODbL-1.0", "LICENSE-demo.txt"),
 )

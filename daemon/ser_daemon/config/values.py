@@ -121,7 +121,7 @@ def _path(key: Key, text: str, source: str, folder: Path | None) -> Path:
         path = Path(text).expanduser()
     except RuntimeError:
         raise ConfigError(f"{source}: {key.name}: there is no home folder for {quote(text)}") from None
-    if key.name == "model.path" and path == OPEN_MODEL:
+    if key.name == "model.path" and text == str(OPEN_MODEL):
         return path
     try:
         return path if path.is_absolute() else (folder or Path.cwd()) / path

@@ -190,6 +190,13 @@ def test_values_are_read_by_the_type_of_their_key(tmp_path: Path) -> None:
     assert config.service.start_muted is True
 
 
+def test_a_word_for_a_model_in_the_package_is_no_path(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    for text, expected in (("open", Path("open")), ("./open", tmp_path / "open"), ("open/", tmp_path / "open")):
+        path.write_text(f"model: {{path: {text}}}\n")
+        assert load_config(path=path, environ={}, default_files=[]).model.path == expected
+
+
 def test_a_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_bytes(b"gate:\n  engine: \xff\n")

@@ -30,6 +30,24 @@ def test_the_shipped_model_has_metadata() -> None:
     assert len(model.metadata.mean) == 46
 
 
+def test_the_open_model_learned_from_nothing_that_forbids_a_use() -> None:
+    model = Model.load(Path("open"))
+    assert model.name == "reslstm-sa-h64-open"
+    assert model.metadata.licence.startswith("CC BY 4.0")
+    assert not any(name in model.metadata.training_data for name in ("RAVDESS", "nEMO", "commands", "AESDD"))
+    assert model.metadata.mean != Model.load().metadata.mean
+
+
+@pytest.mark.parametrize("path", [None, Path("open")])
+def test_the_shipped_models_are_calibrated_on_strangers(path: Path | None) -> None:
+    metadata = Model.load(path).metadata
+    assert metadata.calibrated
+    assert metadata.activation is not None
+    assert metadata.unlike_speech is not None
+    assert metadata.typical_logits is not None
+    assert 0.2 < metadata.unknown_below < 1
+
+
 def test_a_pair_is_loaded_by_either_name_or_without_the_endings(pair: ModelFiles) -> None:
     for path in (*pair, pair.window.with_name("reslstm-sa-h64")):
         assert Model.load(path).name == "reslstm-sa-h64"
