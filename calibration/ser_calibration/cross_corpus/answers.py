@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from rich.progress import track
 
+from ser_model.labels import LABELS
 from ser_model.training.calibration_files import WINDOW_MS
 from ser_model.training.corpora.corpora_run import CorporaRun
 from ser_model.training.corpora.held_out import HeldOut, divide_all, load_network
@@ -27,6 +28,11 @@ class HeldOutAnswers:
     """For each seed, predictions for whole utterances."""
     windows: Sequence[Predictions]
     """For each seed, predictions for windows at each update of the live path."""
+
+    def shifted(self, bias: npt.NDArray[np.float64]) -> HeldOutAnswers:
+        """Add a bias of shape (8,) to all logits."""
+        whole, windows = ([one.shifted(bias) for one in kind] for kind in (self.whole, self.windows))
+        return replace(self, whole=whole, windows=windows)
 
     def kinds(self) -> tuple[Predictions, Predictions]:
         """Predictions of all seeds together: whole utterances, and windows."""
@@ -73,6 +79,8 @@ class Evidence:
     """Index of the corpus, shape (n,)."""
     weights: npt.NDArray[np.float64]
     """Weights with the sum 1; every corpus has the same. Shape (n,)."""
+    balanced: npt.NDArray[np.float64]
+    """The same, and every class of a corpus has the same too."""
 
     @classmethod
     def of(cls, pool: RecordingPool, predictions: Predictions, left_out: int | None = None) -> Evidence:
@@ -86,5 +94,14 @@ class Evidence:
         corpus = pool.corpus[predictions.owner]
         kept = (pool.emotions[predictions.owner] >= 0) & (corpus != (-1 if left_out is None else left_out))
         chosen, corpus = predictions.where(kept), corpus[kept]
-        names, own, counts = np.unique(corpus, return_inverse=True, return_counts=True)
-        return cls(chosen, pool.accepted[chosen.owner], corpus, 1 / (counts[own] * max(len(names), 1)))
+        classes = corpus * len(LABELS) + pool.emotions[chosen.owner]
+        by_class, by_corpus = _even(classes), _even(corpus)
+        # Every class of a corpus has the same share of the corpus, and every corpus of the whole.
+        balanced = by_class / np.bincount(corpus, by_class, len(pool.corpora))[corpus]
+        return cls(chosen, pool.accepted[chosen.owner], corpus, by_corpus, balanced / max(balanced.sum(), 1e-12))
+
+
+def _even(groups: Classes) -> npt.NDArray[np.float64]:
+    """Weights with the sum 1 of which every group has the same, shape as given."""
+    names, own, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    return np.asarray(1 / (counts[own] * max(len(names), 1)))

@@ -27,6 +27,7 @@ from ser_model.training.cross_corpus_file import CrossCorpusFile, write_cross_co
 from ser_model.training.experiments.world_metrics import UNLABELLED, Answers, Metrics, measure
 from ser_model.training.folds.predictions import Predictions
 from ser_model.training.folds.run_folder import digest
+from ser_model.training.networks.architecture import with_logit_bias
 from ser_model.training.scores import posterior
 from ser_model.types import to_samples
 
@@ -48,6 +49,7 @@ def calibrate(folder: Path, noise: Path | None, *, seconds_of_noise: int | None,
     pool = load_pool(run, open_corpora(run))
     abroad = answer_held_out(run, pool, [corpus_networks([seed], pool.corpora) for seed in _seeds(run, pool)])
     fitted = _fit(abroad, None)
+    shifted = abroad.shifted(fitted.bias)
     home_seeds = [seed for seed in abroad.seeds if _is_trained(run, fold_networks([seed]))]
     home = answer_held_out(run, pool, [fold_networks([seed]) for seed in home_seeds]) if home_seeds else None
     without = [_fit(abroad, corpus) for corpus in range(len(pool.corpora))]
@@ -55,16 +57,17 @@ def calibrate(folder: Path, noise: Path | None, *, seconds_of_noise: int | None,
     result: CrossCorpusFile = {
         "seeds": list(abroad.seeds),
         "fitted": {
+            "logit_bias": fitted.bias.tolist(),
             "temperature": fitted.temperature.long,
             "short_temperature": fitted.temperature.short,
             "unknown_below": fitted.unknown_below,
             "activation": asdict(fitted.activation),
-            "class_mean_logits": fit_class_mean_logits(abroad.kinds()[0].logits).tolist(),
+            "class_mean_logits": fit_class_mean_logits(shifted.kinds()[0].logits).tolist(),
         },
         "abroad": _measure(abroad, without),
         "home": None if home is None else _measure(home, [fitted] * len(pool.corpora)),
-        "adaptation": measure_adaptation(abroad),
-        "noise": None if hours is None else _measure_noise(run, pool, hours, abroad, fitted),
+        "adaptation": measure_adaptation(shifted),
+        "noise": None if hours is None else _measure_noise(run, pool, hours, shifted, fitted),
     }
     write_cross_corpus(folder, result)
     print_calibration(result)
@@ -98,7 +101,7 @@ def _measure_corpus(
 ) -> Metrics:
     own = pool.corpus == at
     first = int(own.argmax())
-    kept = predictions.where(own[predictions.owner])
+    kept = predictions.where(own[predictions.owner]).shifted(calibration.bias)
     known = posterior(kept.logits, calibration.temperature.after(kept.voiced))
     scores = np.full((int(own.sum()), len(LABELS)), 1 / len(LABELS))
     labels = np.full(len(scores), UNLABELLED, dtype=np.int64)
@@ -135,7 +138,7 @@ def _measure_noise(
 ) -> Metrics:
     parameters, detection = fit_detection(run, pool, hours, answers.windows[0], fitted)
     final = HeldOut(0)
-    network = load_network(run.output, final, run.config.variant)
+    network = with_logit_bias(load_network(run.output, final, run.config.variant), fitted.bias)
     return {
         "open": hours.open,
         "sounds": len(hours.hour),

@@ -1,4 +1,4 @@
-"""Fits temperatures, the thresholds of `unknown`, and the probability of high activation, on answers for strangers."""
+"""Fits what turns logits into answers for strangers: class biases, temperatures, thresholds, and activation."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from ser_model.training.scores import posterior
 
 PRECISION: Final = 0.65
 """Share of right labels, on corpora that are not heard, that the threshold of `unknown` is chosen for."""
+RIDGE: Final = 0.1
+"""Weight of the squared biases in the loss of both kinds together; see docs/confidence.md."""
 ACTIVATION_PRECISION: Final = 0.90
 """Share of right levels of activation, likewise."""
 
@@ -28,10 +30,12 @@ Flags = npt.NDArray[np.bool_]
 _HIGH, _LOW = ([LABELS.index(label) for label in names] for names in (HIGH, LOW))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class StrangerCalibration:
     """What is fitted on answers for corpora that networks never heard."""
 
+    bias: Floats
+    """Added to the logits before anything else, shape (8,); the sum is 0."""
     temperature: Temperature
     unknown_below: float
     activation: ActivationParameters
@@ -43,36 +47,37 @@ def fit(kinds: Sequence[Evidence]) -> StrangerCalibration:
     Args:
         kinds: whole utterances, then windows; the thresholds are chosen on whole utterances.
     """
-    temperature = fit_temperature(kinds)
+    bias, temperature = fit_bias_and_temperature(kinds)
     whole = kinds[0]
-    scores = posterior(whole.predictions.logits, temperature.after(whole.predictions.voiced))
+    scores = posterior(whole.predictions.logits + bias, temperature.after(whole.predictions.voiced))
     confidence, right = scores.max(axis=1), _right(scores, whole.accepted)
-    return StrangerCalibration(
-        temperature, threshold(confidence, right, whole.weights, PRECISION), fit_activation(scores, whole)
-    )
+    unknown_below = threshold(confidence, right, whole.weights, PRECISION)
+    return StrangerCalibration(bias, temperature, unknown_below, fit_activation(scores, whole))
 
 
 def _right(scores: Floats, accepted: Flags) -> Flags:
     return np.asarray(accepted[np.arange(len(scores)), scores.argmax(axis=1)])
 
 
-def fit_temperature(kinds: Sequence[Evidence]) -> Temperature:
-    """Fit the two temperatures with the least negative log-likelihood; kinds and corpora have the same weight.
+def fit_bias_and_temperature(kinds: Sequence[Evidence]) -> tuple[Floats, Temperature]:
+    """Fit a bias of each class and the two temperatures, by the least negative log-likelihood.
 
-    The likelihood of a recording is the sum of the probabilities of all labels that are right.
+    Kinds, corpora, and the classes of a corpus have the same weight. The likelihood of a recording is the sum of the
+    probabilities of all labels that are right. A ridge penalty keeps the biases small: they differ between corpora.
     """
 
     def loss(parameters: Floats) -> float:
-        temperature = Temperature(*np.exp(parameters).tolist())
-        total = 0.0
+        temperature, bias = Temperature(*np.exp(parameters[:2]).tolist()), parameters[2:]
+        total = RIDGE * float(np.sum(np.square(bias / temperature.long)))
         for one in kinds:
-            scores = posterior(one.predictions.logits, temperature.after(one.predictions.voiced))
+            scores = posterior(one.predictions.logits + bias, temperature.after(one.predictions.voiced))
             likelihood = np.where(one.accepted, scores, 0).sum(axis=1)
-            total -= float(np.sum(one.weights * np.log(np.maximum(likelihood, 1e-12))))
+            total -= float(np.sum(one.balanced * np.log(np.maximum(likelihood, 1e-12))))
         return total
 
-    best = minimize(loss, np.zeros(2), method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-6}).x
-    return Temperature(*np.exp(np.clip(best, *np.log((0.2, 10.0)))).tolist())
+    best = minimize(loss, np.zeros(2 + len(LABELS)), method="L-BFGS-B", options={"maxiter": 60}).x
+    bias = best[2:] - best[2:].mean()
+    return np.asarray(bias.round(4)), Temperature(*np.exp(np.clip(best[:2], *np.log((0.2, 10.0)))).tolist())
 
 
 def threshold(confidence: Floats, right: Flags, weights: Floats, precision: float) -> float:

@@ -22,7 +22,7 @@ from ser_model.training.corpora.held_out import HeldOut, corpus_networks, load_n
 from ser_model.training.corpora.recording_pool import RecordingPool
 from ser_model.training.data.dataset import Counts
 from ser_model.training.folds.predictions import Predictions, predict_recordings
-from ser_model.training.networks.architecture import ResLstmSa
+from ser_model.training.networks.architecture import ResLstmSa, with_logit_bias
 from ser_model.training.networks.inference import infer
 from ser_model.training.scores import Classes, auroc, posterior
 from ser_model.types import SAMPLE_RATE, Frames, to_samples
@@ -109,7 +109,7 @@ def fit_detection(
     Raises:
         SerError: A network is not trained.
     """
-    by_method, hour_logits = _score(run, pool, hours, windows)
+    by_method, hour_logits = _score(run, pool, hours, windows, calibration.bias)
     areas = {method: _mean_area(rows) for method, rows in by_method.items()}
     method = max(areas, key=lambda name: areas[name])
     rows = by_method[method]
@@ -122,21 +122,21 @@ def fit_detection(
         for row, logits in zip(rows, hour_logits, strict=True)
     ]
     rejected = float(np.mean([np.mean(row.clean > limit) for row in rows]))
-    final = load_network(run.output, HeldOut(0), run.config.variant)
+    final = with_logit_bias(load_network(run.output, HeldOut(0), run.config.variant), calibration.bias)
     known = predict_recordings(final, pool, np.flatnonzero(pool.learned(run.targets)))
     parameters = fit_scorer(method, known, np.maximum(pool.emotions, 0), limit, window_limit).parameters
     return parameters, Detection(method, areas, rejected, labelled)
 
 
 def _score(
-    run: CorporaRun, pool: RecordingPool, hours: NoiseHours, windows: Predictions
+    run: CorporaRun, pool: RecordingPool, hours: NoiseHours, windows: Predictions, bias: npt.NDArray[np.float64]
 ) -> tuple[dict[OodMethod, list[_Scores]], list[npt.NDArray[np.float32]]]:
     """Return by method the scores by each network of seed 0 that a corpus is held out from, and its logits of noise."""
     augmented, emotions, learned = _Augmented.of(pool), np.maximum(pool.emotions, 0), pool.learned(run.targets)
     by_method: dict[OodMethod, list[_Scores]] = {method: [] for method in METHODS}
     hour_logits = []
     for at, one in enumerate(track(corpus_networks([0], pool.corpora), "like speech, or not")):
-        network = load_network(run.output, one, run.config.variant)
+        network = with_logit_bias(load_network(run.output, one, run.config.variant), bias)
         known = predict_recordings(network, pool, _some(np.flatnonzero(learned & (pool.corpus != at))))
         own = np.flatnonzero(pool.corpus == at)
         parts = (predict_recordings(network, augmented, own), predict_recordings(network, pool, own))

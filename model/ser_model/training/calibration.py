@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ser_model.errors import SerError
+from ser_model.labels import LABELS
 from ser_model.scoring.activation import ActivationParameters
-from ser_model.scoring.logit_bias import ClassMeanLogits, class_mean_logits_from
+from ser_model.scoring.logit_bias import ClassMeanLogits, class_mean_logits_from, is_finite
 from ser_model.scoring.ood import OodParameters
 from ser_model.training.calibration_files import (
     ADAPTATION_FILE,
@@ -35,6 +36,8 @@ class Calibration:
     """`None`: not measured."""
     activation: ActivationParameters | None = None
     """`None`: not measured."""
+    logit_bias: tuple[float, ...] = ()
+    """Added to the logits of the network, by class; empty: nothing is."""
 
 
 def read_cross_corpus_calibration(folder: Path) -> Calibration | None:
@@ -62,11 +65,18 @@ def read_cross_corpus_calibration(folder: Path) -> Calibration | None:
             ood,
             _rounded(class_mean_logits_from(fitted["class_mean_logits"])),
             ActivationParameters.from_mapping(fitted["activation"]),
+            _read_bias(fitted["logit_bias"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise SerError(
             f"{folder / CROSS_CORPUS_FILE}: is damaged ({error!r}); run `ser-calibrate cross-corpus` again"
         ) from error
+
+
+def _read_bias(values: list[float]) -> tuple[float, ...]:
+    if len(values) != len(LABELS) or not all(is_finite(value) for value in values):
+        raise ValueError(f"logit_bias: expected {len(LABELS)} numbers")
+    return tuple(values)
 
 
 def _rounded(rows: ClassMeanLogits) -> ClassMeanLogits:

@@ -25,7 +25,7 @@ from ser_model.training.folds.evaluate import evaluate
 from ser_model.training.folds.jobs import FINAL, list_jobs
 from ser_model.training.folds.run_folder import final_digest, write_recordings
 from ser_model.training.folds.run_results import RunResults, calibrate, open_results
-from ser_model.training.networks.architecture import ResLstmSa
+from ser_model.training.networks.architecture import ResLstmSa, with_logit_bias
 from ser_model.training.networks.export import export
 from ser_model.training.networks.fit_config import Device, FitConfig
 
@@ -146,6 +146,8 @@ def _trained_on_corpora(folder: Path) -> _Trained:
     network = load_network(folder, HeldOut(0), variant)
     measured = read_cross_corpus_calibration(folder)
     calibration = measured or Calibration(1.0, 1.0, 0.0, None, None)
+    if calibration.logit_bias:
+        network = with_logit_bias(network, np.array(calibration.logit_bias))
     return _Trained(network, variant, calibration, measured is not None, "ser-calibrate cross-corpus")
 
 

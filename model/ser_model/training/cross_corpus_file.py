@@ -14,6 +14,8 @@ CROSS_CORPUS_FILE: Final = "calibration.json"
 class FittedOnStrangers(TypedDict):
     """Values for the exported model, from corpora that networks never heard."""
 
+    logit_bias: list[float]
+    """Added to the logits, by class; export adds it to the last layer."""
     temperature: float
     short_temperature: float
     unknown_below: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -53,6 +53,10 @@ class Predictions:
     def where(self, chosen: npt.NDArray[np.bool_]) -> Predictions:
         """Select by a mask of shape (n,)."""
         return Predictions(self.owner[chosen], self.logits[chosen], self.embeddings[chosen], self.voiced[chosen])
+
+    def shifted(self, bias: npt.NDArray[np.float64]) -> Predictions:
+        """Add a bias of shape (8,) to the logits."""
+        return replace(self, logits=(self.logits + bias).astype(np.float32))
 
     @classmethod
     def join(cls, parts: Sequence[Predictions]) -> Predictions:

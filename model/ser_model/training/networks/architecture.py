@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -152,6 +155,14 @@ class ResLstmSa(nn.Module):
     def _classify(self, context: Tensor) -> tuple[Tensor, Tensor]:
         embedding = self.norm2(context)
         return self.classifier(self.dropout(embedding)), embedding
+
+
+def with_logit_bias(network: ResLstmSa, bias: npt.NDArray[np.float64]) -> ResLstmSa:
+    """Return a copy of a network with a bias added to its logits, shape (8,)."""
+    changed = copy.deepcopy(network)
+    with torch.no_grad():
+        changed.classifier.bias.add_(torch.from_numpy(bias))
+    return changed
 
 
 def count_parameters(network: nn.Module) -> int:
