@@ -26,7 +26,7 @@ def add_world(commands: Commands) -> None:
         type=Path,
         nargs="+",
         metavar="PATH",
-        help="corpus folders; before them, a model (either file of a pair, or its STEM) or an exported RUN",
+        help="corpus folders; before them, a model (either file of a pair, its STEM, or `open`) or an exported RUN",
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="default: RUN/world.json, or world.json")
     parser.add_argument(

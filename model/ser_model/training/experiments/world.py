@@ -13,7 +13,7 @@ from ser_model.config import DecisionConfig
 from ser_model.decision import Decision
 from ser_model.errors import SerError
 from ser_model.labels import LABELS, UNKNOWN
-from ser_model.network.estimator import Model
+from ser_model.network.estimator import SHIPPED, Model
 from ser_model.training.data.corpus_folder import is_corpus, open_corpus
 from ser_model.training.data.corpus_frames import CorpusFrames, build_frames
 from ser_model.training.data.labelled_corpus import LabelledCorpus
@@ -71,12 +71,15 @@ def world(
 def split_paths(paths: Sequence[Path]) -> tuple[Path | None, Sequence[Path]]:
     """Return the path of the model, `None` for the shipped one, and the folders of the corpora.
 
-    The first path is a model if it is no folder, a run if it is the folder of one, and otherwise a corpus.
+    The first path is a model if it is the word for one in the package, or no folder; a run if it is the folder of one;
+    and otherwise a corpus.
 
     Raises:
         SerError: There is no corpus, or the run is not exported.
     """
     first = paths[0]
+    if first in SHIPPED and len(paths) > 1:
+        return first, paths[1:]
     if is_corpus(first) or (first.is_dir() and not (first / SETTINGS).is_file()):
         return None, paths
     if len(paths) == 1:
