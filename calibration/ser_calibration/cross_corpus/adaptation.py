@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_calibration.cross_corpus.answers import HeldOutAnswers
+from ser_calibration.evaluation.adaptation import unexported_metadata
 from ser_model.adaptation.adaptation import Adaptation
-from ser_model.features.features import RECIPE, SIZE
+from ser_model.features.features import SIZE
 from ser_model.labels import LABELS
 from ser_model.network.metadata import ModelMetadata
 from ser_model.scoring.logit_bias import ClassMeanLogits, fit_class_mean_logits
@@ -53,7 +54,8 @@ def measure_adaptation(answers: HeldOutAnswers) -> list[dict[str, Any]]:
             others = whole.where(pool.corpus[whole.owner] != at)
             means = fit_class_mean_logits(others.logits)
             table: ClassMeanLogits = tuple(map(tuple, means.tolist()))
-            for scenario, gain in _gains(pool, own, _metadata(table)):
+            metadata = unexported_metadata(table, (0.0,) * SIZE, (1.0,) * SIZE)
+            for scenario, gain in _gains(pool, own, metadata):
                 gains.setdefault(scenario, {}).setdefault(corpus.name, []).append(gain)
     return [
         {"scenario": scenario, "gains": {name: float(np.mean(values)) for name, values in rows.items()}}
@@ -134,20 +136,3 @@ def _mostly_neutral(
 
 def _join(*parts: Classes) -> Classes:
     return np.concatenate(parts)
-
-
-def _metadata(class_means: ClassMeanLogits) -> ModelMetadata:
-    """Return what an adaptation needs to know of its network."""
-    return ModelMetadata(
-        mode="window",
-        variant="",
-        hidden=1,
-        mean=(0.0,) * SIZE,
-        std=(1.0,) * SIZE,
-        temperature=1.0,
-        unknown_below=0.0,
-        typical_logits=class_means,
-        training_data="",
-        licence="",
-        features=RECIPE,
-    )

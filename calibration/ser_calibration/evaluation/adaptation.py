@@ -144,7 +144,13 @@ def predict_scenarios(
             for order in draw_orders(actor, actors, run.actors, run.emotions, usable, orders, rng)
         ]
         network = run.network(seed, fold, "validation" if validation else "test")
-        metadata = _metadata(network, run.variant, class_mean_logits_without(run, known, actors))
+        metadata = unexported_metadata(
+            class_mean_logits_without(run, known, actors),
+            network.mean.tolist(),
+            network.std.tolist(),
+            run.variant,
+            network.hidden,
+        )
         adaptations = [kind(metadata, strength=strength) for _ in drawn]
         predictions += _predict_orders(network, run, dataset, drawn, adaptations)
     return predictions
@@ -190,14 +196,24 @@ def _predict_orders(
         yield PairedPredictions(order, run.emotions[scored], unadapted[scored].argmax(axis=1), predicted[-SCORED:])
 
 
-def _metadata(network: ResLstmSa, variant: str, class_means: ClassMeanLogits) -> ModelMetadata:
-    """Return the metadata that the network would be exported with."""
+def unexported_metadata(
+    class_means: ClassMeanLogits, mean: Sequence[float], std: Sequence[float], variant: str = "", hidden: int = 1
+) -> ModelMetadata:
+    """Return the metadata that an adaptation needs of a network that is not exported.
+
+    Args:
+        class_means: its class-mean logits.
+        mean: mean of the features that it was trained on, shape (46,).
+        std: standard deviation, likewise.
+        variant: its size.
+        hidden: its cells.
+    """
     return ModelMetadata(
         mode="window",
         variant=variant,
-        hidden=network.hidden,
-        mean=tuple(network.mean.tolist()),
-        std=tuple(network.std.tolist()),
+        hidden=hidden,
+        mean=tuple(mean),
+        std=tuple(std),
         temperature=1.0,
         unknown_below=0.0,
         typical_logits=class_means,
