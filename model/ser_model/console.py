@@ -53,7 +53,7 @@ def run(name: str, work: Callable[[], int], interrupted: str | None = None) -> i
             return INTERRUPTED
         raise
     except BrokenPipeError:
-        _drop_output()
+        drop_output()
         return 0
     except OSError as error:
         if error.filename is not None:
@@ -61,7 +61,7 @@ def run(name: str, work: Callable[[], int], interrupted: str | None = None) -> i
         # Without a file name it concerns the output, or nothing that a user can mend.
         if error.errno not in _FULL:
             raise
-        _drop_output()
+        drop_output()
         return report_error(name, f"The output cannot be written: {error.strerror}.")
 
 
@@ -121,7 +121,7 @@ def prepare_streams() -> None:
         sys.stdout.reconfigure(errors="replace")
 
 
-def _drop_output() -> None:
+def drop_output() -> None:
     """Send the rest of the buffered output to /dev/null; otherwise Python reports an error at exit."""
     with contextlib.suppress(OSError, ValueError):
         null = os.open(os.devnull, os.O_WRONLY)

@@ -13,6 +13,7 @@ from ser_daemon.service.output_thread import OutputThread
 from ser_daemon.views.view import View
 from ser_daemon.wire.events import Event
 from ser_daemon.wire.status import Status
+from ser_model.console import drop_output
 
 log = logging.getLogger(__name__)
 
@@ -119,3 +120,5 @@ class Screen:
             else:
                 # A full disk must not stop the daemon: subscribers are not affected.
                 log.warning("Nothing more is shown: %s.", error.strerror)
+                # What is still buffered would fail once more at the end, and then be the result of the command.
+                drop_output()

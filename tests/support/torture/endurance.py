@@ -95,10 +95,14 @@ def hours(quick: bool) -> list[Check]:
         daemon.wait()
         lines = [line for _, line in subscriber.lines]
     lost = metrics["samples_dropped"] + metrics["samples_missing"]
-    return [*_make_checks(programme, fed, memory, lines), Check("samples dropped or missing", lost, 0, "")]
+    # Buffers of the last results fill during 40 minutes; memory is constant from then on. Half an hour sees them grow.
+    growth_mb = 2.0 if quick else 1.0
+    return [*_make_checks(programme, fed, memory, lines, growth_mb), Check("samples dropped or missing", lost, 0, "")]
 
 
-def _make_checks(programme: Programme, fed: int, memory: list[tuple[int, float]], lines: list[Message]) -> list[Check]:
+def _make_checks(
+    programme: Programme, fed: int, memory: list[tuple[int, float]], lines: list[Message], growth_mb: float
+) -> list[Check]:
     starts = [line["data"]["timestamp"] / 1000 for line in lines if line["type"] == "voice-started"]
     finals = sum(bool(line["data"].get("final")) for line in lines)
     stops = sum(line["type"] == "voice-stopped" for line in lines)
@@ -108,7 +112,7 @@ def _make_checks(programme: Programme, fed: int, memory: list[tuple[int, float]]
         Check("utterances reported, off by", abs(len(starts) - len(programme.onsets)), 0, ""),
         Check("finals, off by", abs(finals - len(programme.onsets)), 0, ""),
         Check("ends of utterances, off by", abs(stops - len(programme.onsets)), 0, ""),
-        Check("memory after the first tenth, more than in it", late - early, 1.0, "MB"),
+        Check("memory after the first tenth, more than in it", late - early, growth_mb, "MB"),
     ]
     if len(starts) == len(programme.onsets):
         errors = np.array(starts) - np.array(programme.onsets)
