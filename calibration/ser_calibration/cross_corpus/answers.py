@@ -83,16 +83,17 @@ class Evidence:
     """The same, and every class of a corpus has the same too."""
 
     @classmethod
-    def of(cls, pool: RecordingPool, predictions: Predictions, left_out: int | None = None) -> Evidence:
+    def of(cls, pool: RecordingPool, predictions: Predictions, left_out: Sequence[str] = ()) -> Evidence:
         """Take the predictions for acted recordings.
 
         Args:
             pool: the recordings.
             predictions: the predictions.
-            left_out: index of a corpus that is left out; `None`: all count.
+            left_out: names of corpora that are left out.
         """
         corpus = pool.corpus[predictions.owner]
-        kept = (pool.emotions[predictions.owner] >= 0) & (corpus != (-1 if left_out is None else left_out))
+        out = [at for at, one in enumerate(pool.corpora) if one.name in left_out]
+        kept = (pool.emotions[predictions.owner] >= 0) & ~np.isin(corpus, out)
         chosen, corpus = predictions.where(kept), corpus[kept]
         classes = corpus * len(LABELS) + pool.emotions[chosen.owner]
         by_class, by_corpus = _even(classes), _even(corpus)

@@ -48,11 +48,13 @@ def calibrate(folder: Path, noise: Path | None, *, seconds_of_noise: int | None,
     run = reopen_run(folder, workers)
     pool = load_pool(run, open_corpora(run))
     abroad = answer_held_out(run, pool, [corpus_networks([seed], pool.corpora) for seed in _seeds(run, pool)])
-    fitted = _fit(abroad, None)
+    # What is only measured decides nothing, not even a threshold.
+    measured = run.targets.only_measured
+    fitted = _fit(abroad, measured)
     shifted = abroad.shifted(fitted.bias)
     home_seeds = [seed for seed in abroad.seeds if _is_trained(run, fold_networks([seed]))]
     home = answer_held_out(run, pool, [fold_networks([seed]) for seed in home_seeds]) if home_seeds else None
-    without = [_fit(abroad, corpus) for corpus in range(len(pool.corpora))]
+    without = [_fit(abroad, (*measured, corpus.name)) for corpus in pool.corpora]
     hours = None if noise is None else hear_noise(noise, seconds_of_noise)
     result: CrossCorpusFile = {
         "seeds": list(abroad.seeds),
@@ -62,7 +64,7 @@ def calibrate(folder: Path, noise: Path | None, *, seconds_of_noise: int | None,
             "short_temperature": fitted.temperature.short,
             "unknown_below": fitted.unknown_below,
             "activation": asdict(fitted.activation),
-            "class_mean_logits": fit_class_mean_logits(shifted.kinds()[0].logits).tolist(),
+            "class_mean_logits": _class_mean_logits(shifted, measured),
         },
         "abroad": _measure(abroad, without),
         "home": None if home is None else _measure(home, [fitted] * len(pool.corpora)),
@@ -83,8 +85,17 @@ def _is_trained(run: CorporaRun, networks: Sequence[HeldOut]) -> bool:
     return all((run.output / f"{one.name}.pt").exists() for one in networks)
 
 
-def _fit(answers: HeldOutAnswers, left_out: int | None) -> StrangerCalibration:
+def _fit(answers: HeldOutAnswers, left_out: Sequence[str]) -> StrangerCalibration:
     return fit([Evidence.of(answers.pool, kind, left_out) for kind in answers.kinds()])
+
+
+def _class_mean_logits(answers: HeldOutAnswers, left_out: Sequence[str]) -> list[list[float]]:
+    pool, whole = answers.pool, answers.kinds()[0]
+    kept = [at for at, corpus in enumerate(pool.corpora) if corpus.name not in left_out]
+    means: list[list[float]] = fit_class_mean_logits(
+        whole.where(np.isin(pool.corpus[whole.owner], kept)).logits
+    ).tolist()
+    return means
 
 
 def _measure(answers: HeldOutAnswers, calibrations: Sequence[StrangerCalibration]) -> list[Metrics]:

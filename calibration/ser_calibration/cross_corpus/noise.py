@@ -136,6 +136,8 @@ def _score(
     by_method: dict[OodMethod, list[_Scores]] = {method: [] for method in METHODS}
     hour_logits = []
     for at, one in enumerate(track(corpus_networks([0], pool.corpora), "like speech, or not")):
+        if one.corpus in run.targets.only_measured:
+            continue
         network = with_logit_bias(load_network(run.output, one, run.config.variant), bias)
         known = predict_recordings(network, pool, _some(np.flatnonzero(learned & (pool.corpus != at))))
         own = np.flatnonzero(pool.corpus == at)

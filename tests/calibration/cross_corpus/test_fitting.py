@@ -63,7 +63,7 @@ def test_every_class_of_a_corpus_has_the_same_weight() -> None:
     evidence = Evidence.of(pool, predictions)
     np.testing.assert_allclose(evidence.weights, [1 / 8] * 4 + [1 / 4] * 2)
     np.testing.assert_allclose(evidence.balanced, [1 / 12] * 3 + [1 / 4] * 3)
-    np.testing.assert_allclose(Evidence.of(pool, predictions, left_out=0).balanced, [1 / 2] * 2)
+    np.testing.assert_allclose(Evidence.of(pool, predictions, left_out=["one"]).balanced, [1 / 2] * 2)
 
 
 def corpus_part(name: str, emotions: str) -> CorpusFrames:
