@@ -6,3 +6,7 @@ class SerError(Exception):
 
     Commands print the text without a traceback and exit with status 2.
     """
+
+
+class AdaptationError(SerError):
+    """What was learned about a voice cannot be used. The text gives the reason and does not name the file."""

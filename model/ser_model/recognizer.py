@@ -10,10 +10,11 @@ from ser_model.audio.gate import Gate
 from ser_model.config import DecisionConfig, GateConfig
 from ser_model.decision import Answer, Decision
 from ser_model.features.features import FRAME, HOP, SIZE, Features
-from ser_model.network.estimator import Estimate, Model, Stream
+from ser_model.network.estimator import Model, Stream
 from ser_model.types import (
     Block,
     EmotionResult,
+    Estimate,
     Frames,
     GateEvent,
     Result,
@@ -86,8 +87,9 @@ class Analyzer:
 
     def _partial(self, event: SpeechAudio) -> EmotionResult:
         utterance = self._utterance
-        logits, embedding = self._model.window(utterance.recent)
-        answer = self._decision.partial(utterance.offset.apply_to_logits(logits), event.voiced, embedding)
+        estimate = self._model.window(utterance.recent)
+        adapted = utterance.offset.apply_to_logits(utterance.offset.apply_head(estimate))
+        answer = self._decision.partial(adapted, event.voiced, estimate.embedding)
         end = utterance.end
         start = max(utterance.onset, end - (FRAME + (len(utterance.recent) - 1) * HOP))
         return _emotion(event, answer, utterance, final=False, start=start, end=end, now=end)
@@ -95,11 +97,15 @@ class Analyzer:
     def _end(self, event: SpeechEnded) -> list[Result]:
         utterance = self._utterance
         utterance.add_frames(np.concatenate((self._features.push(utterance.take_pending()), self._features.flush())))
-        logits, embedding = (None, None) if utterance.estimate is None else utterance.estimate
-        adapted = None if logits is None else utterance.offset.apply_to_logits(logits)
-        answer = self._decision.final(adapted, event.voiced, embedding)
-        if self._adaptation is not None and logits is not None and answer.reason not in _NOT_LEARNT:
-            self._adaptation.learn(utterance.frame_sum, utterance.frames, logits)
+        estimate = utterance.estimate
+        if estimate is None:
+            answer = self._decision.final(None, event.voiced)
+        else:
+            logits = utterance.offset.apply_head(estimate)
+            adapted = utterance.offset.apply_to_logits(logits)
+            answer = self._decision.final(adapted, event.voiced, estimate.embedding)
+            if self._adaptation is not None and answer.reason not in _NOT_LEARNT:
+                self._adaptation.learn(utterance.frame_sum, utterance.frames, logits)
         now = max(utterance.end, event.offset)
         return [
             _emotion(event, answer, utterance, final=True, start=utterance.onset, end=event.offset, now=now),
@@ -187,6 +193,8 @@ def _emotion(
         clipping=event.clipping,
         adaptation=utterance.offset.name,
         activation=answer.activation,
+        taught=utterance.offset.taught,
+        estimate=utterance.estimate if final else None,
     )
 
 

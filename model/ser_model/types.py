@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,9 @@ EndCause = Literal["silence", "max-length", "gap", "closed"]
 UnknownReason = Literal["too-short", "unlike-speech", "low-confidence"]
 """Why a label is `unknown`; the first that holds. `unlike-speech` means out of distribution."""
 
-AdaptationName = Literal["none", "running", "profile"]
-"""What the answers are adapted to: nothing, the speech so far, or a speaker's profile and the speech since."""
+AdaptationName = Literal["none", "running", "profile", "taught"]
+"""What the answers are adapted to: nothing, the speech so far, a speaker's profile and the speech since, or all that
+and the speaker's own examples."""
 
 ActivationLevel = Literal["high", "low", "unknown"]
 """Arousal of a voice."""
@@ -127,6 +128,15 @@ class Activation:
     """Calibrated probability of high arousal, 0 to 1, whatever the level."""
 
 
+class Estimate(NamedTuple):
+    """Output of the network for one utterance or window."""
+
+    logits: npt.NDArray[np.float32]
+    """Shape (8,), in the order of `LABELS`."""
+    embedding: npt.NDArray[np.float32]
+    """Shape (hidden,)."""
+
+
 @dataclass(frozen=True, slots=True)
 class EmotionResult:
     """The emotion of the last seconds (partial) or of the whole utterance (final)."""
@@ -161,6 +171,10 @@ class EmotionResult:
     """What the answer is adapted to."""
     activation: Activation | None = None
     """Arousal of the voice, from `scores`; `None` where the model cannot say."""
+    taught: int = 0
+    """Examples of the speaker that the answer was taught by."""
+    estimate: Estimate | None = None
+    """For a final result the network's own output, without adaptation; `None` if there was no frame."""
 
 
 @dataclass(frozen=True, slots=True)

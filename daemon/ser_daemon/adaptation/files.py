@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ser_daemon.paths import config_files
-from ser_model.adaptation.adaptation import AdaptationError, Statistics, model_version
+from ser_model.adaptation.adaptation import Statistics, model_version
 from ser_model.atomic_file import replace_file
-from ser_model.errors import SerError
+from ser_model.errors import AdaptationError, SerError
 from ser_model.network.metadata import ModelMetadata
 from ser_model.small_file import UnreadableFileError, read_small_file
 

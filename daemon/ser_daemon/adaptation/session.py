@@ -16,8 +16,8 @@ from ser_daemon.adaptation.files import find_speaker, read_statistics, speaker_f
 from ser_daemon.config.device_spec import AudioFile
 from ser_daemon.config.schema import Config
 from ser_daemon.paths import state_directory
-from ser_model.adaptation.adaptation import Adaptation, AdaptationError, Statistics
-from ser_model.errors import SerError
+from ser_model.adaptation.adaptation import Adaptation, Statistics
+from ser_model.errors import AdaptationError, SerError
 from ser_model.network.metadata import ModelMetadata
 
 log = logging.getLogger(__name__)

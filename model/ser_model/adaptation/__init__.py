@@ -3,4 +3,5 @@
 __all__ = [
     "adaptation",
     "speaker_offset",
+    "taught_head",
 ]

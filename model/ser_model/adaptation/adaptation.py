@@ -15,13 +15,14 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
 from ser_model.adaptation.speaker_offset import NO_OFFSET, Logits, SpeakerOffset
-from ser_model.errors import SerError
+from ser_model.adaptation.taught_head import TaughtHead
+from ser_model.errors import AdaptationError
 from ser_model.features.features import HOP, SIZE
 from ser_model.labels import LABELS
 from ser_model.network.metadata import ModelMetadata
@@ -35,10 +36,6 @@ _MAX_DEVIATION = 5.0
 """Largest mean of a feature, in standard deviations from the training mean. The graph clips there too."""
 _MAX_LOGIT = 20.0
 """Largest mean bias of a logit."""
-
-
-class AdaptationError(SerError):
-    """Statistics cannot be used. The text gives the reason and does not name the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +132,7 @@ class Adaptation:
         *,
         profile: Statistics | None = None,
         fixed: bool = False,
+        head: TaughtHead | None = None,
     ) -> None:
         """Start from earlier statistics.
 
@@ -144,6 +142,7 @@ class Adaptation:
             strength: speed and bounds.
             profile: statistics of a speaker to start from and to reset to. `None` means no offset.
             fixed: disables learning.
+            head: what the speaker's own examples change; `teach` replaces it.
 
         Raises:
             SerError: the network cannot be adapted, see `ModelMetadata.required_class_mean_logits`.
@@ -151,7 +150,7 @@ class Adaptation:
         self._class_means = np.array(metadata.required_class_mean_logits())
         self._mean, self._std = np.array(metadata.mean), np.array(metadata.std)
         self._strength = strength or AdaptationStrength()
-        self._profile, self._fixed = profile, fixed
+        self._profile, self._fixed, self._head = profile, fixed, head
         self.model = model_version(metadata)
         """The `model_version` of the network."""
         self._use(statistics or profile)
@@ -166,13 +165,18 @@ class Adaptation:
         """The current offset. An utterance keeps the offset that it started with."""
         return self._offset
 
+    def teach(self, head: TaughtHead | None) -> None:
+        """Use another head from the next utterance on."""
+        self._head = head
+        self._use(self._statistics)
+
     def learn(self, total: FloatArray, frames: int, logits: Logits) -> None:
         """Add an utterance that has ended. Values that are not finite are skipped.
 
         Args:
             total: sum of the raw frames, shape (46,).
             frames: number of frames.
-            logits: of the network, before `SpeakerOffset.apply_to_logits`, shape (8,).
+            logits: those of `SpeakerOffset.apply_head`, shape (8,).
         """
         if self._fixed or frames == 0 or not (np.isfinite(total).all() and np.isfinite(logits).all()):
             return
@@ -190,7 +194,8 @@ class Adaptation:
 
     def _use(self, statistics: Statistics | None) -> None:
         self._statistics = statistics
-        self._offset = NO_OFFSET if statistics is None else self._offset_from(statistics)
+        offset = NO_OFFSET if statistics is None else self._offset_from(statistics)
+        self._offset = offset if self._head is None else replace(offset, name="taught", head=self._head)
 
     def _offset_from(self, statistics: Statistics) -> SpeakerOffset:
         strength = self._strength

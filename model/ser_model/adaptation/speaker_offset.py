@@ -8,9 +8,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from ser_model.adaptation.taught_head import TaughtHead
 from ser_model.features.features import SIZE
 from ser_model.labels import LABELS
-from ser_model.types import AdaptationName, Frames
+from ser_model.types import AdaptationName, Estimate, Frames
 
 Logits = npt.NDArray[np.float32]
 
@@ -25,13 +26,24 @@ class SpeakerOffset:
     """Subtracted from every raw frame, shape (46,)."""
     logits: Logits
     """Subtracted from the logits, shape (8,)."""
+    head: TaughtHead | None = None
+    """What the speaker's own examples change about the logits; it comes before the offset."""
+
+    @property
+    def taught(self) -> int:
+        """Examples behind the head."""
+        return 0 if self.head is None else self.head.examples
 
     def apply_to_frames(self, frames: Frames) -> Frames:
         """Return the frames for the network, shape as given."""
         return frames - self.features
 
+    def apply_head(self, estimate: Estimate) -> Logits:
+        """Return the network's logits with what the head changes, shape (8,)."""
+        return estimate.logits if self.head is None else self.head.apply(*estimate)
+
     def apply_to_logits(self, logits: Logits) -> Logits:
-        """Return the logits for the decision."""
+        """Return the logits for the decision, from those of `apply_head`."""
         return logits - self.logits
 
 

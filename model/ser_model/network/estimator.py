@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from ser_model.network.metadata import ModelMetadata
 from ser_model.network.model_files import MODES, ModelFiles
 from ser_model.network.model_graph import ModelGraph, check_model_file, check_pair, read_model_file
 from ser_model.network.onnx_session import new_session
-from ser_model.types import Frames
+from ser_model.types import Estimate, Frames
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -30,15 +30,6 @@ SHIPPED: Final = {Path("open"): "reslstm-sa-h64-open"}
 """Other models in that folder, by the word that stands for their path. `open` may be used for any purpose."""
 
 Array = npt.NDArray[np.float32]
-
-
-class Estimate(NamedTuple):
-    """Output of the network for one utterance or window."""
-
-    logits: Array
-    """Shape (8,), in the order of `LABELS`."""
-    embedding: Array
-    """Shape (hidden,)."""
 
 
 class Model:

@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ser_model.features.features import SIZE, compute_features
-from ser_model.network.estimator import Estimate, Stream, start_state
+from ser_model.network.estimator import Stream, start_state
 from ser_model.network.graph_check import STATE
 from ser_model.network.metadata import ModelMetadata
 from ser_model.network.onnx_session import new_session
-from ser_model.types import SAMPLE_RATE, Frames
+from ser_model.types import SAMPLE_RATE, Estimate, Frames
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

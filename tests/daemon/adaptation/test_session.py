@@ -27,8 +27,8 @@ from ser_daemon.pipeline.inference import Inference, Recognition
 from ser_daemon.pipeline.sample_clock import SampleClock
 from ser_daemon.pipeline.speech_queue import SpeechQueue
 from ser_model import Model
-from ser_model.adaptation.adaptation import Adaptation, AdaptationError, Statistics, model_version
-from ser_model.errors import SerError
+from ser_model.adaptation.adaptation import Adaptation, Statistics, model_version
+from ser_model.errors import AdaptationError, SerError
 from ser_model.network.metadata import ModelMetadata
 from ser_model.types import SpeechEnded
 from support.daemon import Daemon, Message, wait_for

@@ -15,12 +15,11 @@ from ser_model.audio.gate import Gate
 from ser_model.cli.main import main
 from ser_model.config import DecisionConfig
 from ser_model.features.features import HOP, compute_features
-from ser_model.network.estimator import Estimate
 from ser_model.recognizer import Analyzer
 from ser_model.training.data.corpus import find_recordings
 from ser_model.training.data.dataset import Dataset
 from ser_model.training.data.segmentation import Segmentation
-from ser_model.types import SAMPLE_RATE, Block, Frames, SpeechAudio, SpeechStarted
+from ser_model.types import SAMPLE_RATE, Block, Estimate, Frames, SpeechAudio, SpeechStarted
 from support.run_folder import make_corpus, make_run
 from support.speech import synthetic_speech
 
