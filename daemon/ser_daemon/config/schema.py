@@ -30,6 +30,8 @@ class AdaptationConfig:
     """Adapt while running, and keep the result over a restart."""
     speaker: str | None = None
     """Name of a profile of `ser-calibrate speaker`. It is where `running` starts; without `running` it stays fixed."""
+    corrections: bool = False
+    """Take corrections of labels, and keep them as numbers over a restart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

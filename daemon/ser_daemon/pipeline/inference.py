@@ -11,7 +11,7 @@ from typing import Protocol
 from ser_daemon.adaptation.session import AdaptationSession
 from ser_daemon.pipeline.mailbox import Call
 from ser_daemon.pipeline.speech_queue import SpeechQueue
-from ser_daemon.pipeline.wire_events import event_from_result
+from ser_daemon.pipeline.wire_events import event_from_result, utterance_id
 from ser_daemon.sources.base import boot_time
 from ser_daemon.wire.events import AudioState, Event
 from ser_model.types import EmotionResult, GateEvent, Result, SpeechEnded
@@ -103,9 +103,10 @@ class Inference:
 
     def _analyze(self, event: GateEvent, arrival: float) -> None:
         for result in self.recognition.analyzer.push(event):
-            self._emit(
-                event_from_result(result, origin=self._origin(), latency_ms=self._latency(result, arrival) * 1000)
-            )
+            latency_ms = self._latency(result, arrival) * 1000
+            self._emit(event_from_result(result, origin=self._origin(), latency_ms=latency_ms))
+            if isinstance(result, EmotionResult) and result.final:
+                self.recognition.adaptation.heard(utterance_id(result.utterance), result)
         if isinstance(event, SpeechEnded):
             self.recognition.adaptation.utterance_ended()
 

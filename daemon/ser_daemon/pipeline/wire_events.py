@@ -16,17 +16,17 @@ def event_from_result(result: types.Result, *, origin: float, latency_ms: float 
         origin: Unix time in seconds of the sample clock's zero.
         latency_ms: from the arrival of the last sample used until now; only emotions carry it.
     """
-    utterance_id = f"u-{result.utterance}"
+    name = utterance_id(result.utterance)
     timestamp = to_ms(result.timestamp)
     time = wall_time(origin + result.timestamp / types.SAMPLE_RATE)
     match result:
         case types.VoiceStarted():
-            return VoiceStarted(utterance_id=utterance_id, timestamp=timestamp, time=time)
+            return VoiceStarted(utterance_id=name, timestamp=timestamp, time=time)
         case types.VoiceStopped():
-            return VoiceStopped(utterance_id=utterance_id, timestamp=timestamp, time=time)
+            return VoiceStopped(utterance_id=name, timestamp=timestamp, time=time)
     affect = project(result.scores)
     return Emotion(
-        utterance_id=utterance_id,
+        utterance_id=name,
         final=result.final,
         label=result.label,
         reason=result.reason,
@@ -47,6 +47,11 @@ def event_from_result(result: types.Result, *, origin: float, latency_ms: float 
         clipping=result.clipping,
         adaptation=result.adaptation,
     )
+
+
+def utterance_id(number: int) -> str:
+    """Return the name of an utterance in all events about it."""
+    return f"u-{number}"
 
 
 def _activation(activation: types.Activation | None) -> Activation | None:

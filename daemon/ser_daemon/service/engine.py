@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ser_daemon.adaptation.session import AdaptationSession, make_session
+from ser_daemon.config.device_spec import AudioFile
 from ser_daemon.config.profiles import profile_folders
 from ser_daemon.config.schema import Config
 from ser_daemon.pipeline.capture import Capture
@@ -147,14 +148,16 @@ class Engine:
 
     def _session(self, config: Config, model: Model) -> AdaptationSession:
         """Return the current adaptation where it fits the configuration, else a new one."""
+        old = self.config
+        changed = config.adaptation != old.adaptation or _is_file(config) != _is_file(old)
         # A speaker's profile may have been made again.
-        changed = config.adaptation != self.config.adaptation or config.adaptation.speaker is not None
+        changed = changed or config.adaptation.speaker is not None
         if not changed and model_version(model.metadata) == model_version(self.model.metadata):
             return self.adaptation
         # The new session must find what was learned so far.
         with contextlib.suppress(TimeoutError):
             self.queue.submit(self.adaptation.store).result(STORE_SECONDS)
-        return make_session(config, model.metadata, self._environ)
+        return make_session(config, model.metadata, self._environ, self.adaptation)
 
     def _settings(self, config: Config) -> CaptureSettings:
         return CaptureSettings(
@@ -162,3 +165,7 @@ class Engine:
             frame_deadline=config.service.frame_deadline_seconds,
             silent_after=config.service.silent_seconds,
         )
+
+
+def _is_file(config: Config) -> bool:
+    return isinstance(config.audio.device_spec, AudioFile)
