@@ -49,6 +49,14 @@ class ScriptedControl:
     async def reset_adaptation(self) -> str:
         return "What was learnt is forgotten."
 
+    async def label(self, utterance_id: str, label: str) -> dict[str, object]:
+        self.calls.append(("label", utterance_id, label))
+        return {"utterance_id": "u-17", "label": label, "taught": 2, "text": f"u-17 counts as {label}."}
+
+    async def taught(self, start: int | None) -> dict[str, object]:
+        self.calls.append(("taught", start))
+        return {"model": "m", "profile": {}, "corrections": {"happy": 1}, "newest": []}
+
 
 class Peer:
     """A client that sends and reads single lines."""

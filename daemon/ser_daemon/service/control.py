@@ -6,12 +6,13 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
 from ser_daemon.config.schema import Config
 from ser_daemon.pipeline.source_reader import OPEN_ALLOWANCE
 from ser_daemon.pipeline.threads import await_with_timeout
+from ser_daemon.service.adaptation_verbs import AdaptationVerbs
 from ser_daemon.service.engine import Engine
 from ser_daemon.service.mute import MuteMemory
 from ser_daemon.service.status import StatusBoard
@@ -60,6 +61,7 @@ class Control:
         self._notifier = notifier
         self._load = load
         self._reloading = asyncio.Lock()
+        self._adaptation = AdaptationVerbs(engine, self._completed)
         self._storing = asyncio.Lock()
         """Held while a mute or unmute is written, so that the file gets them in the order of the requests."""
 
@@ -109,7 +111,7 @@ class Control:
         Raises:
             SerError: the new configuration cannot be used; the old one is still in force.
         """
-        async with self._reloading:
+        async with self._reloading, self._adaptation.changing:
             self._notifier.reloading()
             try:
                 return await self._reload()
@@ -131,22 +133,16 @@ class Control:
         return describe_change(old, new)
 
     async def reset_adaptation(self) -> str:
-        """Forget what was learned about microphone and voice, also on disk.
+        """Forget what was learned about microphone and voice, and all corrections; see `AdaptationVerbs.reset`."""
+        return await self._adaptation.reset()
 
-        Returns:
-            a sentence about what is in force now
+    async def label(self, utterance_id: str, label: str) -> Mapping[str, object]:
+        """Correct the label of an utterance; see `AdaptationVerbs.label`."""
+        return await self._adaptation.label(utterance_id, label)
 
-        Raises:
-            SerError: the file could not be removed, or the thread does not answer.
-        """
-        adaptation = self._engine.adaptation
-        await self._completed(self._engine.queue.submit(adaptation.forget))
-        match adaptation.name:
-            case "profile":
-                return "What was learnt is forgotten; the speaker's profile stays in force."
-            case _ if adaptation.adaptation is None:
-                return "What was learnt is forgotten; nothing is being learnt."
-        return "What was learnt is forgotten; learning begins anew."
+    async def taught(self, start: int | None) -> Mapping[str, object]:
+        """Return what was taught; see `AdaptationVerbs.taught`."""
+        return self._adaptation.taught(start)
 
     async def _remember(self, muted: bool) -> None:
         """Write the mute state to disk, in another thread: a disk may take seconds."""

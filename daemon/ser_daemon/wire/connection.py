@@ -14,13 +14,8 @@ from ser_daemon.wire.peers import Peer, is_gone, peer_of
 from ser_daemon.wire.places import Places
 from ser_daemon.wire.protocol import CONTROL_VERBS, QUERIES
 from ser_daemon.wire.publisher import Subscription
-from ser_daemon.wire.requests import (
-    RequestError,
-    check_id,
-    encode_error,
-    encode_reply,
-    parse_filter,
-)
+from ser_daemon.wire.request_fields import RequestError, check_id, parse_filter
+from ser_daemon.wire.requests import encode_error, encode_reply
 from ser_daemon.wire.shared import Shared
 from ser_daemon.wire.turns import Allowance
 

@@ -11,7 +11,7 @@ PROTOCOL = 1
 QUERIES = ("status", "metrics", "describe", "ping", "subscribe")
 """Requests that change nothing in the daemon; both sockets serve them."""
 
-CONTROL_VERBS = ("mute", "unmute", "hold", "release", "reload", "reset-adaptation")
+CONTROL_VERBS = ("mute", "unmute", "hold", "release", "reload", "reset-adaptation", "label", "taught")
 """Requests that only the control socket serves."""
 
 ErrorCode = Literal[

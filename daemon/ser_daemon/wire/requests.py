@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ser_daemon.wire.encoding import describe, encode
-from ser_daemon.wire.events import PUBLISHED
 from ser_daemon.wire.framing import Message
 from ser_daemon.wire.peer_log import log_failure
 from ser_daemon.wire.protocol import CONTROL_VERBS, PROTOCOL, QUERIES, ErrorCode
-from ser_daemon.wire.publisher import Filter, Publisher
+from ser_daemon.wire.publisher import Publisher
+from ser_daemon.wire.request_fields import RequestError, parse_label, parse_start
 from ser_daemon.wire.status import Status
 from ser_model.errors import SerError
 
@@ -19,9 +19,6 @@ log = logging.getLogger(__name__)
 
 MAX_TEXT = 1024
 """Longest text in characters that `ping` repeats, so that an answer always fits on a line."""
-
-MAX_ID = 128
-"""Longest request id in characters."""
 
 MAX_HOLD_MS = 3_600_000
 """An hour: an assistant that dies during a hold must not stop the daemon from listening for good."""
@@ -51,13 +48,11 @@ class ControlHandler(Protocol):
     async def reset_adaptation(self) -> str | None:
         """Forget what was learnt about microphone and voice; return what is in force."""
 
+    async def label(self, utterance_id: str, label: str) -> Mapping[str, object]:
+        """Correct the label of an utterance; return the data of the answer."""
 
-class RequestError(SerError):
-    """A valid line whose request can't be served."""
-
-    def __init__(self, code: ErrorCode, text: str) -> None:
-        super().__init__(text)
-        self.code = code
+    async def taught(self, start: int | None) -> Mapping[str, object]:
+        """Return what was taught, or a page of the examples."""
 
 
 class RequestHandler:
@@ -113,7 +108,7 @@ class RequestHandler:
             log_failure(log, message.type, error)
             return encode_error("failed", f"{message.type} failed; the daemon's log says why.", message)
 
-    async def _execute(self, message: Message) -> dict[str, object]:
+    async def _execute(self, message: Message) -> Mapping[str, object]:
         text: str | None = None
         match message.type:
             case "mute":
@@ -134,6 +129,10 @@ class RequestHandler:
                     )
                 await self._control.hold(ms)
                 return {"ms": ms}
+            case "label":
+                return await self._control.label(*parse_label(message, self._status().labels))
+            case "taught":
+                return await self._control.taught(parse_start(message))
         return {} if text is None else {"text": text}
 
     def _info(self) -> dict[str, object]:
@@ -153,41 +152,6 @@ class RequestHandler:
                 }
             ],
         }
-
-
-def parse_filter(message: Message) -> Filter:
-    """Read the filter of `subscribe`; a field that is absent means no restriction.
-
-    Raises:
-        RequestError: `bad-request`, naming the field.
-    """
-    data = message.data
-    events = data.get("events")
-    if events is None:
-        events = list(PUBLISHED)
-    if not isinstance(events, list) or not all(name in PUBLISHED for name in events):
-        raise RequestError("bad-request", f"events must be a list out of {', '.join(PUBLISHED)}.")
-    partial = data.get("partial", True)
-    if not isinstance(partial, bool):
-        raise RequestError("bad-request", f"partial must be true or false, not {describe(partial)}.")
-    min_confidence = data.get("min_confidence", 0)
-    if isinstance(min_confidence, bool) or not isinstance(min_confidence, int | float) or not 0 <= min_confidence <= 1:
-        raise RequestError(
-            "bad-request", f"min_confidence must be a number from 0 to 1, not {describe(min_confidence)}."
-        )
-    return Filter(tuple(events), partial, float(min_confidence))
-
-
-def check_id(message: Message) -> None:
-    """Refuse an id that can't be repeated in the answer.
-
-    Raises:
-        RequestError: `bad-id`.
-    """
-    for given in (message.id, message.data.get("id")):
-        # The answer repeats both.
-        if given is not None and (type(given) not in (int, str) or len(str(given)) > MAX_ID):
-            raise RequestError("bad-id", f"id must be an integer or a string of at most {MAX_ID} characters.")
 
 
 def encode_reply(message: Message, name: str, data: Mapping[str, object]) -> bytes:

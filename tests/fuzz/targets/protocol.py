@@ -19,11 +19,13 @@ from ser_daemon.wire.events import PUBLISHED, AudioState, VoiceStopped
 from ser_daemon.wire.framing import MAX_LINE, BadLine, LineParser, Message
 from ser_daemon.wire.protocol import CONTROL_VERBS, QUERIES, CaptureState
 from ser_daemon.wire.publisher import Publisher
-from ser_daemon.wire.requests import RequestError, RequestHandler, check_id, encode_error, parse_filter
+from ser_daemon.wire.request_fields import RequestError, check_id, parse_filter
+from ser_daemon.wire.requests import RequestHandler, encode_error
 from ser_daemon.wire.server import Server, Status
 from ser_model.errors import SerError
+from ser_model.labels import LABELS
 
-FIELDS = ["id", "text", "events", "partial", "min_confidence", "ms", "type", "data"]
+FIELDS = ["id", "text", "events", "partial", "min_confidence", "ms", "utterance_id", "label", "start", "type", "data"]
 
 lengths = st.one_of(sizes, scalars)
 types = st.one_of(st.sampled_from(QUERIES), st.sampled_from(CONTROL_VERBS), odd_texts, scalars)
@@ -39,9 +41,17 @@ filters = st.fixed_dictionaries(
         "text": st.text(max_size=5) | extremes | scalars,
     },
 )
+corrections = st.fixed_dictionaries(
+    {},
+    optional={
+        "utterance_id": st.just("last") | st.integers(-1, 300).map("u-{}".format) | odd_texts | values,
+        "label": st.sampled_from((*LABELS, "unknown")) | odd_texts | values,
+        "start": sizes | scalars,
+    },
+)
 almost_valid = st.fixed_dictionaries(
     {"type": st.sampled_from(QUERIES + CONTROL_VERBS)},
-    optional={"id": st.integers(0, 9) | st.text(max_size=5), "data": filters},
+    optional={"id": st.integers(0, 9) | st.text(max_size=5), "data": filters | corrections},
 )
 wild = st.fixed_dictionaries(
     {"type": types},
@@ -132,6 +142,12 @@ class Control:
 
     async def hold(self, ms: int | None) -> None:
         await self._do()
+
+    async def label(self, utterance_id: str, label: str) -> dict[str, object]:
+        return {"utterance_id": utterance_id, "label": label, "text": await self._do()}
+
+    async def taught(self, start: int | None) -> dict[str, object]:
+        return {"start": start, "text": await self._do()}
 
     mute = unmute = release = reload = reset_adaptation = _do
 
