@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from ser_daemon.client import Client, RequestFailed
 from ser_daemon.views.answers import describe_hold, describe_info, describe_metrics, describe_status
-from ser_daemon.wire.events import ProtocolError
+from ser_daemon.wire.event_reading import ProtocolError
 from ser_model import console
 from ser_model.printable import printable
 

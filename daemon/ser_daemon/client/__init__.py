@@ -13,13 +13,13 @@
 from ser_daemon.client.async_client import AsyncClient
 from ser_daemon.client.sync_client import Client
 from ser_daemon.client.wire import NotAllowed, NotRunning, RequestFailed
+from ser_daemon.wire.event_reading import ProtocolError
 from ser_daemon.wire.events import (
     Activation,
     AudioState,
     Emotion,
     Event,
     Hello,
-    ProtocolError,
     VoiceStarted,
     VoiceStopped,
 )

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ser_daemon.backoff import Backoff
-from ser_daemon.wire.events import Event, ProtocolError, from_wire
+from ser_daemon.wire.event_reading import ProtocolError, from_wire
+from ser_daemon.wire.events import Event
 from ser_model.errors import SerError
 
 MAX_LINE = 64 * 1024

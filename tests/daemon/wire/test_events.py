@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ser_daemon.wire import events
-from ser_daemon.wire.events import Activation, ProtocolError, from_wire, to_ms, wall_time
+from ser_daemon.wire.event_reading import ProtocolError, from_wire
+from ser_daemon.wire.events import Activation, to_ms, wall_time
 from ser_daemon.wire.framing import encode
 from ser_daemon.wire.protocol import CaptureState
 from ser_model.labels import LABELS
