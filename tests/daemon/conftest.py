@@ -55,7 +55,11 @@ class ScriptedControl:
 
     async def taught(self, start: int | None) -> dict[str, object]:
         self.calls.append(("taught", start))
-        return {"model": "m", "profile": {}, "corrections": {"happy": 1}, "newest": []}
+        if start is None:
+            newest = [{"time": "2026-11-22T08:44:01Z", "label": "happy", "utterance_id": "u-17"}]
+            return {"model": "m", "profile": {}, "corrections": {"happy": 1, "sad": 1}, "newest": newest}
+        examples = [{"source": "correction", "label": label} for label in ("sad", "happy")]
+        return {"model": "m", "examples": [examples[start]], "next": start + 1 if start + 1 < len(examples) else None}
 
 
 class Peer:

@@ -85,7 +85,7 @@ class AdaptationMemory:
 
 
 class AdaptationSession:
-    """The adaptation in use and its files. It belongs to the inference thread, except for `name` and `seconds`."""
+    """The adaptation in use and its files. It belongs to the inference thread, except for its properties."""
 
     def __init__(
         self,
@@ -126,6 +126,16 @@ class AdaptationSession:
         """Seconds of speech that it was learned from, the profile's included."""
         statistics = None if self.adaptation is None else self.adaptation.statistics
         return 0.0 if statistics is None else statistics.seconds
+
+    @property
+    def taught(self) -> dict[str, int]:
+        """Counts of examples: those that the head is fitted to, those of the profile, and corrections."""
+        teaching = self.teaching
+        return {
+            "examples": 0 if self.adaptation is None else self.adaptation.offset.taught,
+            "profile": 0 if teaching is None else teaching.profile_examples,
+            "corrections": 0 if teaching is None else len(teaching.lesson.corrections),
+        }
 
     def heard(self, utterance_id: str, result: EmotionResult) -> None:
         """Keep what was made of an utterance, from its final result, where corrections are taken."""

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ser_daemon.client import Client, RequestFailed
-from ser_daemon.views.answers import describe_hold, describe_info, describe_metrics, describe_status
+from ser_daemon.views.answers import describe_hold, describe_info, describe_metrics, describe_status, describe_taught
 from ser_daemon.wire.event_reading import ProtocolError
 from ser_model import console
+from ser_model.atomic_file import replace_file
+from ser_model.errors import SerError
 from ser_model.printable import printable
 
 
@@ -40,6 +42,8 @@ _COMMANDS = {
     "release": _Command("end a hold", _done("Released: listening again.")),
     "reload": _Command("read the settings again; keeps the old ones and says why if they are wrong", _done("Done.")),
     "reset-adaptation": _Command("forget what was learnt about microphone and voice", _done("Done.")),
+    "label": _Command("correct the label of an utterance, so that later answers are taught by it", _done("Done.")),
+    "taught": _Command("what the voice was taught by: its profile, and corrections", describe_taught),
     "metrics": _Command("counters", describe_metrics),
     "ping": _Command("ask for a sign of life", lambda answer: "The daemon answers."),
     "describe": _Command("which model and which labels", describe_info),
@@ -50,7 +54,7 @@ LONGEST_WAIT = 86_400.0
 
 _EPILOG = """\
 Without --socket, $SER_SOCKET is used, else your own daemon's socket, else the system's. mute, unmute, hold,
-release, reload and reset-adaptation go to the control socket beside it.
+release, reload, reset-adaptation, label and taught go to the control socket beside it.
 
 exit status: 0 done, 1 the daemon refused, 2 no daemon can be reached or the command line is wrong
 """
@@ -68,6 +72,39 @@ def _run(options: argparse.Namespace) -> int:
 
 def _run_hold(options: argparse.Namespace) -> int:
     return _run_request(options) if options.ms is None else _run_request(options, ms=options.ms)
+
+
+def _run_label(options: argparse.Namespace) -> int:
+    return _run_request(options, utterance_id=options.utterance, label=options.label)
+
+
+def _run_taught(options: argparse.Namespace) -> int:
+    """List what was taught; with `--json` or `--export` also the numbers of every example."""
+    if not options.json and options.export is None:
+        return _run_request(options)
+    client = Client(options.socket, timeout=options.timeout)
+    examples: list[object] = []
+    start: int | None = 0
+    try:
+        answer = client.request("taught")
+        while start is not None:
+            page = client.request("taught", start=start)
+            examples += page["examples"]
+            start = page["next"]
+    except RequestFailed as error:
+        console.report_error("ser-ctl", str(error))
+        return 1
+    content = json.dumps({**answer, "examples": examples})
+    if options.export is None:
+        print(content)
+        return 0
+    try:
+        # Numbers of a voice are its owner's.
+        replace_file(options.export, content + "\n", 0o600)
+    except OSError as error:
+        raise SerError(f"{options.export} can't be written: {error.strerror}.") from None
+    console.say(f"{options.export} holds {len(examples)} examples: numbers and labels, no audio.")
+    return 0
 
 
 def _run_request(options: argparse.Namespace, **data: object) -> int:
@@ -110,6 +147,13 @@ def _parser() -> argparse.ArgumentParser:
     for name, (text, _) in _COMMANDS.items():
         command = commands.add_parser(name, help=text, description=f"{text.capitalize()}.", parents=[common])
         command.set_defaults(run=_run_request)
+        if name == "label":
+            command.add_argument("utterance", help="as in the events, such as u-7, or last")
+            command.add_argument("label", help="what is right: neutral, calm, happy, sad, angry, ...")
+            command.set_defaults(run=_run_label)
+        if name == "taught":
+            command.add_argument("--export", type=Path, metavar="FILE", help="write all numbers to a JSON file")
+            command.set_defaults(run=_run_taught)
         if name == "hold":
             command.add_argument("ms", type=int, nargs="?", help="milliseconds (default: until release)")
             command.set_defaults(run=_run_hold)

@@ -50,6 +50,10 @@ class AsyncClient(ClientSettings):
         except TimeoutError:
             raise self._timed_out(name) from None
 
+    async def label(self, utterance: str, label: str) -> dict[str, Any]:
+        """Correct the label of an utterance; arguments, answer and errors as `Client.label`."""
+        return await self.request("label", utterance_id=utterance, label=label)
+
     async def subscribe(
         self,
         *,

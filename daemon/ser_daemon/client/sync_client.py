@@ -68,6 +68,22 @@ class Client(ClientSettings):
                 if answer is not None:
                     return answer
 
+    def label(self, utterance: str, label: str) -> dict[str, Any]:
+        """Correct the label of an utterance, so that later answers are taught by it.
+
+        Args:
+            utterance: `utterance_id` of an event, or `last`.
+            label: one of the labels in `Hello`.
+
+        Returns:
+            the data of the answer: `utterance_id`, `label`, `taught` (examples in force), and a sentence as `text`
+
+        Raises:
+            RequestFailed: corrections are off, the utterance is too old or was no speech, or there is no such label.
+            NotRunning, NotAllowed: no daemon can be reached.
+        """
+        return self.request("label", utterance_id=utterance, label=label)
+
     def subscribe(
         self,
         *,

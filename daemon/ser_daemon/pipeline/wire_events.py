@@ -46,6 +46,7 @@ def event_from_result(result: types.Result, *, origin: float, latency_ms: float 
         snr_db=None if result.snr_db is None else round(result.snr_db, 1),
         clipping=result.clipping,
         adaptation=result.adaptation,
+        taught=result.taught,
     )
 
 

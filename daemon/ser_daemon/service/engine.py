@@ -86,7 +86,7 @@ class Engine:
 
     @property
     def adaptation(self) -> AdaptationSession:
-        """The adaptation in use; it belongs to the inference thread, but for `name` and `seconds`."""
+        """The adaptation in use; it belongs to the inference thread, but for its properties."""
         return self.inference.recognition.adaptation
 
     def start(self) -> None:

@@ -73,7 +73,11 @@ class StatusBoard:
             level_dbfs=capture.level_dbfs if levels else None,
             noise_floor_dbfs=capture.noise_floor_dbfs if levels else None,
             gain_db=capture.gain_db if levels else None,
-            extra={"adaptation": adaptation.name, "adaptation_seconds": round(adaptation.seconds, 1)},
+            extra={
+                "adaptation": adaptation.name,
+                "adaptation_seconds": round(adaptation.seconds, 1),
+                "taught": adaptation.taught,
+            },
         )
 
     def metrics(self) -> dict[str, float | int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from ser_daemon.views.text import describe_state
@@ -42,7 +43,38 @@ def _adaptation(answer: Mapping[str, Any]) -> str:
             return f", adapted to {float(answer.get('adaptation_seconds') or 0):.0f} s of speech"
         case "profile":
             return ", adapted by a speaker's profile"
+        case "taught":
+            counts = answer.get("taught") or {}
+            return (
+                f", taught by {counts.get('examples', 0)} examples "
+                f"({counts.get('profile', 0)} of the profile, {counts.get('corrections', 0)} corrections)"
+            )
     return ""
+
+
+def describe_taught(answer: Mapping[str, Any]) -> str:
+    """Describe the answer to `taught`: the counts by label, and the newest corrections with their time."""
+    corrections = answer.get("refusal") if not answer["corrections"] else None
+    lines = [
+        f"profile      {_counts(answer['profile'])}",
+        f"corrections  {corrections or _counts(answer['corrections'])}",
+    ]
+    lines += [
+        f"{'':<13}{_local_time(str(one['time']))}  {one['label']:<10}{one.get('utterance_id', '')}".rstrip()
+        for one in answer["newest"]
+    ]
+    return "\n".join(map(printable, lines))
+
+
+def _counts(labels: Mapping[str, int]) -> str:
+    total = sum(labels.values())
+    if not total:
+        return "none"
+    return f"{total} ({', '.join(f'{label} {count}' for label, count in labels.items())})"
+
+
+def _local_time(text: str) -> str:
+    return datetime.fromisoformat(text).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def describe_info(answer: Mapping[str, Any]) -> str:

@@ -14,6 +14,9 @@ from typing import ClassVar
 
 from ser_daemon.wire.protocol import PROTOCOL, CaptureState
 
+_COUNTS = ("dropped", "taught")
+"""Fields that are absent from the wire where they are 0."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
@@ -33,10 +36,11 @@ class Event:
         return replace(self, seq=seq)
 
     def data(self) -> dict[str, object]:
-        """Return the fields as they go on the wire: no `dropped` of 0, and only `nullable` ones that are None."""
+        """Return the fields as they go on the wire: no counts of 0, and only `nullable` ones that are None."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        if not values["dropped"]:
-            del values["dropped"]
+        for name in _COUNTS:
+            if not values.get(name):
+                values.pop(name, None)
         return {
             name: asdict(value) if isinstance(value, Activation) else value
             for name, value in values.items()
@@ -110,7 +114,10 @@ class Emotion(Event):
     clipping: bool = False
     """Whether a sample of the utterance so far was at full scale: the microphone's gain is too high."""
     adaptation: str = "none"
-    """What the model is adapted by: `none`, `running` (earlier speech) or `profile` (a speaker's, and later speech)."""
+    """What the model is adapted by: `none`, `running` (earlier speech), `profile` (a speaker's, and later speech) or
+    `taught` (the speaker's own examples, and what there is of the others)."""
+    taught: int = 0
+    """Examples of the speaker that the answer was taught by; absent from the wire where there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,12 @@ async def test_status_as_text(wire, ctl):
     ]
 
 
+async def test_status_counts_what_was_taught(wire, ctl):
+    wire.status.extra = {"adaptation": "taught", "taught": {"examples": 29, "profile": 24, "corrections": 5}}
+    _, out, _ = await ctl("status")
+    assert "reslstm-sa-h64, taught by 29 examples (24 of the profile, 5 corrections)" in out
+
+
 async def test_status_gives_the_reason_for_a_missing_microphone(wire, ctl):
     wire.status.state, wire.status.reason = "no-device", "It was unplugged."
     _, out, _ = await ctl("status")
@@ -59,6 +65,36 @@ async def test_control_verbs_are_carried_out_and_confirmed(wire, ctl, arguments,
 
 async def test_an_answer_with_a_text_is_printed(ctl):
     assert await ctl("reset-adaptation") == (0, "What was learnt is forgotten.", "")
+
+
+async def test_a_correction_is_sent_and_confirmed(wire, ctl):
+    assert await ctl("label", "last", "happy") == (0, "u-17 counts as happy.", "")
+    assert wire.control.calls == [("label", "last", "happy")]
+    code, out, err = await ctl("label", "u-3", "bored")
+    assert (code, out) == (1, "")
+    assert "label must be one of neutral, calm, happy" in err
+
+
+async def test_what_was_taught_is_listed_and_exported(wire, ctl, tmp_path):
+    _, out, _ = await ctl("taught")
+    assert [line.split() for line in out.splitlines()[:2]] == [
+        ["profile", "none"],
+        ["corrections", "2", "(happy", "1,", "sad", "1)"],
+    ]
+    assert out.splitlines()[2].endswith("  happy     u-17")
+    code, out, _ = await ctl("taught", "--json")
+    assert [one["label"] for one in json.loads(out)["examples"]] == ["sad", "happy"]
+    path = tmp_path / "taught.json"
+    assert await ctl("taught", "--export", str(path)) == (
+        0,
+        f"{path} holds 2 examples: numbers and labels, no audio.",
+        "",
+    )
+    assert json.loads(path.read_text())["examples"] == json.loads(out)["examples"]
+    assert path.stat().st_mode & 0o777 == 0o600
+    code, out, err = await ctl("taught", "--export", str(path / "x"))
+    assert (code, out, len(err.splitlines())) == (2, "", 1)
+    assert "can't be written" in err
 
 
 async def test_socket_may_name_the_control_socket(wire, capsys):
@@ -103,11 +139,12 @@ def test_every_request_but_the_stream_is_a_command(folder, name, capsys):
         with pytest.raises(SystemExit):
             main([name])
     else:
-        assert main(["--socket", str(folder / "ser.sock"), name]) == 2
+        arguments = ["last", "happy"] if name == "label" else []
+        assert main(["--socket", str(folder / "ser.sock"), name, *arguments]) == 2
         assert "No daemon is running" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [[], ["sing"], ["hold", "soon"], ["status", "3"]])
+@pytest.mark.parametrize("arguments", [[], ["sing"], ["hold", "soon"], ["status", "3"], ["label", "last"]])
 def test_a_wrong_command_line_is_exit_status_two(arguments, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(arguments)

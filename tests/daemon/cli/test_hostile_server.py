@@ -197,7 +197,8 @@ def test_any_event_is_shown_or_refused(data: st.DataObject) -> None:
 
 
 FIELDS = (
-    "state device reason uptime_seconds level_dbfs noise_floor_dbfs model ms ser text adaptation adaptation_seconds seq"
+    "state device reason uptime_seconds level_dbfs noise_floor_dbfs model ms ser text adaptation adaptation_seconds "
+    "seq taught profile corrections newest refusal"
 )
 
 

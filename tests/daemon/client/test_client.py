@@ -72,6 +72,19 @@ async def test_requests_are_answered_and_control_verbs_go_to_the_control_socket(
     assert wire.control.calls == ["mute", ("hold", 500)]
 
 
+async def test_both_clients_correct_the_label_of_an_utterance(wire):
+    answer = await asyncio.to_thread(Client(wire.path).label, "u-17", "happy")
+    assert (answer["utterance_id"], answer["label"], answer["taught"]) == ("u-17", "happy", 2)
+    assert await AsyncClient(wire.path).label("last", "sad") == {
+        **answer,
+        "label": "sad",
+        "text": "u-17 counts as sad.",
+    }
+    assert wire.control.calls == [("label", "u-17", "happy"), ("label", "last", "sad")]
+    with pytest.raises(RequestFailed, match=r"label must be one of neutral, .*, not 'bored'\."):
+        await AsyncClient(wire.path).label("last", "bored")
+
+
 async def test_a_refusal_carries_the_code_and_text_of_the_daemon(wire):
     with pytest.raises(RequestFailed, match="must be silero") as refusal:
         await asyncio.to_thread(Client(wire.path).request, "reload")

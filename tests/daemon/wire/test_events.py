@@ -29,6 +29,13 @@ def test_an_activation_that_the_model_cannot_give_is_null(emotion):
     assert "reason" not in emotion().data()
 
 
+def test_the_examples_behind_an_answer_are_counted_where_there_are_any(emotion):
+    taught = emotion(adaptation="taught", taught=24)
+    assert encode("emotion", taught.data()).endswith(b'"clipping":false,"adaptation":"taught","taught":24}}\n')
+    assert "taught" not in emotion().data()
+    assert from_wire("emotion", taught.data()) == taught
+
+
 def test_an_unknown_final_names_the_reason_and_the_likeliest_label(emotion):
     event = emotion(final=True, label="unknown", reason="low-confidence", top="sad", confidence=0.31)
     names = list(event.data())

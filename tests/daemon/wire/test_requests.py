@@ -81,6 +81,51 @@ async def test_the_control_socket_serves_control_verbs(wire):
     assert (await peer.ask({"type": "status"}))["type"] == "status"
 
 
+@pytest.mark.parametrize(
+    ("kind", "data", "problem"),
+    [
+        ("label", {"label": "sad"}, "utterance_id must be last, or as in the events, such as u-7; not None."),
+        ("label", {"utterance_id": 7, "label": "sad"}, "not 7."),
+        ("label", {"utterance_id": "7", "label": "sad"}, "not '7'."),
+        ("label", {"utterance_id": "u-07", "label": "sad"}, "not 'u-07'."),
+        ("label", {"utterance_id": "u-7\n", "label": "sad"}, "not 'u-7"),
+        ("label", {"utterance_id": ["u-7"], "label": "sad"}, "not a list."),
+        ("label", {"utterance_id": "u-7"}, "label must be one of neutral, calm, happy, sad, angry, fearful, disgust, "),
+        ("label", {"utterance_id": "u-7", "label": "unknown"}, "surprised, not 'unknown'."),
+        ("label", {"utterance_id": "u-7", "label": {}}, "surprised, not an object."),
+        (
+            "label",
+            {"utterance_id": "u-7", "label": "sad", "why": 1},
+            "label has no field 'why'; it has utterance_id and",
+        ),
+        ("taught", {"start": -1}, "start must be an integer from 0 to 1000000, not -1."),
+        ("taught", {"start": True}, "not True."),
+        ("taught", {"from": 1}, "taught has no field 'from'; it has start."),
+    ],
+)
+async def test_a_wrong_field_of_a_correction_is_one_sentence(wire, kind, data, problem):
+    peer = await wire.connect(wire.control_path)
+    await peer.line()
+    error = (await peer.ask({"type": kind, "data": data}))["data"]
+    assert error["code"] == "bad-request"
+    assert problem in error["text"]
+    assert wire.control.calls == []
+
+
+async def test_the_id_of_a_correction_may_be_inside_its_data(wire):
+    peer = await wire.connect(wire.control_path)
+    await peer.line()
+    answer = await peer.ask({"type": "label", "data": {"utterance_id": "last", "label": "happy", "id": 3}})
+    assert answer["data"] == {
+        "id": 3,
+        "request": "label",
+        "utterance_id": "u-17",
+        "label": "happy",
+        "taught": 2,
+        "text": "u-17 counts as happy.",
+    }
+
+
 async def test_with_equal_paths_one_socket_serves_everything(new_wire):
     wire = new_wire()
     wire.control_path = wire.path

@@ -14,6 +14,7 @@ from fuzz.files import edit, folder, place
 from fuzz.invariants import require
 from fuzz.strategies import extremes, file_kinds, odd_texts, scalars, to_json, values
 from fuzz.target import register
+from ser_daemon.adaptation.corrections import FILE_NAME as CORRECTIONS
 from ser_daemon.adaptation.session import FILE_NAME, make_session
 from ser_daemon.config.schema import AdaptationConfig, Config, ServiceConfig
 from ser_daemon.service.mute import MuteMemory
@@ -84,10 +85,35 @@ contents = st.one_of(
 )
 
 
-def to_content(change: tuple[Any, ...]) -> bytes:
+@cache
+def corrections() -> dict[str, Any]:
+    """A good file of corrections as plain data."""
+    one = metadata()
+    kept = [
+        {"time": "2026-11-22T08:44:01Z", "label": label, "logits": [0.1] * 8, "embedding": [0.1] * one.hidden}
+        for label in ("happy", "sad")
+    ]
+    return {"format": 1, "models": {model_version(one): kept}}
+
+
+taught_contents = st.one_of(
+    st.tuples(st.just("fields"), st.dictionaries(st.sampled_from(["format", "models"]), scalars | values, max_size=2)),
+    st.tuples(
+        st.just("correction"), st.sampled_from(["time", "label", "logits", "embedding"]), scalars | numbers | odd_texts
+    ),
+    st.tuples(st.just("edits"), edits),
+    st.tuples(st.just("json"), values | extremes),
+    st.tuples(st.just("bytes"), st.binary(max_size=40)),
+)
+
+
+def to_content(change: tuple[Any, ...], good: dict[str, Any]) -> bytes:
     """The bytes of a file that is good but for the change."""
-    good = dict(statistics())
     match change:
+        case ("correction", name, value):
+            [(model, [first, *others])] = good["models"].items()
+            sections = {model: [{**first, name: value}, *others]}
+            return to_json({**good, "models": sections}).encode("utf-8", "surrogatepass")
         case ("fields", fields):
             return to_json({**good, **fields}).encode("utf-8", "surrogatepass")
         case ("item", name, index, value):
@@ -106,20 +132,23 @@ speakers = st.one_of(st.none(), st.just("anna"), odd_texts)
 
 @register(
     "adaptation",
-    st.tuples(file_kinds, contents, file_kinds, contents, speakers, st.booleans()),
+    st.tuples(file_kinds, contents, file_kinds, contents, speakers, st.booleans(), file_kinds, taught_contents),
     quick=100,
     isolated=True,
     seconds=5.0,
 )
 def check_adaptation(example: tuple[Any, ...]) -> None:
     """No state file and no profile keeps the daemon from starting, and no offset is out of its bounds."""
-    kind, content, profile_kind, profile, speaker, running = example
+    kind, content, profile_kind, profile, speaker, running, taught_kind, taught = example
     with folder() as path:
-        place(path / "state" / FILE_NAME, kind, to_content(content))
-        place(path / "config" / "ser-daemon" / "speakers" / "anna.json", profile_kind, to_content(profile))
+        place(path / "state" / FILE_NAME, kind, to_content(content, statistics()))
+        place(path / "state" / CORRECTIONS, taught_kind, to_content(taught, corrections()))
+        place(
+            path / "config" / "ser-daemon" / "speakers" / "anna.json", profile_kind, to_content(profile, statistics())
+        )
         environ = {"XDG_CONFIG_HOME": str(path / "config"), "HOME": str(path)}
         config = Config(
-            adaptation=AdaptationConfig(running=running, speaker=speaker),
+            adaptation=AdaptationConfig(running=running, speaker=speaker, corrections=True),
             service=ServiceConfig(state_directory=path / "state"),
         )
         session = make_session(config, metadata(), environ)
@@ -128,6 +157,9 @@ def check_adaptation(example: tuple[Any, ...]) -> None:
             offset = session.adaptation.offset
             require(np.isfinite(offset.features).all() and np.isfinite(offset.logits).all(), "offset is not finite")
             require(np.abs(offset.logits).max() <= 0.4 + 1e-6, "offset out of bounds", str(offset.logits))
+            if offset.head is not None:
+                taught_logits = offset.head.apply(np.zeros(8), np.ones(metadata().hidden))
+                require(np.isfinite(taught_logits).all(), "taught logits are not finite", str(taught_logits))
             session.adaptation.learn(np.zeros(46), 100, np.zeros(8, np.float32))
         session.store()
         make_session(replace(config, adaptation=AdaptationConfig(running=running)), metadata(), environ)

@@ -136,7 +136,7 @@ def _live() -> LiveView:
 
 
 ANSWER_FIELDS = ["state", "device", "reason", "speaking", "level_dbfs", "noise_floor_dbfs", "model", "version", "seq"]
-ANSWER_FIELDS += ["uptime_seconds", "adaptation", "adaptation_seconds", "text", "ms", "ser", "error"]
+ANSWER_FIELDS += ["uptime_seconds", "adaptation", "adaptation_seconds", "taught", "text", "ms", "ser", "error"]
 answers = st.tuples(
     st.sampled_from(list(ctl._COMMANDS)),
     st.one_of(
