@@ -13,9 +13,7 @@ from ser_model.adaptation.taught_head import MOST_EXAMPLES, TaughtExample, Taugh
 from ser_model.errors import SerError
 from ser_model.network.metadata import ModelMetadata
 
-CORRECTIONS_OFF: Final = (
-    "Corrections are off: set adaptation.corrections to true, and reload; then they are kept as numbers on disk."
-)
+CORRECTIONS_OFF: Final = "Corrections are off: set adaptation.corrections to true, and reload."
 
 PAGE: Final = 20
 """Examples in one answer: together they are shorter than a line may be."""

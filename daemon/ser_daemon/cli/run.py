@@ -13,6 +13,7 @@ from ser_daemon.cli.log import set_up_log
 from ser_daemon.config.loading import Config
 from ser_daemon.service.core_dumps import forbid_core_dumps
 from ser_daemon.service.service import Options, Service
+from ser_daemon.views.keys import Keyboard
 from ser_daemon.views.view import can_draw, make_view
 from ser_model.printable import printable
 
@@ -36,14 +37,16 @@ def run_daemon(config: Config, load: Callable[[], Config], *, service: bool, pla
     faulthandler.enable()
     service = service or bool(os.environ.get("NOTIFY_SOCKET"))
     live = not service and not plain and can_draw(sys.stdout)
+    keys = live and Keyboard.is_available()
     if not config.service.core_dumps:
         forbid_core_dumps()
     handler = set_up_log(config, service=service, live=live)
     config, notice = _choose_source(config) if demo else (config, None)
     options = Options(
         service=service,
-        make_view=None if service else lambda: make_view(plain, sys.stdout),
+        make_view=None if service else lambda: make_view(plain, sys.stdout, keys=keys),
         live=live,
+        keys=keys,
         notice=notice if live else None,
     )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ser_daemon.client import AsyncClient, Client
 from ser_daemon.client.wire import NotRunning, encode_filter
+from ser_daemon.views.keys import Keyboard, LabelKeys
 from ser_daemon.views.text import PlainView
 from ser_daemon.views.view import View, make_view
 from ser_model import console
@@ -130,15 +131,21 @@ async def _watch(client: AsyncClient, *, plain: bool, partial: bool) -> None:
     assert task is not None
     # Cancelled rather than killed, so that the terminal is restored.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    view = make_view(plain, sys.stdout)
+    view = make_view(plain, sys.stdout, keys=Keyboard.is_available())
     live = not isinstance(view, PlainView)
+    label_keys = LabelKeys(view.prompt, client.label)
+    keyboard = Keyboard(label_keys.pressed)
+    if live:
+        keyboard.open()
     poll = asyncio.create_task(_poll_level(client, view)) if live else None
     losses = _LossReporter(view if live else None)
     try:
         async for event in client.subscribe(partial=partial, reconnect=True, on_lost=losses.lost):
             losses.found()
+            label_keys.event(event)
             view.event(event)
     finally:
+        keyboard.close()
         if poll is not None:
             poll.cancel()
         view.close()

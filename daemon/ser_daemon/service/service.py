@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ser_daemon.config.device_spec import AudioFile, CaptureDeviceSpec
@@ -53,6 +53,8 @@ class Options:
     takes over the terminal. None: no view."""
     live: bool = False
     """The view is the live one."""
+    keys: bool = False
+    """The live view reads keys from the terminal."""
     notice: str | None = None
     """A sentence for that person."""
 
@@ -78,8 +80,7 @@ class Service:
         self._metrics = Metrics()
         self._publisher = Publisher(config.socket.queue_size)
         self._end = EndReason()
-        size = QUEUE_SIZE if isinstance(config.audio.device_spec, CaptureDeviceSpec) else RECORDING_QUEUE_SIZE
-        self._screen = Screen(options.make_view, live=options.live, size=size, gone=self._end.hang_up)
+        self._screen = self._make_screen()
         # Mute is for microphones: it neither applies to a file at the start nor is changed by one.
         is_file = isinstance(config.audio.device_spec, AudioFile)
         memory = None if is_file else MuteMemory(config.service.state_directory or state_directory())
@@ -99,6 +100,16 @@ class Service:
             self._publisher, self._control, self._board.status, self._board.metrics, config.socket.max_clients
         )
         self._reload_task: asyncio.Task[None] | None = None
+
+    def _make_screen(self) -> Screen:
+        is_live = isinstance(self._config.audio.device_spec, CaptureDeviceSpec)
+        return Screen(
+            self._options.make_view,
+            live=self._options.live,
+            size=QUEUE_SIZE if is_live else RECORDING_QUEUE_SIZE,
+            gone=self._end.hang_up,
+            label=self._label if self._options.keys else None,
+        )
 
     async def run(self) -> int:
         """Run until a signal, the end of the source, or a failure.
@@ -155,6 +166,9 @@ class Service:
             self._notifier.status(self._board.sentence())
         self._screen.event(event)
 
+    async def _label(self, utterance_id: str, label: str) -> Mapping[str, object]:
+        return await self._control.label(utterance_id, label)
+
     def _install_signals(self) -> None:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._end.signalled, number)
@@ -176,6 +190,7 @@ class Service:
     async def _shut_down(self) -> None:
         """End the open utterance, inform the subscribers, close everything; every step is bounded."""
         self._end.requested.set()
+        self._screen.close_keyboard()
         finish = self._config.audio.read_ms / 1000 + FINISH_SECONDS
         last_resort = start_last_resort(finish + ABANDON_SECONDS + self._end.drain_seconds + VIEW_SECONDS)
         self._notifier.stopping()

@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import errno
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 
 from ser_daemon.service.output_thread import OutputThread
+from ser_daemon.views.keys import Keyboard, LabelKeys
 from ser_daemon.views.view import View
 from ser_daemon.wire.events import Event
 from ser_daemon.wire.status import Status
@@ -28,7 +29,13 @@ class Screen:
     """An optional view. It belongs to a thread of its own, since its terminal may block, and may go away."""
 
     def __init__(
-        self, make_view: Callable[[], View] | None, *, live: bool, size: int, gone: Callable[[], None]
+        self,
+        make_view: Callable[[], View] | None,
+        *,
+        live: bool,
+        size: int,
+        gone: Callable[[], None],
+        label: Callable[[str, str], Awaitable[Mapping[str, object]]] | None = None,
     ) -> None:
         """Prepare; `open` shows the view.
 
@@ -37,6 +44,7 @@ class Screen:
             live: the view shows the level.
             size: events that may wait for the terminal.
             gone: called once on the event loop when the terminal or pipe has gone away.
+            label: corrects the label of an utterance; None: no keys are read.
         """
         self._make_view = make_view
         self._live = live
@@ -45,6 +53,8 @@ class Screen:
         self._loop = asyncio.get_running_loop()
         self._output: OutputThread[Draw] | None = None
         self._levels: asyncio.Task[None] | None = None
+        self._label_keys = None if label is None else LabelKeys(self._prompt, label)
+        self._keyboard = None if self._label_keys is None else Keyboard(self._label_keys.pressed)
         self._level_waits = False
         """A level is queued; a second one would only be older when it is drawn."""
         self._view: View | None = None
@@ -61,6 +71,8 @@ class Screen:
         if self._output is not None or self._make_view is None:
             return
         self._output = OutputThread("view", self._draw, self._size)
+        if self._keyboard is not None:
+            self._keyboard.open()
         self.event(status().hello())
         if notice is not None:
             self._output.put(lambda view, lost: view.message(notice))
@@ -69,8 +81,15 @@ class Screen:
 
     def event(self, event: Event) -> None:
         """Show an event; never waits for the terminal."""
+        if self._label_keys is not None:
+            self._label_keys.event(event)
         if self._output is not None:
             self._output.put(lambda view, lost: view.event(replace(event, dropped=event.dropped + lost)))
+
+    def close_keyboard(self) -> None:
+        """Give the keys back to the terminal, whatever else hangs; `close` does it too."""
+        if self._keyboard is not None:
+            self._keyboard.close()
 
     async def drain(self, until: Callable[[], bool]) -> None:
         """Wait until all events are shown, or until `until` is true: a reader may take its time."""
@@ -81,12 +100,17 @@ class Screen:
 
     def close(self, seconds: float) -> bool:
         """Close the view and restore the terminal; return whether all of it was written within `seconds`."""
+        self.close_keyboard()
         if self._levels is not None:
             self._levels.cancel()
         if self._output is None:
             return True
         self._output.put(lambda view, lost: view.close())
         return self._output.close(seconds)
+
+    def _prompt(self, text: str | None) -> None:
+        if self._output is not None:
+            self._output.put(lambda view, lost: view.prompt(text))
 
     async def _show_levels(self, status: Callable[[], Status]) -> None:
         """Send the level to the live view until it is closed; the view redraws with it."""

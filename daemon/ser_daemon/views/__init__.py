@@ -2,6 +2,7 @@
 
 __all__ = [
     "answers",
+    "keys",
     "live",
     "text",
     "utterances",

@@ -13,6 +13,7 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
+from ser_daemon.views.keys import HINT
 from ser_daemon.views.text import describe_activation, describe_state
 from ser_daemon.views.utterances import COLOURS, label_text, utterance_table
 from ser_daemon.wire.events import AudioState, Emotion, Event, Hello, VoiceStarted, VoiceStopped
@@ -36,18 +37,21 @@ _HIGHEST_DBFS = 1000.0
 class LiveView:
     """Draws on the alternate screen of a terminal; when closed, prints its last state on the normal screen."""
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic, *, keys: bool = False) -> None:
         """Start drawing.
 
         Args:
             stream: a terminal.
             clock: monotonic, in seconds; limits how often the view is redrawn.
+            keys: whether somebody reads keys, so that the view names them.
         """
         self._console = Console(file=stream)
         self._clock = clock
         self._drawn = float("-inf")
         self._title = "ser-daemon"
         self._state = "connecting"
+        self._prompt: str | None = None
+        self._hint = HINT if keys else "Ctrl-C ends"
         self._healthy = True
         self._speaking = False
         self._level: float | None = None
@@ -106,6 +110,12 @@ class LiveView:
         self._level = self._noise_floor = None
         self._draw()
 
+    def prompt(self, text: str | None) -> None:
+        """Show a sentence about keys in place of the state, at once; None removes it."""
+        self._prompt = text
+        self._drawn = float("-inf")
+        self._draw()
+
     def close(self) -> None:
         """Leave the alternate screen and print the last state on the normal one."""
         if self._live is None:
@@ -131,12 +141,7 @@ class LiveView:
         width = min(self._console.width, _MAX_WIDTH)
         activations = " and their activation" if self._has_activation else ""
         rows: list[RenderableType] = [
-            Text(
-                self._state,
-                style="green" if self._healthy else "bold yellow",
-                overflow="ellipsis",
-                no_wrap=True,
-            ),
+            self._first_line(),
             self._level_line(width - 4),
             Rule(self._heading(), align="left", style="bright_black"),
             self._bars(width - 4),
@@ -148,10 +153,16 @@ class LiveView:
             Group(*rows),
             # A `Text`: rich would look for markup in a string.
             title=Text(printable(self._title)),
-            subtitle=None if self._live is None else "Ctrl-C ends",
+            subtitle=None if self._live is None else self._hint,
             width=width,
             border_style="bright_black",
         )
+
+    def _first_line(self) -> Text:
+        if self._prompt is not None and self._live is not None:
+            return Text(self._prompt, style="bold cyan", overflow="ellipsis", no_wrap=True)
+        style = "green" if self._healthy else "bold yellow"
+        return Text(self._state, style=style, overflow="ellipsis", no_wrap=True)
 
     def _level_line(self, width: int) -> Text:
         number = "" if self._level is None else f"{max(self._level, FLOOR_DBFS):4.0f} dBFS"

@@ -40,6 +40,9 @@ class PlainView:
         """Write a sentence of the program itself."""
         self._line(printable(text))
 
+    def prompt(self, text: str | None) -> None:
+        """Do nothing: there are no keys."""
+
     def close(self) -> None:
         """Do nothing: every line is written already."""
 

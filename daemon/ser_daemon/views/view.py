@@ -26,6 +26,9 @@ class View(Protocol):
     def message(self, text: str) -> None:
         """Show a sentence of the program itself."""
 
+    def prompt(self, text: str | None) -> None:
+        """Show a sentence about keys in place of the state; None removes it."""
+
     def close(self) -> None:
         """Restore the terminal. Can be called again."""
 
@@ -35,11 +38,17 @@ def can_draw(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
 
 
-def make_view(plain: bool, stream: TextIO) -> View:
-    """Return the live view where `stream` is a terminal that can show it and `plain` is false, else the plain view."""
+def make_view(plain: bool, stream: TextIO, *, keys: bool = False) -> View:
+    """Return the live view where `stream` is a terminal that can show it and `plain` is false, else the plain view.
+
+    Args:
+        plain: whether lines are wanted in any case.
+        stream: the output.
+        keys: whether the live view says which keys there are.
+    """
     if plain or not can_draw(stream):
         return PlainView(stream)
     # Imported here: rich takes time and memory that a service should not spend.
     from ser_daemon.views.live import LiveView
 
-    return LiveView(stream)
+    return LiveView(stream, keys=keys)
