@@ -62,12 +62,11 @@ class Teaching:
         self._file = file
         corrections: tuple[Correction, ...] = ()
         if not refusal:
-            if earlier is not None and not earlier.refusal and earlier.model == self.model:
-                # What could not be written stays in force, and so do the names of the utterances.
-                corrections, self.utterances = earlier.lesson.corrections, earlier.utterances
             # Read in any case: what the file holds of other models must survive the next correction.
-            stored = file.load() if file is not None else ()
-            corrections = corrections or stored
+            corrections = file.load() if file is not None else ()
+            if earlier is not None and not earlier.refusal and earlier.model == self.model:
+                # What could not be written or removed is as it was, and so are the names of the utterances.
+                corrections, self.utterances = earlier.lesson.corrections, earlier.utterances
         self.lesson: Lesson = self._lesson(corrections)
 
     @property

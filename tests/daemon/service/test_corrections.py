@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import signal
 import subprocess
 from collections.abc import Callable
@@ -16,8 +17,13 @@ import pytest
 import soundfile
 
 from ser_daemon.adaptation.corrections import FILE_NAME
+from ser_daemon.adaptation.files import write_data
 from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.client import AsyncClient, Client, RequestFailed
+from ser_model import Model
+from ser_model.adaptation.adaptation import Statistics, model_version
+from ser_model.adaptation.taught_head import TaughtExample
+from ser_model.labels import LABELS as LABELS_OF_THE_MODEL
 from support.daemon import Daemon, Message, Subscriber
 
 STDIN = ("--mic", "stdin", "--rate", "16000")
@@ -179,6 +185,47 @@ def test_a_correction_that_cannot_be_written_is_in_force_until_the_next_start(
         Client(daemon.socket).request("reload")
         assert status(daemon)["taught"]["corrections"] == 2
         assert "Traceback" not in daemon.stderr
+
+
+def test_a_full_disk_keeps_the_file_as_it_was_and_the_daemon_running(
+    recording: npt.NDArray[np.int16], tmp_path: Path
+) -> None:
+    with Daemon(*STDIN, feed=True, folder=tmp_path, environment=ON) as daemon:
+        say(daemon, daemon.subscribe(), recording)
+        control = Client(daemon.socket)
+        control.label("u-1", "sad")
+        control.label("u-2", "angry")
+        before = taught_file(daemon).read_bytes()
+        # As on a full disk, a write of more bytes than these fails.
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (len(before), resource.RLIM_INFINITY))
+        with pytest.raises(RequestFailed, match=r"In force until the next start only: .*taught\.json can't be written"):
+            control.label("u-3", "sad")
+        assert taught_file(daemon).read_bytes() == before
+        assert status(daemon)["taught"]["examples"] == 3
+        assert not [one for one in taught_file(daemon).parent.iterdir() if one.name.startswith(".")]
+        resource.prlimit(daemon.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        # The next correction that can be written also writes the one before.
+        assert control.label("u-4", "angry")["taught"] == 4
+        assert len(json.loads(taught_file(daemon).read_text())["models"].popitem()[1]) == 4
+
+
+def test_a_recording_is_judged_by_a_profile_that_was_taught(tmp_path: Path) -> None:
+    metadata = Model.load().metadata
+    examples = [
+        TaughtExample(label, np.eye(len(LABELS_OF_THE_MODEL))[at], np.full(metadata.hidden, 0.1 * at)).to_data()
+        for at, label in enumerate(LABELS_OF_THE_MODEL[:3])
+    ]
+    statistics = Statistics(45.0, np.array(metadata.mean), np.zeros(len(LABELS_OF_THE_MODEL)))
+    path = tmp_path / "config" / "ser-daemon" / "speakers" / "anna.json"
+    write_data(path, statistics.to_data(model_version(metadata)) | {"speaker": "anna", "taught": examples})
+    arguments = ("--mic", f"file:{bundled_recording()}", "--fast")
+    with Daemon(*arguments, folder=tmp_path, environment={"SER_ADAPTATION_SPEAKER": "anna"}) as daemon:
+        client = daemon.subscribe()
+        emotions = [one["data"] for one in client.rest() if one["type"] == "emotion"]
+        assert daemon.wait() == 0
+    # The subscriber may have come after the first of them.
+    assert emotions
+    assert {(one["adaptation"], one["taught"]) for one in emotions} == {("taught", 3)}
 
 
 def test_a_reload_switches_corrections_off_and_on_again(recording: npt.NDArray[np.int16], tmp_path: Path) -> None:
