@@ -57,7 +57,7 @@ class Teaching:
         self.refusal = refusal
         self.utterances = RecentUtterances()
         """Belongs to the inference thread."""
-        self._temperature = metadata.temperatures().long
+        self._temperature, self._whitening = metadata.temperatures().long, metadata.whitening
         self._profile = tuple(profile)
         self._file = file
         corrections: tuple[Correction, ...] = ()
@@ -142,7 +142,7 @@ class Teaching:
 
     def _lesson(self, corrections: tuple[Correction, ...]) -> Lesson:
         examples = choose_examples(self._profile, [one.example for one in corrections])
-        return Lesson(corrections, fit_head(examples, self._temperature))
+        return Lesson(corrections, fit_head(examples, self._temperature, whitening=self._whitening))
 
 
 def choose_examples(profile: Sequence[TaughtExample], corrections: Sequence[TaughtExample]) -> list[TaughtExample]:

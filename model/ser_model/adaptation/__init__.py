@@ -2,6 +2,7 @@
 
 __all__ = [
     "adaptation",
+    "residual_fit",
     "speaker_offset",
     "taught_head",
 ]

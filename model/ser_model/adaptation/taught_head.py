@@ -2,10 +2,12 @@
 
 It is a linear residual of the network's embedding, with one row for each label that was taught. Its rows are maximum a
 posteriori estimates: multinomial logistic regression whose offset is the network's own answer, with a Gaussian prior
-around zero. So without examples nothing changes, and every example has the more to say the more agree with it. The
-fit uses the bound of the Hessian by Böhning (1992, doi 10.1007/BF00048682): every step goes downhill without a search.
+around zero. So without examples nothing changes, and every example has the more to say the more agree with it: how
+well the examples foretell each other chooses the strength of the prior, and the temperature.
 
-Only the labels that were taught share what they had together among them; the others keep their scores.
+- Labels that were not taught keep their logits, and so does the best of those that were: an answer that was none of
+  them stays what it was.
+- An utterance that is far from all examples, as of another speaker, is left to the network.
 """
 
 from __future__ import annotations
@@ -17,19 +19,20 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from ser_model.adaptation import residual_fit
 from ser_model.errors import AdaptationError
 from ser_model.labels import LABELS
 from ser_model.scoring.logit_bias import is_finite
-from ser_model.scoring.softmax import softmax
 
 FloatArray = npt.NDArray[np.float64]
 
 MOST_EXAMPLES: Final = 500
 """Examples that a head is fitted to at most; the fit takes longer the more there are."""
 
-_STEPS: Final = 300
-_STILL: Final = 1e-4
-"""Largest change of a weight in a step after which the fit ends."""
+_JUDGED: Final = 100
+"""Examples, the newest, that choose the prior and the temperature; more would not choose better."""
+_STEEPNESS: Final = 8
+"""Exponent of the distance in the gate."""
 _MAX_LOGIT: Final = 100.0
 _MAX_EMBEDDING: Final = 1000.0
 
@@ -38,12 +41,19 @@ _MAX_EMBEDDING: Final = 1000.0
 class TeachingStrength:
     """Priors of the head; chosen on corpora that the networks never heard (`docs/teaching.md`)."""
 
-    weight_precision: float = 3.0
-    """Precision of the Gaussian prior of a weight."""
+    weight_precisions: tuple[float, ...] = (2.0, 8.0)
+    """Precisions of the Gaussian prior of a weight; the examples choose one of them."""
     bias_precision: float = 0.3
     """Precision of the Gaussian prior of a bias."""
-    temperature: float = 0.7
-    """The taught logits are divided by it: examples make the answers surer than the network is of a stranger."""
+    temperature: float = 0.42
+    """The taught logits are divided by about that: examples make the answers surer than the network is of a
+    stranger."""
+    temperature_precision: float = 80.0
+    """Precision of the prior of the temperature's logarithm, around `temperature`."""
+    whitening: float = 0.75
+    """How far the embedding is whitened, from 0 to 1, where the model says how."""
+    reach: float = 1.4
+    """Distance to the nearest example at which half of the head is left; 1 is the median between examples."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,27 +99,46 @@ class TaughtHead:
     labels: tuple[str, ...]
     """Labels that were taught, in the order of `LABELS`."""
     weights: FloatArray
-    """Shape (labels, hidden + 1); the last column is the bias."""
+    """For the embedding in the metric, shape (labels, hidden + 1); the last column is the bias."""
+    metric: FloatArray
+    """The embedding is multiplied by it first, shape (hidden, hidden)."""
+    near: FloatArray
+    """Embeddings of the examples in the metric, shape (examples, hidden)."""
+    reach: float
+    """Distance to the nearest of them at which half of the residual is left."""
     scale: float
     """Temperature of the network's logits in the fit."""
     temperature: float
     """Temperature of the result."""
-    examples: int
-    """Examples behind it."""
+
+    @property
+    def examples(self) -> int:
+        """Examples behind it."""
+        return len(self.near)
 
     def apply(self, logits: npt.NDArray[Any], embedding: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return the taught logits, shape (8,), at the network's own temperature."""
         own = np.array([LABELS.index(label) for label in self.labels])
-        scaled = np.asarray(logits, dtype=np.float64) / self.scale
-        taught = scaled[own] + self.weights @ np.append(embedding, 1.0)
-        # The labels share what they had together: the others keep their posterior.
-        result = scaled.copy()
-        result[own] = taught + np.logaddexp.reduce(scaled[own]) - np.logaddexp.reduce(taught)
+        result = np.asarray(logits, dtype=np.float64) / self.scale
+        placed = np.asarray(embedding, dtype=np.float64) @ self.metric
+        residual = self._resemblance(placed) * (self.weights @ np.append(placed, 1.0))
+        taught = result[own] + residual
+        # The best of them stays as good as it was, so that no label that was not taught pays.
+        result[own] = taught - taught.max() + result[own].max()
         return np.asarray(result * self.scale / self.temperature, dtype=np.float32)
+
+    def _resemblance(self, placed: FloatArray) -> float:
+        """How much an utterance is like the examples, from 0 to 1."""
+        distance = float(np.sqrt(np.square(self.near - placed).sum(axis=1).min()))
+        return float(1 / (1 + min(distance / self.reach, 1e9) ** _STEEPNESS))
 
 
 def fit_head(
-    examples: Sequence[TaughtExample], temperature: float, strength: TeachingStrength | None = None
+    examples: Sequence[TaughtExample],
+    temperature: float,
+    strength: TeachingStrength | None = None,
+    *,
+    whitening: npt.ArrayLike = (),
 ) -> TaughtHead | None:
     """Fit a head to examples, the newest `MOST_EXAMPLES` of them.
 
@@ -117,6 +146,7 @@ def fit_head(
         examples: in any order, the newest last.
         temperature: of the network for a long utterance.
         strength: the priors.
+        whitening: of the embedding, shape (hidden, hidden), see `ModelMetadata.whitening`; empty: not known.
 
     Returns:
         `None` where fewer than two labels have examples: one alone says nothing about the others
@@ -128,24 +158,44 @@ def fit_head(
         return None
     own = [LABELS.index(label) for label in labels]
     base = np.array([one.logits for one in used], dtype=np.float64)[:, own] / temperature
-    inputs = np.array([np.append(one.embedding, 1.0) for one in used], dtype=np.float64)
+    embeddings = np.array([one.embedding for one in used], dtype=np.float64)
+    known = np.asarray(whitening, dtype=np.float64)
+    place = residual_fit.metric(known, strength.whitening) if known.size else np.eye(embeddings.shape[1])
+    near = embeddings @ place
     targets = np.eye(len(labels))[[labels.index(one.label) for one in used]]
-    precisions = np.full(inputs.shape[1], strength.weight_precision)
-    precisions[-1] = strength.bias_precision
-    return TaughtHead(labels, _fit(base, inputs, targets, precisions), temperature, strength.temperature, len(used))
+    weights, own_temperature = _fit(base, np.pad(near, ((0, 0), (0, 1)), constant_values=1.0), targets, strength)
+    reach = strength.reach * _typical_distance(near)
+    return TaughtHead(labels, weights, place, near, reach, temperature, own_temperature)
 
 
-def _fit(base: FloatArray, inputs: FloatArray, targets: FloatArray, precisions: FloatArray) -> FloatArray:
-    """Weights, shape (labels, inputs), at the maximum of the posterior."""
-    step = np.linalg.inv(inputs.T @ inputs / 2 + np.diag(precisions))
-    weights = np.zeros((targets.shape[1], inputs.shape[1]))
-    for _ in range(_STEPS):
-        gradient = (softmax(base + inputs @ weights.T) - targets).T @ inputs + precisions * weights
-        change = gradient @ step
-        weights -= change
-        if np.abs(change).max() < _STILL:
-            break
-    return weights
+def _fit(
+    base: FloatArray, inputs: FloatArray, targets: FloatArray, strength: TeachingStrength
+) -> tuple[FloatArray, float]:
+    """Weights and temperature; both priors are judged by how well the examples foretell each other."""
+    judged = (base[-_JUDGED:], inputs[-_JUDGED:], targets[-_JUDGED:])
+    best: tuple[float, FloatArray, FloatArray, FloatArray] | None = None
+    for precision in strength.weight_precisions:
+        precisions = np.full(inputs.shape[1], precision)
+        precisions[-1] = strength.bias_precision
+        weights = residual_fit.fit_residual(*judged, precisions)
+        foretold = residual_fit.leave_one_out(*judged, precisions, weights)
+        likelihood = residual_fit.log_likelihood(foretold, judged[2])
+        if best is None or likelihood > best[0]:
+            best = likelihood, precisions, weights, foretold
+    assert best is not None
+    _, precisions, weights, foretold = best
+    if len(base) > _JUDGED:
+        weights = residual_fit.fit_residual(base, inputs, targets, precisions)
+    expected, certainty = strength.temperature, strength.temperature_precision
+    return weights, residual_fit.choose_temperature(foretold, judged[2], expected, certainty)
+
+
+def _typical_distance(near: FloatArray) -> float:
+    """Median distance from an example to the nearest other one, above 0."""
+    squares = np.square(near).sum(axis=1)
+    distances = squares[:, None] + squares[None] - 2 * near @ near.T
+    np.fill_diagonal(distances, np.inf)
+    return max(float(np.sqrt(np.median(np.maximum(distances.min(axis=1), 0.0)))), 1e-6)
 
 
 def _numbers(data: Mapping[Any, Any], name: str, count: int, most: float) -> FloatArray:

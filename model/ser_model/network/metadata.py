@@ -72,6 +72,11 @@ class ModelMetadata:
         short = self.temperature if self.short_temperature is None else self.short_temperature
         return Temperature(short, self.temperature)
 
+    @property
+    def whitening(self) -> tuple[tuple[float, ...], ...]:
+        """Whitens an embedding within the labels, shape (hidden, hidden); empty where the file doesn't say how."""
+        return () if self.unlike_speech is None else self.unlike_speech.whitening
+
     def required_class_mean_logits(self) -> ClassMeanLogits:
         """Return `typical_logits`.
 

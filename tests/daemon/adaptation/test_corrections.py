@@ -130,7 +130,7 @@ def test_the_best_explained_of_the_older_half_goes_first() -> None:
     assert head is not None
     # One of the older half is exactly what the head expects of its label, and so is one of the newer half.
     clear = example("happy", 2)
-    clear.embedding[LABELS.index("happy")] = 9
+    clear.logits[LABELS.index("happy")] = 9
     for at in (100, 400):
         some[at] = Correction(clear, TIME, f"u-{at + 1}")
     kept = add_correction(some, Correction(example("sad", 1), TIME, "u-501"), head)
