@@ -78,6 +78,14 @@ def _add_targets(parser: argparse.ArgumentParser) -> None:
         help="with --corpus: weight of listeners' votes against the label (default: 0)",
     )
     parser.add_argument(
+        "--teachers",
+        type=_share,
+        default=0.0,
+        metavar="SHARE",
+        help="with --corpus: weight of the answers of teachers, which are trained first, each without one corpus more "
+        "(default: 0, no teachers)",
+    )
+    parser.add_argument(
         "--ordinary-as-neutral", action="store_true", help="with --corpus: learn speech in which nobody acts as neutral"
     )
     parser.add_argument(
@@ -160,6 +168,7 @@ def check_options(arguments: argparse.Namespace) -> None:
         "--only-measure": arguments.only_measure,
         "--never": arguments.never,
         "--votes": arguments.votes,
+        "--teachers": arguments.teachers,
         "--ordinary-as-neutral": arguments.ordinary_as_neutral,
         "--all-classes": arguments.all_classes,
         "--l2": arguments.l2 is not None,
@@ -192,6 +201,7 @@ def corpora_run(arguments: argparse.Namespace) -> CorporaRun:
             ordinary=arguments.ordinary_as_neutral,
             only_measured=tuple(arguments.only_measure),
             never=tuple(arguments.never),
+            teachers=arguments.teachers,
             examples=dict(arguments.examples),
         ),
         variants=VARIANTS if arguments.variants is None else arguments.variants,

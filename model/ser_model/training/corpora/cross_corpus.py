@@ -11,6 +11,7 @@ from ser_model.training.corpora.held_out import HeldOut, corpus_networks, divide
 from ser_model.training.corpora.recording_pool import RecordingPool
 from ser_model.training.corpora.runner import PoolTrainer, train_missing
 from ser_model.training.corpora.summary import summarise
+from ser_model.training.corpora.teachers import teachers_of
 from ser_model.training.data.labelled_corpus import LabelledCorpus, check_classes
 from ser_model.training.experiments.world_metrics import Metrics
 from ser_model.training.experiments.world_tables import print_result
@@ -83,7 +84,9 @@ def _train(run: CorporaRun, corpora: Sequence[LabelledCorpus], networks: Sequenc
     keep_settings(run, corpora)
     pool = load_pool(run, corpora)
     trainer = PoolTrainer(pool, divide_all(pool.corpora), run.config, run.targets, run.output)
-    train_missing(trainer, networks, run.output, run.workers)
+    teachers = dict.fromkeys(teacher for one in networks for teacher in teachers_of(one, pool, run.targets))
+    train_missing(trainer, list(teachers), run.output, run.workers, "teachers")
+    train_missing(trainer, networks, run.output, run.workers, "networks")
     return pool
 
 

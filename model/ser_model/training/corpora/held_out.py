@@ -29,23 +29,27 @@ class HeldOut:
     """Number of the fold from 0; the speakers of this fold of every corpus are held out."""
     corpus: str | None = None
     """Name of the corpus that is held out. Neither: the final network, trained on everything."""
+    teacher_without: tuple[str, ...] = ()
+    """Names of corpora that a teacher is not trained on, in their order; empty: it is no teacher."""
 
     @property
     def name(self) -> str:
         """Stem of the names of its files."""
+        who = f"seed{self.seed}" if self.fold is None else f"seed{self.seed}-fold{self.fold}"
+        if self.teacher_without:
+            return f"{who}-teacher-without-{'+'.join(self.teacher_without)}"
         if self.corpus is not None:
-            return f"seed{self.seed}-without-{self.corpus}"
-        return f"seed{self.seed}-final" if self.fold is None else f"seed{self.seed}-fold{self.fold}"
+            return f"{who}-without-{self.corpus}"
+        return f"{who}-final" if self.fold is None else who
 
     def rows(self, pool: RecordingPool, folds: Sequence[Folds]) -> Mask:
         """Recordings that are held out, shape (recordings,)."""
-        if self.corpus is not None:
-            names = [corpus.name for corpus in pool.corpora]
-            return np.asarray(pool.corpus == names.index(self.corpus))
+        left = self.teacher_without if self.corpus is None else (self.corpus,)
+        whole = np.isin(pool.corpus, [at for at, corpus in enumerate(pool.corpora) if corpus.name in left])
         if self.fold is None:
-            return np.zeros(len(pool.emotions), dtype=np.bool_)
+            return whole
         speakers = {speaker for one in folds if self.fold < len(one) for speaker in one[self.fold]}
-        return np.isin(pool.speakers, sorted(speakers))
+        return whole | np.isin(pool.speakers, sorted(speakers))
 
 
 def load_network(folder: Path, one: HeldOut, variant: str) -> ResLstmSa:

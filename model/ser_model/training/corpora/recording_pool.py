@@ -37,6 +37,8 @@ class TargetConfig:
     """Names of corpora that no network learns from."""
     never: tuple[str, ...] = ()
     """Labels that no corpus has, and that the networks never give: they are wrong answers everywhere."""
+    teachers: float = 0.0
+    """Weight of the teachers' mean posterior in the target; see `ser_model.training.corpora.teachers`."""
     examples: Mapping[str, int] = field(default_factory=dict)
     """Examples of a corpus in an epoch; where it is not named, as many as it has recordings."""
 
@@ -95,9 +97,17 @@ class RecordingPool:
         measured = [at for at, corpus in enumerate(self.corpora) if corpus.name in config.only_measured]
         return np.asarray(((self.emotions >= 0) | config.ordinary) & ~np.isin(self.corpus, measured))
 
-    def targets(self, config: TargetConfig) -> ExampleTargets:
-        """Return what is learned from each recording."""
-        parts = [_targets(corpus, config) for corpus in self.corpora]
+    def targets(self, config: TargetConfig, taught: npt.NDArray[np.float32] | None = None) -> ExampleTargets:
+        """Return what is learned from each recording.
+
+        Args:
+            config: the settings.
+            taught: mean posterior of the teachers, shape (recordings, 8); `None`: there are none.
+        """
+        parts = [
+            _targets(corpus, config, None if taught is None else taught[self.corpus == at])
+            for at, corpus in enumerate(self.corpora)
+        ]
         probabilities, classes, weights = (torch.from_numpy(np.concatenate(one)) for one in zip(*parts, strict=True))
         return ExampleTargets(probabilities, classes, weights)
 
@@ -108,7 +118,7 @@ class RecordingPool:
 
 
 def _targets(
-    corpus: LabelledCorpus, config: TargetConfig
+    corpus: LabelledCorpus, config: TargetConfig, taught: npt.NDArray[np.float32] | None
 ) -> tuple[npt.NDArray[np.float32], Mask, npt.NDArray[np.float32]]:
     """Probabilities, classes and weights of the recordings of a corpus."""
     emotions = np.where(corpus.emotions < 0, _NEUTRAL, corpus.emotions)
@@ -125,7 +135,25 @@ def _targets(
             heard = heard * classes[row] / (heard * classes[row]).sum()
             probabilities[row] = (1 - config.votes) * probabilities[row] + config.votes * heard
     weights = _weights(emotions)
-    return _balanced(probabilities, weights), classes, weights
+    probabilities = _balanced(probabilities, weights)
+    if taught is not None:
+        probabilities = _taught(probabilities, np.where(classes, taught, 0), weights, config.teachers)
+    return probabilities, classes, weights
+
+
+def _taught(
+    probabilities: npt.NDArray[np.float32],
+    posterior: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float32],
+    share: float,
+) -> npt.NDArray[np.float32]:
+    """Mix targets with the teachers' posterior over the classes of the corpus, where there is one."""
+    heard = posterior.sum(axis=1) > 0
+    mixed = probabilities.copy()
+    if heard.any():
+        posterior = posterior[heard] / posterior[heard].sum(axis=1, keepdims=True)
+        mixed[heard] = (1 - share) * probabilities[heard] + share * _balanced(posterior, weights[heard])
+    return mixed
 
 
 def _balanced(probabilities: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

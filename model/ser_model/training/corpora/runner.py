@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from ser_model.atomic_file import open_atomic
 from ser_model.training.corpora.held_out import HeldOut
 from ser_model.training.corpora.recording_pool import RecordingPool, TargetConfig
+from ser_model.training.corpora.teachers import mean_posterior, teachers_of
 from ser_model.training.data.speaker_folds import Folds
 from ser_model.training.files import write_arrays
 from ser_model.training.networks.fit import fit
@@ -51,30 +52,42 @@ class PoolTrainer:
         return FrameStore(self._pool.frames, "cpu")
 
     def train(self, one: HeldOut, progress: Callable[[], None]) -> None:
-        """Train a network, and write its weights and its logits for the recordings that are held out."""
+        """Train a network; write its weights, and its logits for what is held out, or as a teacher for everything."""
         began = time.perf_counter()
         pool = self._pool
         out = one.rows(pool, self._folds)
         rows = np.flatnonzero(~out & pool.learned(self._targets))
         draws = pool.draws(rows[self._store.versions[rows] > 0], self._targets)
-        task = Task(one.seed, rows, self.config, examples=pool.targets(self._targets), draws=draws)
+        teachers = teachers_of(one, pool, self._targets)
+        taught = mean_posterior(teachers, pool, self._targets, self._folder) if teachers else None
+        task = Task(one.seed, rows, self.config, examples=pool.targets(self._targets, taught), draws=draws)
         (network,) = fit(self._store, np.maximum(pool.emotions, 0), [task], lambda *_: progress())
-        index = np.flatnonzero(out & (pool.utterances > 0))
+        index = np.flatnonzero((out | bool(one.teacher_without)) & (pool.utterances > 0))
         logits = predict(network, [pool.frames[at][0] for at in index])
         with open_atomic(self._folder / f"{one.name}.pt") as file:
             torch.save(network.state_dict(), file)
         write_arrays(self._folder / f"{one.name}.npz", index=index, logits=logits, seconds=time.perf_counter() - began)
 
 
-def train_missing(trainer: PoolTrainer, networks: Sequence[HeldOut], folder: Path, workers: int | None) -> None:
-    """Train the networks whose files are missing, with a progress bar."""
+def train_missing(
+    trainer: PoolTrainer, networks: Sequence[HeldOut], folder: Path, workers: int | None, kind: str
+) -> None:
+    """Train the networks whose files are missing, with a progress bar.
+
+    Args:
+        trainer: trains one.
+        networks: all that are wanted.
+        folder: the folder of the run.
+        workers: number of processes; `None`: one per core.
+        kind: what they are, for the progress bar.
+    """
     todo = [one for one in networks if not (folder / f"{one.name}.npz").exists()]
     if not todo:
         return
     epochs = get_context("spawn").Value("l", 0)
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn("epochs"), TimeRemainingColumn())
     with (
-        Progress(TextColumn(f"training {len(todo)} networks"), *columns) as bar,
+        Progress(TextColumn(f"training {len(todo)} {kind}"), *columns) as bar,
         new_pool(workers, _start_worker, (trainer, epochs)) as pool,
     ):
         task = bar.add_task("", total=len(todo) * trainer.config.epochs)
