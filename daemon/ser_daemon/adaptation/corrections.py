@@ -38,6 +38,9 @@ FORMAT: Final = 1
 MOST_CORRECTIONS: Final = 500
 """Corrections that are kept for a model."""
 
+_OLDEST: Final = 100
+"""Corrections that one is chosen from when there is no room for another."""
+
 MAX_BYTES: Final = 4 << 20
 """Longest file that is read or written: `MOST_CORRECTIONS` of ten models."""
 
@@ -77,7 +80,7 @@ def add_correction(
 ) -> tuple[Correction, ...]:
     """Return the corrections with one more, which replaces an earlier one of the same utterance.
 
-    Where there are `MOST_CORRECTIONS`, one of the older half goes: the one whose label the head gives the highest
+    Where there are `MOST_CORRECTIONS`, one of the oldest hundred goes: the one whose label the head gives the highest
     probability. It is the one that is missed least.
 
     Args:
@@ -87,8 +90,7 @@ def add_correction(
     """
     kept = [one for one in corrections if not one.utterance_id or one.utterance_id != correction.utterance_id]
     while len(kept) >= MOST_CORRECTIONS:
-        older = kept[: (len(kept) + 1) // 2]
-        explained = [0.0] if head is None else [_probability(one.example, head) for one in older]
+        explained = [0.0] if head is None else [_probability(one.example, head) for one in kept[:_OLDEST]]
         del kept[int(np.argmax(explained))]
     return (*kept, correction)
 

@@ -124,18 +124,18 @@ def test_a_second_correction_of_an_utterance_replaces_the_first() -> None:
     assert len(add_correction(stored, again, None)) == 4
 
 
-def test_the_best_explained_of_the_older_half_goes_first() -> None:
+def test_the_best_explained_of_the_oldest_goes_first() -> None:
     some = list(corrections(MOST_CORRECTIONS))
     head = fit_head([one.example for one in some], 1.0)
     assert head is not None
-    # One of the older half is exactly what the head expects of its label, and so is one of the newer half.
+    # One of the oldest is exactly what the head expects of its label, and so is a newer one.
     clear = example("happy", 2)
     clear.logits[LABELS.index("happy")] = 9
-    for at in (100, 400):
+    for at in (50, 150):
         some[at] = Correction(clear, TIME, f"u-{at + 1}")
     kept = add_correction(some, Correction(example("sad", 1), TIME, "u-501"), head)
     assert len(kept) == MOST_CORRECTIONS
-    assert {one.utterance_id for one in some} - {one.utterance_id for one in kept} == {"u-101"}
+    assert {one.utterance_id for one in some} - {one.utterance_id for one in kept} == {"u-51"}
     assert kept[-1].utterance_id == "u-501"
     assert add_correction(some, Correction(example("sad", 1), TIME, "u-501"), None)[0].utterance_id == "u-2"
 
@@ -218,12 +218,13 @@ def test_a_write_that_hung_while_all_was_forgotten_writes_nothing(tmp_path: Path
 def test_a_head_is_fitted_to_500_examples_within_50_ms(metadata: ModelMetadata) -> None:
     teaching = Teaching(metadata)
     some = corrections(MOST_CORRECTIONS)
-    teaching.lesson = Lesson(some, None)
+    teaching.lesson = Lesson(some, fit_head([one.example for one in some], 1.0))
     spent = []
     for _ in range(5):
-        start = time.perf_counter()
+        # The thread's own time: other programs may take the processor.
+        start = time.thread_time()
         lesson = teaching.with_correction(Correction(example("sad", 1), TIME, "u-501"))
-        spent.append(time.perf_counter() - start)
+        spent.append(time.thread_time() - start)
     assert lesson.head is not None
     assert lesson.head.examples == 500
     assert min(spent) < 0.05

