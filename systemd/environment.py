@@ -13,7 +13,7 @@ from pathlib import Path
 from layout import InstallError, Target
 
 SOURCE = Path(__file__).resolve().parents[1]
-PACKAGES = ("model/ser_model", "daemon/ser_daemon", "calibration/ser_calibration")
+PACKAGES = ("model/ser_model", "daemon/ser_daemon", "calibration/ser_calibration", "bridges/ser_bridges")
 LOCK = "systemd/requirements.txt"
 PROJECT = ("pyproject.toml", "README.md", "LICENSE")
 

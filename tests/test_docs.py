@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 LONGEST_README = 120
-SOURCE_FOLDERS = ("model", "daemon", "calibration", "benchmarks", "systemd", "tests", "docs")
+SOURCE_FOLDERS = ("model", "daemon", "calibration", "bridges", "benchmarks", "systemd", "tests", "docs")
 
 
 def prose(page: Path) -> str:

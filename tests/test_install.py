@@ -1,4 +1,4 @@
-"""The wheel: three packages, their data, five commands, and no training library at run time."""
+"""The wheel: four packages, their data, six commands, and no training library at run time."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = {"ser_model": "model", "ser_daemon": "daemon", "ser_calibration": "calibration"}
-COMMANDS = ("ser-daemon", "ser-watch", "ser-ctl", "ser-calibrate", "ser-model")
+PACKAGES = {"ser_model": "model", "ser_daemon": "daemon", "ser_calibration": "calibration", "ser_bridges": "bridges"}
+COMMANDS = ("ser-daemon", "ser-watch", "ser-ctl", "ser-calibrate", "ser-model", "ser-mqtt")
 
 
 def isolated(code: str, *path: Path, timeout: float = 60) -> str:

@@ -14,8 +14,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-LAYERS = {"ser_model": "model", "ser_daemon": "daemon", "ser_calibration": "calibration"}
+LAYERS = {"ser_model": "model", "ser_daemon": "daemon", "ser_calibration": "calibration", "ser_bridges": "bridges"}
 """Source folder of each package; a package imports itself and those before it."""
+
+FOR_BRIDGES = ("ser_bridges", "ser_model", "ser_daemon.client", "ser_daemon.backoff")
+"""What bridges may import: no more of the daemon than any other program."""
 
 FLAT = ("ser_model", "ser_model.training", *list(LAYERS)[1:])
 """Packages whose own modules each count by themselves; in any other package all modules count as one."""
@@ -82,6 +85,17 @@ def test_no_package_imports_upwards(package: str) -> None:
         if other.split(".")[0] not in allowed
     ]
     assert upward == []
+
+
+def test_bridges_use_the_daemon_as_other_programs_do() -> None:
+    too_much = [
+        (module, other)
+        for module in SOURCES
+        if module.split(".")[0] == "ser_bridges"
+        for other in imported(module)
+        if not any(other == name or other.startswith(f"{name}.") for name in FOR_BRIDGES)
+    ]
+    assert too_much == []
 
 
 def test_the_client_needs_nothing_but_the_standard_library() -> None:

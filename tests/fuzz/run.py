@@ -198,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run; the exit status is 1 where something was found (with --row: where nothing was)."""
     options = parser().parse_args(argv)
     if options.code is not None:
-        sys.path[:0] = [str(options.code.resolve() / part) for part in ("model", "daemon", "calibration")]
+        sys.path[:0] = [str(options.code.resolve() / part) for part in ("model", "daemon", "calibration", "bridges")]
     sys.path.insert(0, str(HERE.parent))
     installed = importlib.util.find_spec("atheris") is not None
     if options.engine is None:

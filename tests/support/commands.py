@@ -19,6 +19,7 @@ MODULES = {
     "ser-ctl": "ser_daemon.cli.ctl",
     "ser-calibrate": "ser_calibration.cli.main",
     "ser-model": "ser_model.cli.main",
+    "ser-mqtt": "ser_bridges.mqtt.cli",
 }
 
 

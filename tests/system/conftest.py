@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PULSE = "unix:/run/microphone/native"
 
 _FILES = (
-    "Makefile .ci systemd model/ser_model daemon/ser_daemon calibration/ser_calibration docs/service.md config.yaml "
+    "Makefile .ci systemd model/ser_model daemon/ser_daemon calibration/ser_calibration bridges/ser_bridges "
+    "docs/service.md config.yaml "
     "pyproject.toml README.md LICENSE"
 )
 _PREPARE = f"""

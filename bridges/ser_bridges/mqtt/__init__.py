@@ -1,0 +1,1 @@
+"""`ser-mqtt`: the daemon's events on an MQTT broker, and commands back; Home Assistant finds it by itself."""
