@@ -6,4 +6,5 @@ __all__ = [
     "microphone",
     "options",
     "speaker",
+    "teach",
 ]

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from ser_calibration.cli import evaluation, microphone, speaker
+from ser_calibration.cli import evaluation, microphone, speaker, teach
 from ser_model import console
 
 
@@ -30,6 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     microphone.add_command(commands)
     speaker.add_command(commands)
+    teach.add_command(commands)
     evaluation.add_commands(commands)
     return parser
 

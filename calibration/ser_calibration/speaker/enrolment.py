@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
-from ser_calibration.microphone.output import check_writable
 from ser_calibration.microphone.terminal import progress_lines
+from ser_calibration.speaker.profile import profile_place
 from ser_calibration.speaker.recording import SpeechProgress, record
-from ser_daemon.adaptation.files import speaker_file, speaker_folders, write_data
+from ser_daemon.adaptation.files import read_profile
 from ser_daemon.config.loading import Config, load_config
 from ser_model import console
-from ser_model.adaptation.adaptation import Adaptation
+from ser_model.adaptation.adaptation import Adaptation, Statistics, model_version
+from ser_model.adaptation.taught_head import TaughtExample
 from ser_model.audio.files import read_audio
 from ser_model.c_stderr import silence_c_stderr
-from ser_model.errors import SerError
+from ser_model.errors import AdaptationError, SerError
 from ser_model.network.estimator import Model
+from ser_model.network.metadata import ModelMetadata
 from ser_model.recognizer import Recognizer
 from ser_model.types import SAMPLE_RATE, EmotionResult, Samples
 
@@ -52,35 +53,35 @@ def enrol_speaker(
     Raises:
         SerError: the name, the microphone or the recordings can't be used, or the profile can't be written.
     """
-    file = speaker_file(name)
     overrides = {"audio.device": device, "audio.channel": channel, "model.path": model}
     config = load_config(environ=os.environ, overrides=overrides)
-    usual = [folder / file for folder in speaker_folders(os.environ)]
-    path = output or usual[1 if system else 0]
-    check_writable(path)
-    data, seconds = _learn(Model.load(config.model.path), config, recordings)
-    if seconds < MIN_SECONDS:
+    place = profile_place(name, output, system=system)
+    loaded = Model.load(config.model.path)
+    taught = _taught_before(place.path, loaded.metadata)
+    statistics, seconds = _learn(loaded, config, recordings)
+    if statistics is None or seconds < MIN_SECONDS:
         raise SerError(
             f"Heard {seconds:.0f} s of speech, but {MIN_SECONDS:.0f} s are needed to know a voice: say more, or "
             "nearer to the microphone; nothing was written."
         )
-    _write_profile(path, data | {"speaker": name, "made": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")})
-    console.say(f"Profile of {name!r} from {seconds:.0f} s of speech written to {path}.")
-    if path.absolute() in usual:
-        console.say(f"ser-daemon uses it with the setting adaptation.speaker: {name} (then: ser-ctl reload).")
-    else:
-        console.say(f"ser-daemon looks for it as {usual[0]}, with the setting adaptation.speaker: {name}.")
+    place.write(statistics, model_version(loaded.metadata), taught)
+    kept = f", with the {len(taught)} examples that were taught before," if taught else ""
+    console.say(f"Profile of {name!r} from {seconds:.0f} s of speech{kept} written to {place.path}.")
+    place.say_how_to_use()
 
 
-def _write_profile(path: Path, data: dict[str, object]) -> None:
+def _taught_before(path: Path, metadata: ModelMetadata) -> tuple[TaughtExample, ...]:
+    """Return the examples of an older profile, which stay; a file that can't be used has none."""
     try:
-        # Readable for the system service, which runs as a user of its own.
-        write_data(path, data, mode=0o644)
-    except OSError as error:
-        raise SerError(f"{path}: cannot write this profile: {error.strerror}; choose another with --output") from None
+        return read_profile(path, metadata).taught
+    except FileNotFoundError:
+        return ()
+    except AdaptationError as error:
+        console.report_error("ser-calibrate", f"The older profile is replaced: {error}")
+        return ()
 
 
-def _learn(model: Model, config: Config, paths: Sequence[Path] | None) -> tuple[dict[str, object], float]:
+def _learn(model: Model, config: Config, paths: Sequence[Path] | None) -> tuple[Statistics | None, float]:
     """Learn from recordings, or from the microphone if `paths` is `None`; return as `learn`."""
     if paths:
         silence_c_stderr()
@@ -94,7 +95,7 @@ def learn(
     config: Config,
     recordings: Iterable[Iterable[Samples]],
     is_complete: Callable[[Samples, int], bool] = lambda samples, voiced: False,
-) -> tuple[dict[str, object], float]:
+) -> tuple[Statistics | None, float]:
     """Collect the adaptation statistics that the daemon would collect from the same audio.
 
     Args:
@@ -104,7 +105,7 @@ def learn(
         is_complete: called with every block and the voiced samples so far; true ends the recording.
 
     Returns:
-        the statistics as plain data, and the seconds of voiced speech
+        the statistics, `None` without speech, and the seconds of voiced speech
     """
     adaptation = Adaptation(model.metadata)
     voiced = 0
@@ -119,5 +120,4 @@ def learn(
                 break
         finals = (item for item in recognizer.finish() if isinstance(item, EmotionResult) and item.final)
         voiced += sum(final.voiced for final in finals)
-    statistics = adaptation.statistics
-    return ({} if statistics is None else statistics.to_data(adaptation.model)), voiced / SAMPLE_RATE
+    return adaptation.statistics, voiced / SAMPLE_RATE

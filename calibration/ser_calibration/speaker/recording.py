@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 
 from ser_calibration.microphone.level_meter import level_meter, level_warning
 from ser_calibration.microphone.recording_session import RecordingSession
@@ -29,8 +29,19 @@ _ZEROS_SECONDS = 2.0
 """Zeros of this length are reported. Noise suppression makes shorter ones in pauses."""
 
 
-def record(config: AudioConfig, report: Report) -> Iterator[Samples]:
+INTRODUCTION = (
+    "Talk as you usually do until this ends, one to two minutes, with short pauses:",
+    "tell what you did today, or read something aloud. No sound is kept.",
+)
+
+
+def record(config: AudioConfig, report: Report, introduction: Sequence[str] = INTRODUCTION) -> Generator[Samples]:
     """Yield samples from the microphone as they arrive, int16 at 16 kHz.
+
+    Args:
+        config: which microphone, and how it is read.
+        report: shows a line.
+        introduction: lines for the speaker, shown as soon as the microphone is open.
 
     Raises:
         SerError: it can't be opened, is no microphone, or delivers nothing or nothing but zeros.
@@ -40,8 +51,8 @@ def record(config: AudioConfig, report: Report) -> Iterator[Samples]:
         raise SerError(f"{source.name} is no microphone: learn from recordings with --from instead.")
     with RecordingSession(source) as session:
         report(f"Microphone: {source.name}", False)
-        report("Talk as you usually do until this ends, one to two minutes, with short pauses:", False)
-        report("tell what you did today, or read something aloud. No sound is kept.", False)
+        for line in introduction:
+            report(line, False)
         zeros = 0
         has_sound = False
         while True:
