@@ -89,7 +89,7 @@ def teach_speaker(options: TeachingOptions) -> None:
         examples, utterances = _examples(before.taught if before and options.add else (), spoken, report)
         worth = leave_out_in_turn(
             examples,
-            model.metadata.temperatures().long,
+            model.metadata,
             lambda done, of: report(f"Judging the examples by each other: {done} of {of}", True),
         )
     learn(adaptation, utterances)

@@ -118,7 +118,9 @@ def test_the_figure_counts_each_recording_as_heads_that_have_not_seen_it_judge(
     before, after = dict.fromkeys(DEMO_LABELS, 0), dict.fromkeys(DEMO_LABELS, 0)
     for kept in (0, 1):
         # Of two examples a label, one teaches and the other is judged.
-        head = fit_head([pair[kept] for pair in pairs.values()], model.metadata.temperatures().long)
+        metadata = model.metadata
+        taught = [pair[kept] for pair in pairs.values()]
+        head = fit_head(taught, metadata.temperatures().long, whitening=metadata.whitening)
         assert head is not None
         for label, pair in pairs.items():
             judged = pair[1 - kept]
@@ -191,7 +193,7 @@ def test_a_profile_that_is_not_worth_using_is_not_written_unasked(
     home: Path, voice: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A head that changes nothing is never worth using.
-    monkeypatch.setattr("ser_calibration.teaching.assessment.fit_head", lambda examples, temperature: None)
+    monkeypatch.setattr("ser_calibration.teaching.assessment.fit_head", lambda *given, **others: None)
     assert main(["teach", "anna", "--from", str(voice)]) == 2
     captured = capsys.readouterr()
     assert "By these sentences it is not worth using: no more are right than before." in captured.out
