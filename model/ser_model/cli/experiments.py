@@ -17,6 +17,7 @@ from ser_model.cli.options import (
     require,
 )
 from ser_model.console import uninterrupted
+from ser_model.errors import SerError
 
 
 def add_robustness(commands: Commands) -> None:
@@ -25,11 +26,17 @@ def add_robustness(commands: Commands) -> None:
         "robustness",
         help="measure a run under noise, in a room, at other levels, over a telephone",
         description="Unweighted average recall of the networks that answer for the test actors, under conditions "
-        "that training never heard; recordings that the gate misses or splits count as errors. "
-        "Writes RUN/robustness.json too.",
+        "that training never heard; recordings that the gate misses or splits count as errors. Of a run on several "
+        "corpora: the networks that never heard a corpus, on it. Writes RUN/robustness.json too.",
     )
     parser.set_defaults(run=_robustness)
-    _add_measured(parser)
+    add_run(parser)
+    add_data(parser, required=False)
+    parser.add_argument("--seeds", type=count, metavar="N", help="with --data: only the first N seeds (default: all)")
+    parser.add_argument(
+        "--limit", type=count, metavar="N", help="of several corpora: N recordings of a speaker and emotion"
+    )
+    add_workers(parser)
     parser.add_argument("--noise", type=Path, metavar="DIR", help="recorded noises (default: none is measured)")
     parser.add_argument("--rooms", type=Path, metavar="DIR", help="room responses (default: none is measured)")
 
@@ -119,16 +126,17 @@ def _add_trained(parser: argparse.ArgumentParser) -> None:
 def _robustness(arguments: argparse.Namespace) -> None:
     require(*TRAINING)
     with uninterrupted():
+        from ser_model.training.corpora.corpora_run import is_corpora_run
+        from ser_model.training.corpora.robustness import robustness_of_corpora
         from ser_model.training.experiments.robustness import robustness
 
-    robustness(
-        arguments.folder,
-        arguments.data,
-        noise=arguments.noise,
-        rooms=arguments.rooms,
-        seeds=arguments.seeds,
-        workers=arguments.workers,
-    )
+    sounds = {"noise": arguments.noise, "rooms": arguments.rooms, "workers": arguments.workers}
+    if is_corpora_run(arguments.folder):
+        robustness_of_corpora(arguments.folder, limit=arguments.limit, **sounds)
+        return
+    if arguments.data is None:
+        raise SerError(f"{arguments.folder}: is a run on RAVDESS; add --data and the folder of its recordings")
+    robustness(arguments.folder, arguments.data, seeds=arguments.seeds, **sounds)
 
 
 def _windows(arguments: argparse.Namespace) -> None:

@@ -173,6 +173,13 @@ def test_from_corpora_to_a_model_that_knows_strangers(
     assert [row["recordings"] for row in result["abroad"]] == [16, 8, 2]
     assert result["abroad"][0]["activation"]["said"] is not None
 
+    assert main(["robustness", str(run), "--limit", "1"]) == 0
+    assert "UAR as recorded" in capsys.readouterr().out
+    measured = json.loads((run / "robustness.json").read_text())
+    assert [row["corpus"] for row in measured["corpora"]] == ["one", "two", "mine"]
+    assert measured["conditions"] == ["as recorded", "20 dB softer", "10 dB louder", "telephone band"]
+    assert all(0 <= share <= 1 for row in measured["corpora"] for share in (*row["uar"], *row["missed_or_split"]))
+
     assert main(["export", str(run)]) == 2
     assert "seed0-final.pt: is missing" in capsys.readouterr().err
     assert main(["train", *corpora, "--final"]) == 0
