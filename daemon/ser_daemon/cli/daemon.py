@@ -55,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument_group("audio").add_argument
-    add("--mic", metavar="DEVICE", help="default, a name or part of it, an index, file:PATH or stdin")
+    add("--mic", metavar="DEVICE", help="default, a name or part of it, an index, file:PATH, stdin or wyoming:URI")
     add("--channel", type=int, metavar="N", help="listen to this channel, from 1 (default: the mean of all)")
     add("--realtime", dest="pace", action="store_const", const="realtime", help="play a file in real time")
     add("--fast", dest="pace", action="store_const", const="fast", help="read a file as fast as it goes")

@@ -18,7 +18,8 @@ class AudioConfig:
     """Where the audio comes from and how it is read."""
 
     device: str = "default"
-    """`default`, a device's name or part of it, its index, `file:PATH` or `stdin`."""
+    """`default`, a device's name or part of it, its index, `file:PATH`, `stdin`, or a Wyoming service as
+    `wyoming:tcp://HOST:PORT` or `wyoming:unix:///PATH`."""
     channel: Annotated[int, Range(1, 64, "counted from 1")] | None = None
     """Channel to use, from 1. `None` uses the mean of all channels."""
     latency_ms: Annotated[int, Range(10, 2000, "milliseconds")] = 200

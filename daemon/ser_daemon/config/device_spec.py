@@ -1,4 +1,5 @@
-"""The setting `audio.device` as a type: the default device, a device by name or index, a file, or stdin."""
+"""The setting `audio.device` as a type: the default device, a device by name or index, a file, stdin, or a
+Wyoming service."""
 
 from __future__ import annotations
 
@@ -56,10 +57,24 @@ class StandardInput:
         return "stdin"
 
 
+@dataclass(frozen=True, slots=True)
+class WyomingService:
+    """The microphone of a Wyoming service."""
+
+    uri: str
+    """As written after `wyoming:`; not checked."""
+
+    def __str__(self) -> str:
+        return f"wyoming:{self.uri}"
+
+
 CaptureDeviceSpec = DefaultDevice | DeviceName | DeviceIndex
 """What the sound system is asked for."""
 
-DeviceSpec = CaptureDeviceSpec | AudioFile | StandardInput
+LiveSpec = CaptureDeviceSpec | WyomingService
+"""What never ends, but may vanish and come back."""
+
+DeviceSpec = LiveSpec | AudioFile | StandardInput
 
 
 @functools.lru_cache(maxsize=16)
@@ -74,6 +89,8 @@ def parse_device(text: str) -> DeviceSpec:
         return StandardInput()
     if text.startswith("file:"):
         return AudioFile(text.removeprefix("file:"))
+    if text.startswith("wyoming:"):
+        return WyomingService(text.removeprefix("wyoming:"))
     if _INDEX.fullmatch(text):
         return DeviceIndex(int(text))
     return DeviceName(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ser_daemon import paths
-from ser_daemon.config.device_spec import AudioFile, StandardInput
+from ser_daemon.config.device_spec import AudioFile, CaptureDeviceSpec, StandardInput
 from ser_daemon.config.loading import Config
 from ser_daemon.config.profiles import gate_with_profile, profile_folders
 from ser_daemon.config.schema import KEYS
@@ -104,7 +104,7 @@ def _check_audio(config: Config, environ: Mapping[str, str], daemon: RunningDaem
         yield Finding(Grade.OK, "audio", "stdin is read once the daemon runs")
         return
     try:
-        if not isinstance(config.audio.device_spec, AudioFile):
+        if isinstance(config.audio.device_spec, CaptureDeviceSpec):
             probe_sound_system(config.audio.device)
         no_samples = SerError(f"{config.audio.device} was opened, but gave no samples for {LISTEN_SECONDS:g} s.")
         name, level = run_with_timeout(lambda: _measure_level(config), LISTEN_SECONDS + 1.0, no_samples)
@@ -113,7 +113,7 @@ def _check_audio(config: Config, environ: Mapping[str, str], daemon: RunningDaem
             yield Finding(Grade.OK, "audio", f"the daemon that runs has the microphone: {daemon.device}")
             return
         yield Finding(Grade.FAIL, "audio", str(error))
-        if not isinstance(config.audio.device_spec, AudioFile):
+        if isinstance(config.audio.device_spec, CaptureDeviceSpec):
             yield from find_capture_problems(Machine(environ))
             yield Finding(Grade.OK, "audio", "to see what there is: ser-daemon --list-devices")
         return

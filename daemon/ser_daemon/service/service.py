@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ser_daemon.config.device_spec import AudioFile, CaptureDeviceSpec
+from ser_daemon.config.device_spec import AudioFile, LiveSpec
 from ser_daemon.config.schema import Config
 from ser_daemon.paths import control_socket, state_directory, user_socket
 from ser_daemon.service.control import Control
@@ -102,7 +102,7 @@ class Service:
         self._reload_task: asyncio.Task[None] | None = None
 
     def _make_screen(self) -> Screen:
-        is_live = isinstance(self._config.audio.device_spec, CaptureDeviceSpec)
+        is_live = isinstance(self._config.audio.device_spec, LiveSpec)
         return Screen(
             self._options.make_view,
             live=self._options.live,

@@ -1,11 +1,11 @@
-"""Audio sources: capture devices, files and stdin."""
+"""Audio sources: capture devices, files, stdin and Wyoming services."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from ser_daemon.config.audio import AudioConfig
-from ser_daemon.config.device_spec import AudioFile, StandardInput
+from ser_daemon.config.device_spec import AudioFile, StandardInput, WyomingService
 from ser_daemon.sources.base import (
     RESPONSE_SECONDS,
     AudioSource,
@@ -45,13 +45,18 @@ def make_source(config: AudioConfig) -> AudioSource:
     """Return the source that `config.device` specifies. It is not open, and nothing is looked up before `open`.
 
     Raises:
-        SerError: `file:` names no path, or a home folder that does not exist.
+        SerError: `file:` names no path, or a home folder that does not exist; `wyoming:` names no address.
     """
     match config.device_spec:
         case StandardInput():
             return StdinSource(config)
         case AudioFile(path):
             return FileSource(_expanded(path), config)
+        case WyomingService(uri):
+            # Imported late: few daemons need it.
+            from ser_daemon.sources.wyoming_microphone import WyomingMicrophone
+
+            return WyomingMicrophone(uri, config)
         case device:
             return Microphone(device, config)
 

@@ -14,7 +14,17 @@ from typing import Any
 from ser_daemon.wire.encoding import MAX_LINE, describe, encode
 from ser_daemon.wire.protocol import ErrorCode
 
-__all__ = ["MAX_LINE", "MAX_PAYLOAD", "BadLine", "LineParser", "Message", "Skipped", "encode"]
+__all__ = [
+    "MAX_LINE",
+    "MAX_PAYLOAD",
+    "BadLine",
+    "LineParser",
+    "Message",
+    "Skipped",
+    "encode",
+    "load_header",
+    "load_object",
+]
 
 MAX_PAYLOAD = 1024 * 1024
 """Longest Wyoming payload in bytes; payloads are skipped, not stored."""
@@ -155,7 +165,7 @@ class LineParser:
         """Return the message of a line; None for a blank one, and where the data block is still to come."""
         if not line.strip():
             return None
-        header = _load_header(line)
+        header = load_header(line)
         if isinstance(header, BadLine):
             return header
         if header["data_length"]:
@@ -171,10 +181,10 @@ class LineParser:
         self._skip = waiting.payload_length
         block = bytes(self._buffer[: waiting.data_length])
         self._consume(waiting.data_length)
-        data = _load_object(block)
+        data = load_object(block)
         if isinstance(data, BadLine):
             return BadLine("bad-framing", f"A data block of {len(block)} bytes is no JSON object: {_excerpt(block)}")
-        header = _load_header(waiting.line)
+        header = load_header(waiting.line)
         if isinstance(header, BadLine):
             return header
         header["data"].update(data)
@@ -185,14 +195,14 @@ def _message(header: dict[str, Any]) -> Message:
     return Message(header["type"], header["data"], header.get("id"))
 
 
-def _load_header(line: bytes) -> dict[str, Any] | BadLine:
+def load_header(line: bytes, longest_payload: int = MAX_PAYLOAD) -> dict[str, Any] | BadLine:
     """Parse a line and check what the framing needs; absent lengths become 0, and absent data an empty object."""
-    header = _load_object(line)
+    header = load_object(line)
     if isinstance(header, BadLine):
         return header
     if not isinstance(header.get("type"), str):
         return BadLine("bad-line", f'A line must hold a "type" that is a string: {_excerpt(line)}.')
-    for name, limit in (("data_length", MAX_LINE), ("payload_length", MAX_PAYLOAD)):
+    for name, limit in (("data_length", MAX_LINE), ("payload_length", longest_payload)):
         length = header.get(name)
         if length is None:
             header[name] = 0
@@ -205,7 +215,8 @@ def _load_header(line: bytes) -> dict[str, Any] | BadLine:
     return header
 
 
-def _load_object(text: bytes) -> dict[str, Any] | BadLine:
+def load_object(text: bytes) -> dict[str, Any] | BadLine:
+    """Parse a JSON object, with a bound on its brackets."""
     if text.count(b"[") + text.count(b"{") > MAX_CONTAINERS:
         return BadLine("bad-line", f"A line is too deep, or has over {MAX_CONTAINERS} brackets: {_excerpt(text)}.")
     try:

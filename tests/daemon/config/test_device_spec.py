@@ -12,6 +12,7 @@ from ser_daemon.config.device_spec import (
     DeviceName,
     DeviceSpec,
     StandardInput,
+    WyomingService,
     parse_device,
 )
 
@@ -23,6 +24,9 @@ from ser_daemon.config.device_spec import (
         ("stdin", StandardInput()),
         ("file:~/a b.wav", AudioFile("~/a b.wav")),
         ("file:", AudioFile("")),
+        ("wyoming:tcp://hall.local:10600", WyomingService("tcp://hall.local:10600")),
+        ("wyoming:", WyomingService("")),
+        ("Wyoming:x", DeviceName("Wyoming:x")),
         ("0", DeviceIndex(0)),
         ("12", DeviceIndex(12)),
         ("USB", DeviceName("USB")),
