@@ -4,55 +4,68 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import json
 import os
 import select
 import signal
 import stat
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from ser_daemon.client import AsyncClient, Client
-from ser_daemon.client.wire import NotRunning, encode_filter
-from ser_daemon.views.keys import Keyboard, LabelKeys
-from ser_daemon.views.text import PlainView
-from ser_daemon.views.view import View, make_view
+from ser_daemon.watch.event_command import LIMIT_SECONDS, parse_command
+from ser_daemon.watch.session import Options, watch
+from ser_daemon.wire.events import PUBLISHED
 from ser_model import console
 from ser_model.errors import SerError
 
-LEVEL_SECONDS = 0.125
-"""Seconds between two requests for the level, which the event stream does not carry."""
+FORMATS = ("json", "text", "csv", "rcs")
 
 _EPILOG = """\
 examples:
   ser-watch                          live view of the daemon that is running
   ser-watch --finals --plain         one line per utterance
   ser-watch --json | jq -c .data     the raw event stream, one JSON object a line
+  ser-watch --finals --format rcs    a line for the prompt of a language model
+  ser-watch --finals --min-confidence 0.6 --exec ./lights
+                                     run ./lights for each answer, with the event on its stdin
+  ser-watch --record talk.ndjson     show the events and keep them
+  ser-watch --replay talk.ndjson --serve /tmp/ser.sock
+                                     play them to a client, without a daemon and a microphone
 
 Without --socket, $SER_SOCKET is used, else your own daemon's socket, else the system's.
 Waits for a daemon that isn't running and comes back when it was restarted. Ctrl-C ends it.
+
+exit status: 0 done, 1 the command of --exec failed, 2 an error, 128 + the number of a signal
 """
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status: 0, 2 on an error, 128 + the number of a signal."""
+    """Run the command and return its exit status: 0, 1, 2 on an error, 128 + the number of a signal."""
     return console.run("ser-watch", lambda: _run(_parser().parse_args(argv)))
 
 
 def _run(options: argparse.Namespace) -> int:
-    _exit_with_reader()
-    partial = not options.finals
+    if options.replay is None and (options.fast or options.serve):
+        raise SerError(f"{'--fast' if options.fast else '--serve'} needs a recording to play: add --replay FILE.")
+    watched = Options(
+        socket=options.socket,
+        form=options.format,
+        events=options.events,
+        partial=not options.finals,
+        min_confidence=options.min_confidence,
+        command=None if options.exec is None else parse_command(options.exec),
+        command_seconds=options.exec_timeout,
+        record=options.record,
+        replay=options.replay,
+        fast=options.fast,
+        serve=options.serve,
+    )
+    if watched.command is None and watched.serve is None:
+        _exit_with_reader()
     try:
-        if options.json:
-            _print_json(Client(options.socket), encode_filter(None, partial, min_confidence=0.0))
-        else:
-            asyncio.run(_watch(AsyncClient(options.socket), plain=options.plain, partial=partial))
+        return asyncio.run(watch(watched))
     except asyncio.CancelledError:
         return 128 + signal.SIGTERM
-    return 0
 
 
 def _exit_with_reader() -> None:
@@ -79,84 +92,76 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--socket", type=Path, metavar="PATH", help="the daemon's socket")
-    form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print the lines of JSON as they come from the socket")
-    form.add_argument("--plain", action="store_true", help="print a line per event instead of the live view")
-    parser.add_argument(
-        "--finals",
-        action="store_true",
-        help="only the answer to each utterance as a whole",
+    _add_output(parser)
+    which = parser.add_argument_group("which events")
+    which.add_argument("--finals", action="store_true", help="only the answer to each utterance as a whole")
+    which.add_argument("--events", type=_types, metavar="TYPES", help=f"only these types: {','.join(PUBLISHED)}")
+    which.add_argument(
+        "--min-confidence", type=_share, default=0.0, metavar="X", help="no emotions with a lower confidence, 0 to 1"
     )
+    _add_recordings(parser)
     return parser
 
 
-class _LossReporter:
-    """Reports the loss of the daemon once, however many attempts to connect again fail."""
-
-    def __init__(self, view: View | None = None) -> None:
-        """Report to a view; None: to stderr."""
-        self._view = view if view is not None else PlainView(sys.stderr)
-        self._lost = False
-
-    def lost(self, error: SerError) -> None:
-        """Report that the daemon can't be reached; the live view shows it until the next event."""
-        if not self._lost:
-            self._lost = True
-            self._view.message(f"{error} Waiting for it." if isinstance(error, NotRunning) else str(error))
-
-    def found(self) -> None:
-        """Make the next loss count as a new one."""
-        self._lost = False
-
-
-def _print_json(client: Client, filter_: dict[str, object] | None) -> None:
-    losses = _LossReporter()
-    output = sys.stdout.buffer
-    terminal = sys.stdout.isatty()
-    for line in client.lines(filter_, reconnect=True, on_lost=losses.lost):
-        losses.found()
-        output.write((_escape_json(line) if terminal else line) + b"\n")
-        output.flush()
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("where they go")
+    form = group.add_mutually_exclusive_group()
+    form.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="instead of the live view: lines of JSON as they come from the socket, text, CSV, or perception for the "
+        "prompt of a language model",
+    )
+    form.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
+    form.add_argument("--plain", action="store_const", const="text", dest="format", help="the same as --format text")
+    group.add_argument(
+        "--exec",
+        metavar="CMD",
+        help="run a command for each event, one at a time, with its line of JSON on stdin; partial results are dropped "
+        "where it is too slow",
+    )
+    group.add_argument(
+        "--exec-timeout",
+        type=_seconds,
+        default=LIMIT_SECONDS,
+        metavar="SECONDS",
+        help=f"end a command that takes longer for an event (default: {LIMIT_SECONDS:g})",
+    )
 
 
-def _escape_json(line: bytes) -> bytes:
-    """Escape what a terminal would execute; the line is the same JSON as before."""
-    if line.decode(errors="replace").isprintable():
-        return line
-    return json.dumps(json.loads(line), separators=(",", ":")).encode()
+def _add_recordings(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("recordings")
+    group.add_argument("--record", type=Path, metavar="FILE", help="also write the events to a file")
+    group.add_argument("--replay", type=Path, metavar="FILE", help="play such a file instead of listening to a daemon")
+    group.add_argument("--fast", action="store_true", help="play it without waiting")
+    group.add_argument(
+        "--serve", type=Path, metavar="SOCKET", help="play it to clients of this socket, from the first one on"
+    )
 
 
-async def _watch(client: AsyncClient, *, plain: bool, partial: bool) -> None:
-    task = asyncio.current_task()
-    assert task is not None
-    # Cancelled rather than killed, so that the terminal is restored.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    view = make_view(plain, sys.stdout, keys=Keyboard.is_available())
-    live = not isinstance(view, PlainView)
-    label_keys = LabelKeys(view.prompt, client.label)
-    keyboard = Keyboard(label_keys.pressed)
-    if live:
-        keyboard.open()
-    poll = asyncio.create_task(_poll_level(client, view)) if live else None
-    losses = _LossReporter(view if live else None)
+def _types(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in PUBLISHED]
+    if unknown or not names:
+        raise argparse.ArgumentTypeError(f"expected some of {','.join(PUBLISHED)}, got {','.join(unknown) or text!r}")
+    return names
+
+
+def _share(text: str) -> float:
     try:
-        async for event in client.subscribe(partial=partial, reconnect=True, on_lost=losses.lost):
-            losses.found()
-            label_keys.event(event)
-            view.event(event)
-    finally:
-        keyboard.close()
-        if poll is not None:
-            poll.cancel()
-        view.close()
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
+    return share
 
 
-async def _poll_level(client: AsyncClient, view: View) -> None:
-    while True:
-        level = noise_floor = None
-        # Errors are reported by the stream, which has a connection of its own.
-        with contextlib.suppress(SerError):
-            status = await client.request("status")
-            level, noise_floor = status.get("level_dbfs"), status.get("noise_floor_dbfs")
-        view.level(level, noise_floor)
-        await asyncio.sleep(LEVEL_SECONDS)
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"expected more than 0 and at most 3600 seconds, got {text!r}")
+    return seconds

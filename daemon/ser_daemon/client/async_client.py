@@ -65,15 +65,27 @@ class AsyncClient(ClientSettings):
     ) -> AsyncGenerator[Event]:
         """Yield events as they come; arguments as `Client.subscribe`."""
         filter_ = encode_filter(events, partial, min_confidence)
+        async with contextlib.aclosing(self.lines(filter_, reconnect=reconnect, on_lost=on_lost)) as lines:
+            async for line in lines:
+                event = decode(line)
+                if event is not None:
+                    yield event
+
+    async def lines(
+        self,
+        filter_: dict[str, object] | None = None,
+        *,
+        reconnect: bool = False,
+        on_lost: Callable[[SerError], None] | None = None,
+    ) -> AsyncGenerator[bytes]:
+        """Yield the stream as raw lines without their newline; `filter_` is the data of `subscribe`."""
         retry = Reconnect(reconnect, on_lost)
         while True:
             try:
                 async with contextlib.aclosing(self._stream(filter_)) as lines:
                     async for line in lines:
                         retry.received()
-                        event = decode(line)
-                        if event is not None:
-                            yield event
+                        yield line
                 return
             except (NotRunning, RequestFailed) as error:
                 delay = retry.delay_after(error)

@@ -139,15 +139,19 @@ class LiveView:
     def render(self) -> RenderableType:
         """Compose the view."""
         width = min(self._console.width, _MAX_WIDTH)
+        first = self._first_line()
+        # A remedy that needs several lines takes them from the table, so that the view keeps its height.
+        extra = 0 if first.no_wrap else len(first.wrap(self._console, max(width - 4, 1))) - 1
+        shown = max(UTTERANCES - extra, 1)
         activations = " and their activation" if self._has_activation else ""
         rows: list[RenderableType] = [
-            self._first_line(),
+            first,
             self._level_line(width - 4),
             Rule(self._heading(), align="left", style="bright_black"),
             self._bars(width - 4),
             *([self._activation()] if self._has_activation else []),
             Rule(f"last utterances{activations}", align="left", style="bright_black"),
-            utterance_table(self._utterances, UTTERANCES, activation=self._has_activation),
+            utterance_table(list(self._utterances)[-shown:], shown, activation=self._has_activation),
         ]
         return Panel(
             Group(*rows),
@@ -161,8 +165,10 @@ class LiveView:
     def _first_line(self) -> Text:
         if self._prompt is not None and self._live is not None:
             return Text(self._prompt, style="bold cyan", overflow="ellipsis", no_wrap=True)
-        style = "green" if self._healthy else "bold yellow"
-        return Text(self._state, style=style, overflow="ellipsis", no_wrap=True)
+        if self._healthy:
+            return Text(self._state, style="green", overflow="ellipsis", no_wrap=True)
+        # What is wrong, and what to do: never cut off.
+        return Text(self._state, style="bold yellow", overflow="fold")
 
     def _level_line(self, width: int) -> Text:
         number = "" if self._level is None else f"{max(self._level, FLOOR_DBFS):4.0f} dBFS"

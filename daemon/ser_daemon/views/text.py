@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import textwrap
 from typing import TextIO
 
 from ser_daemon.wire.events import Activation, AudioState, Emotion, Event, Hello, VoiceStarted, VoiceStopped
@@ -37,8 +39,8 @@ class PlainView:
         """Do nothing."""
 
     def message(self, text: str) -> None:
-        """Write a sentence of the program itself."""
-        self._line(printable(text))
+        """Write a sentence of the program itself; a terminal gets it in lines that break between words."""
+        self._line(wrapped(printable(text), self._stream))
 
     def prompt(self, text: str | None) -> None:
         """Do nothing: there are no keys."""
@@ -49,6 +51,17 @@ class PlainView:
     def _line(self, text: str) -> None:
         self._stream.write(f"{text}\n")
         self._stream.flush()
+
+
+def wrapped(text: str, stream: TextIO) -> str:
+    """Break a sentence into lines that fit the terminal behind `stream`; leave it whole where that is none."""
+    if not stream.isatty():
+        return text
+    try:
+        columns = os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        columns = 0
+    return textwrap.fill(text, columns or 80, break_long_words=False, break_on_hyphens=False)
 
 
 def describe(event: Event, earliest: int = 0) -> str:

@@ -8,9 +8,10 @@ import io
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
-from ser_daemon.views.live import LiveView
+from ser_daemon.views.live import UTTERANCES, LiveView
 from ser_daemon.views.text import describe, describe_state
 from ser_daemon.views.view import PlainView, make_view
 from ser_daemon.wire.events import Activation, AudioState, Hello
@@ -270,3 +271,38 @@ def test_closing_restores_the_terminal_and_prints_the_last_state(live, emotion):
     assert after[1].count("angry 0.58") == 2
     view.event(emotion())
     assert terminal.getvalue().endswith(after[1])
+
+
+REMEDY = (
+    "No daemon is running: nobody listens on /run/user/1000/ser-daemon/ser.sock. Start one with "
+    "`ser-daemon --mic default`, `systemctl --user start ser-daemon` or `sudo systemctl start ser-daemon`."
+)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_remedy_is_shown_whole_in_a_narrow_terminal(monkeypatch, emotion, width):
+    for name, value in {"TERM": "xterm-256color", "COLUMNS": str(width), "LINES": "24"}.items():
+        monkeypatch.setenv(name, value)
+    view = LiveView(Terminal(), Clock())
+    for number in range(UTTERANCES):
+        view.event(emotion(final=True, utterance_id=f"u-{number}"))
+    view.message(REMEDY)
+    console = Console(file=io.StringIO(), width=width, height=24)
+    with console.capture() as capture:
+        console.print(view.render())
+    view.close()
+    lines = capture.get().splitlines()
+    words = " ".join(line.strip("│ ") for line in lines)
+    assert [word for word in REMEDY.split() if word not in words] == []
+    assert f"u-{UTTERANCES - 1}" in words
+    assert max(map(cell_len, lines)) <= width
+    assert len(lines) <= 24
+
+
+def test_a_sentence_of_the_program_is_wrapped_in_a_terminal_only():
+    terminal, plain = Terminal(), io.StringIO()
+    PlainView(terminal).message(REMEDY)
+    PlainView(plain).message(REMEDY)
+    assert max(map(len, terminal.getvalue().splitlines())) <= 80
+    assert terminal.getvalue().split() == REMEDY.split()
+    assert plain.getvalue() == f"{REMEDY}\n"
