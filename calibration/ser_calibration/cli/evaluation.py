@@ -17,13 +17,14 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: Commands) -> None:
-    """Add the six commands to those of `ser-calibrate`."""
+    """Add the seven commands to those of `ser-calibrate`."""
     _add_path(commands)
     _add_adaptation(commands)
     _add_confidence(commands)
     _add_unknown(commands)
     _add_smoothing(commands)
     _add_cross_corpus(commands)
+    _add_teaching(commands)
 
 
 def _add_path(commands: Commands) -> None:
@@ -121,6 +122,23 @@ def _add_cross_corpus(commands: Commands) -> None:
     parser.set_defaults(run=_cross_corpus)
 
 
+def _add_teaching(commands: Commands) -> None:
+    parser = commands.add_parser(
+        "teaching",
+        help="measure what a speaker's own examples are worth",
+        description="Lets speakers of corpora that a run's networks never heard teach a few examples, and tests all "
+        "others: by number of examples, with wrong labels, in other rooms, another speaker, corrections in daily life. "
+        "Writes RUN/teaching.json too.",
+    )
+    parser.add_argument("folder", type=Path, metavar="RUN", help="the --output of ser-model cross-corpus")
+    parser.add_argument(
+        "--settings", action="store_true", help="compare settings of the head; writes RUN/teaching_settings.json"
+    )
+    add_seeds(parser)
+    add_workers(parser)
+    parser.set_defaults(run=_teaching)
+
+
 def _add_source(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add_seeds(parser)
@@ -169,6 +187,13 @@ def _cross_corpus(options: argparse.Namespace) -> None:
         from ser_calibration.cross_corpus.calibrate import calibrate
 
     calibrate(options.folder, options.noise, seconds_of_noise=options.seconds, workers=options.workers)
+
+
+def _teaching(options: argparse.Namespace) -> None:
+    with _training_imports():
+        from ser_calibration.teaching_evaluation.teaching import measure_teaching
+
+    measure_teaching(options.folder, seeds=options.seeds, workers=options.workers, settings=options.settings)
 
 
 def _source(options: argparse.Namespace) -> RunSource:
