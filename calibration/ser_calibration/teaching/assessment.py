@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
 
 from ser_model.adaptation.taught_head import TaughtExample, TaughtHead, fit_head
 from ser_model.labels import LABELS
 from ser_model.network.metadata import ModelMetadata
+from ser_model.scoring.softmax import softmax
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +26,21 @@ class LabelCount:
     """Right by a head that has not seen the example."""
 
 
+class LabelledCount(NamedTuple):
+    """Examples that get a label, not `unknown`."""
+
+    examples: int
+    right: int
+
+
 @dataclass(frozen=True, slots=True)
 class Worth:
     """The result of leaving every example out in turn."""
 
     labels: tuple[LabelCount, ...]
     """In the order of `LABELS`, those with examples."""
+    labelled_before: LabelledCount
+    labelled_after: LabelledCount
 
     @property
     def examples(self) -> int:
@@ -46,14 +59,16 @@ class Worth:
 
     @property
     def is_worthwhile(self) -> bool:
-        """Whether more are right after teaching."""
-        return self.after > self.before
+        """Whether more are right after teaching; or as many, but more of them get their label."""
+        return (self.after, self.labelled_after.right) > (self.before, self.labelled_before.right)
 
     def to_text(self) -> str:
         """Return lines for a person."""
         lines = [
             f"Of your {self.examples} sentences {self.before} were right before, {self.after} after teaching.",
             "(Each was left out, with one of every other label, and judged by the others.)",
+            f"A label instead of unknown: {self.labelled_before.examples} before ({self.labelled_before.right} right), "
+            f"{self.labelled_after.examples} after ({self.labelled_after.right} right).",
             f"{'':12}{'before':>8}{'after':>8}{'of':>6}",
         ]
         lines += [f"{one.label:12}{one.before:8}{one.after:8}{one.examples:6}" for one in self.labels]
@@ -82,7 +97,8 @@ def leave_out_in_turn(
     """
     own = {label: [one for one in examples if one.label == label] for label in LABELS}
     own = {label: ones for label, ones in own.items() if ones}
-    after = dict.fromkeys(own, 0)
+    before = {label: [_judge(one, None, metadata) for one in ones] for label, ones in own.items()}
+    after: dict[str, list[_Verdict]] = {label: [] for label in own}
     turns = max(map(len, own.values()), default=0)
     for turn in range(turns):
         # A label with fewer examples leaves out some of them again, unless it has but one.
@@ -92,16 +108,28 @@ def leave_out_in_turn(
         head = fit_head(rest, metadata.temperatures().long, whitening=metadata.whitening)
         for label, one in out.items():
             if turn < len(own[label]):
-                after[label] += _is_right(one, head)
+                after[label].append(_judge(one, head, metadata))
         advance(turn + 1, turns)
-    return Worth(
-        tuple(
-            LabelCount(label, len(ones), sum(_is_right(one, None) for one in ones), after[label])
-            for label, ones in own.items()
-        )
-    )
+    counts = (LabelCount(label, len(ones), _right(before[label]), _right(after[label])) for label, ones in own.items())
+    return Worth(tuple(counts), _count_labelled(before), _count_labelled(after))
 
 
-def _is_right(example: TaughtExample, head: TaughtHead | None) -> bool:
+class _Verdict(NamedTuple):
+    is_right: bool
+    is_labelled: bool
+
+
+def _judge(example: TaughtExample, head: TaughtHead | None, metadata: ModelMetadata) -> _Verdict:
+    """Judge an example as a long utterance, by the model's own threshold of `unknown`."""
     logits = example.logits if head is None else head.apply(example.logits, example.embedding)
-    return LABELS[int(logits.argmax())] == example.label
+    scores = softmax(np.asarray(logits, dtype=np.float64) / metadata.temperatures().long)
+    return _Verdict(LABELS[int(scores.argmax())] == example.label, float(scores.max()) >= metadata.unknown_below)
+
+
+def _right(verdicts: Sequence[_Verdict]) -> int:
+    return sum(one.is_right for one in verdicts)
+
+
+def _count_labelled(verdicts: Mapping[str, Sequence[_Verdict]]) -> LabelledCount:
+    labelled = [one for ones in verdicts.values() for one in ones if one.is_labelled]
+    return LabelledCount(len(labelled), _right(labelled))

@@ -116,6 +116,7 @@ def test_the_figure_counts_each_recording_as_heads_that_have_not_seen_it_judge(
     shown = capsys.readouterr().out
     pairs = {label: [estimates(path, model) for path in sorted((voice / label).iterdir())] for label in DEMO_LABELS}
     before, after = dict.fromkeys(DEMO_LABELS, 0), dict.fromkeys(DEMO_LABELS, 0)
+    sure = right = 0
     for kept in (0, 1):
         # Of two examples a label, one teaches and the other is judged.
         metadata = model.metadata
@@ -125,9 +126,16 @@ def test_the_figure_counts_each_recording_as_heads_that_have_not_seen_it_judge(
         for label, pair in pairs.items():
             judged = pair[1 - kept]
             before[label] += LABELS[int(judged.logits.argmax())] == label
-            after[label] += LABELS[int(head.apply(judged.logits, judged.embedding).argmax())] == label
+            taught_logits = head.apply(judged.logits, judged.embedding)
+            after[label] += LABELS[int(taught_logits.argmax())] == label
+            powers = np.exp(taught_logits / metadata.temperatures().long)
+            if powers.max() / powers.sum() >= metadata.unknown_below:
+                sure += 1
+                right += LABELS[int(taught_logits.argmax())] == label
     total = f"Of your 12 sentences {sum(before.values())} were right before, {sum(after.values())} after teaching."
     assert total in shown
+    assert f" after ({right} right)." in shown
+    assert f", {sure} after (" in shown
     rows = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.startswith(DEMO_LABELS)}
     assert rows == {label: [str(before[label]), str(after[label]), "2"] for label in DEMO_LABELS}
 
