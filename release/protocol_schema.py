@@ -158,7 +158,7 @@ def answer_schemas() -> dict[str, Schema]:
     chosen["properties"] = {**chosen["properties"], "seq": COUNT}
     answers = {
         "status": (reported, "Answer to status."),
-        "metrics": ({"type": "object"}, "Answer to metrics: counters by name."),
+        "metrics": (metrics_schema(), "Answer to metrics: counters by name, and histograms where they were asked for."),
         "info": (info, "Answer to describe, as in Wyoming."),
         "pong": (pong, "Answer to ping."),
         "subscribed": (chosen, "Answer to subscribe: the filter, and the number of the last event."),
@@ -168,11 +168,30 @@ def answer_schemas() -> dict[str, Schema]:
     return {name: message(name, data, text, id=id_schema()) for name, (data, text) in answers.items()}
 
 
+def metrics_schema() -> Schema:
+    """Describe the answer to `metrics`; names are added in later versions."""
+    histogram: Schema = {
+        "type": "object",
+        "properties": {
+            "bounds": {"type": "array", "items": {"type": "number"}},
+            "counts": {"type": "array", "items": COUNT},
+            "sum": {"type": "number"},
+        },
+        "required": ["bounds", "counts", "sum"],
+    }
+    return {
+        "type": "object",
+        "properties": {"id": id_schema(), "histograms": {"type": "object", "additionalProperties": histogram}},
+        "additionalProperties": {"type": "number"},
+    }
+
+
 def request_schemas() -> dict[str, Schema]:
     """Describe every request."""
     text = {"type": "string"}
     data: dict[str, Schema] = {
         "subscribe": filter_schema(),
+        "metrics": {"type": "object", "properties": {"histograms": {"type": "boolean"}}},
         "ping": {"type": "object", "properties": {"text": {**text, "maxLength": MAX_TEXT}}},
         "hold": {"type": "object", "properties": {"ms": {"type": "integer", "minimum": 1, "maximum": MAX_HOLD_MS}}},
         "label": {

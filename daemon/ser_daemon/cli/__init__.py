@@ -4,6 +4,7 @@ __all__ = [
     "ctl",
     "daemon",
     "demo",
+    "prometheus",
     "run",
     "watch",
 ]

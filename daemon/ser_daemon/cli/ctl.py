@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ser_daemon.cli import prometheus
 from ser_daemon.client import Client, RequestFailed
 from ser_daemon.views.answers import describe_hold, describe_info, describe_metrics, describe_status, describe_taught
 from ser_daemon.wire.event_reading import ProtocolError
@@ -72,6 +73,12 @@ def _run(options: argparse.Namespace) -> int:
 
 def _run_hold(options: argparse.Namespace) -> int:
     return _run_request(options) if options.ms is None else _run_request(options, ms=options.ms)
+
+
+def _run_metrics(options: argparse.Namespace) -> int:
+    if options.output is not None and not options.prometheus:
+        raise SerError("--output is for the format of Prometheus: add --prometheus.")
+    return prometheus.run(options) if options.prometheus else _run_request(options)
 
 
 def _run_label(options: argparse.Namespace) -> int:
@@ -154,6 +161,9 @@ def _parser() -> argparse.ArgumentParser:
         if name == "taught":
             command.add_argument("--export", type=Path, metavar="FILE", help="write all numbers to a JSON file")
             command.set_defaults(run=_run_taught)
+        if name == "metrics":
+            prometheus.add_arguments(command)
+            command.set_defaults(run=_run_metrics)
         if name == "hold":
             command.add_argument("ms", type=int, nargs="?", help="milliseconds (default: until release)")
             command.set_defaults(run=_run_hold)

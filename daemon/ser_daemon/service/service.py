@@ -97,7 +97,12 @@ class Service:
         self._board = StatusBoard(self._engine, self._metrics)
         self._control = Control(self._engine, self._board, memory, self._notifier, load)
         self._server = Server(
-            self._publisher, self._control, self._board.status, self._board.metrics, config.socket.max_clients
+            self._publisher,
+            self._control,
+            self._board.status,
+            self._board.metrics,
+            config.socket.max_clients,
+            self._metrics.histograms,
         )
         self._reload_task: asyncio.Task[None] | None = None
 

@@ -4,6 +4,7 @@ __all__ = [
     "answers",
     "keys",
     "live",
+    "prometheus",
     "text",
     "utterances",
     "view",

@@ -83,6 +83,18 @@ def parse_start(message: Message) -> int | None:
     return start
 
 
+def parse_flag(message: Message, name: str) -> bool:
+    """Read a field that is true or false; false where it is absent.
+
+    Raises:
+        RequestError: `bad-request`, naming the field.
+    """
+    value = message.data.get(name, False)
+    if not isinstance(value, bool):
+        raise RequestError("bad-request", f"{name} must be true or false, not {describe(value)}.")
+    return value
+
+
 def _refuse_other_fields(message: Message, known: Sequence[str]) -> None:
     # A correction that was meant otherwise stays: a field that is misspelt must not be ignored.
     for name in message.data:

@@ -11,7 +11,7 @@ from ser_daemon.wire.framing import Message
 from ser_daemon.wire.peer_log import log_failure
 from ser_daemon.wire.protocol import CONTROL_VERBS, PROTOCOL, QUERIES, ErrorCode
 from ser_daemon.wire.publisher import Publisher
-from ser_daemon.wire.request_fields import RequestError, parse_label, parse_start
+from ser_daemon.wire.request_fields import RequestError, parse_flag, parse_label, parse_start
 from ser_daemon.wire.status import Status
 from ser_model.errors import SerError
 
@@ -64,11 +64,13 @@ class RequestHandler:
         control: ControlHandler,
         status: Callable[[], Status],
         metrics: Callable[[], Mapping[str, float | int]],
+        histograms: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         self._publisher = publisher
         self._control = control
         self._status = status
         self._metrics = metrics
+        self._histograms = histograms
 
     def hello(self) -> bytes:
         """Return the first line of a connection."""
@@ -83,7 +85,9 @@ class RequestHandler:
             case "status":
                 return encode_reply(message, "status", self._status().data(self._publisher.seq))
             case "metrics":
-                return encode_reply(message, "metrics", {**self._publisher.metrics, **self._metrics()})
+                # Not always: whoever reads every value as a number must be able to go on doing so.
+                more = {"histograms": self._histograms()} if parse_flag(message, "histograms") else {}
+                return encode_reply(message, "metrics", {**self._publisher.metrics, **self._metrics(), **more})
             case "describe":
                 return encode_reply(message, "info", self._info())
             case "ping":

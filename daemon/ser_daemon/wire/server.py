@@ -60,6 +60,7 @@ class Server:
         status: Callable[[], Status],
         metrics: Callable[[], Mapping[str, float | int]] = dict,
         max_clients: int = MAX_CLIENTS,
+        histograms: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
         """Prepare to serve.
 
@@ -70,9 +71,10 @@ class Server:
             metrics: returns counters for `metrics`, beside the publisher's own.
             max_clients: clients per socket; one more takes the place of another, or gets an `error` and is
                 disconnected. The limit is per socket, so that many listeners can't keep a user from muting.
+            histograms: returns what `metrics` answers under `histograms` where they are asked for.
         """
         self._shared = Shared(
-            RequestHandler(publisher, control, status, lambda: {**self.metrics, **metrics()}), publisher
+            RequestHandler(publisher, control, status, lambda: {**self.metrics, **metrics()}, histograms), publisher
         )
         self._max_clients = max_clients
         self._served: dict[str, _Served] = {}
