@@ -16,7 +16,7 @@ from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.views.prometheus import HISTOGRAMS, METRICS, NAMES, NOT_EXPORTED, absent_text, prometheus_text
 from ser_model import read_audio
 from support.commands import run
-from support.daemon import Daemon, Subscriber
+from support.daemon import Daemon
 
 ROOT = Path(__file__).resolve().parents[3]
 DASHBOARD = ROOT / "docs/grafana-dashboard.json"
@@ -27,20 +27,20 @@ STATUS = {"version": "0.1.0", "model": 'a"b\\c\n', "protocol": 1, "state": "list
 
 
 @pytest.fixture(scope="module")
-def heard() -> Iterator[tuple[Daemon, Subscriber, list[dict[str, object]]]]:
-    """A daemon that has heard some utterances, and goes on listening; and its events so far."""
+def heard() -> Iterator[Daemon]:
+    """A daemon that has heard two utterances, and goes on listening."""
     samples = read_audio(bundled_recording())[: 16_000 * 12]
     with Daemon("--mic", "stdin", "--rate", "16000", feed=True) as daemon:
         client = daemon.subscribe()
         daemon.write(np.concatenate([samples, np.zeros(32_000, np.int16)]))
-        events = [client.until(lambda line: line["type"] == "voice-stopped") for _ in range(2)]
-        yield daemon, client, events
+        for _ in range(2):
+            client.until("voice-stopped")
+        yield daemon
 
 
 @pytest.fixture(scope="module")
 def text(heard) -> str:
-    daemon, _, _ = heard
-    done = run("ser-ctl", "--socket", str(daemon.socket), "metrics", "--prometheus")
+    done = run("ser-ctl", "--socket", str(heard.socket), "metrics", "--prometheus")
     assert (done.code, done.err) == (0, "")
     return done.out
 
@@ -73,16 +73,14 @@ def test_every_series_has_help_and_type_and_counters_end_in_total(text):
 
 
 def test_every_number_that_the_daemon_answers_is_exported_or_left_out_on_purpose(heard):
-    daemon, _, _ = heard
-    answer = daemon.controller().request("metrics", histograms=True)["data"]
+    answer = heard.controller().request("metrics", histograms=True)["data"]
     assert set(answer.pop("histograms")) == set(HISTOGRAMS)
     assert set(answer) == {*METRICS, *NOT_EXPORTED}
-    assert "histograms" not in daemon.controller().request("metrics")["data"]
-    assert daemon.controller().request("metrics", histograms=1)["data"]["code"] == "bad-request"
+    assert "histograms" not in heard.controller().request("metrics")["data"]
+    assert heard.controller().request("metrics", histograms=1)["data"]["code"] == "bad-request"
 
 
-def test_histograms_count_the_results_that_were_published(heard, text):
-    daemon, _, _ = heard
+def test_histograms_count_the_results_that_were_published(text):
     found = series(text)
     finals = found["ser_daemon_finals_total"]
     assert finals >= 2
@@ -101,10 +99,9 @@ def test_histograms_count_the_results_that_were_published(heard, text):
 
 
 def test_a_file_is_written_in_one_step_for_all_to_read(heard, tmp_path):
-    daemon, _, _ = heard
     path = tmp_path / "ser-daemon.prom"
     for _ in range(2):
-        done = run("ser-ctl", "--socket", str(daemon.socket), "metrics", "--prometheus", "--output", str(path))
+        done = run("ser-ctl", "--socket", str(heard.socket), "metrics", "--prometheus", "--output", str(path))
         assert (done.code, done.out, done.err) == (0, "", "")
         assert series(path.read_text())["ser_daemon_up"] == 1
         assert path.stat().st_mode & 0o777 == 0o644
@@ -120,8 +117,7 @@ def test_the_file_says_that_the_daemon_is_down(tmp_path):
 
 
 def test_a_file_that_cannot_be_written_is_one_sentence(heard, tmp_path):
-    daemon, _, _ = heard
-    socket = ["--socket", str(daemon.socket)]
+    socket = ["--socket", str(heard.socket)]
     for path in (tmp_path / "none" / "x.prom", tmp_path):
         done = run("ser-ctl", *socket, "metrics", "--prometheus", "--output", str(path))
         done.assert_error("ser-ctl", str(path), "can't be written")
