@@ -33,6 +33,8 @@ class RecentUtterance:
     """The network's own output; `None` if there was none, or if it says nothing."""
     problem: str
     """Why no example can be made of it; empty where one can."""
+    answer: str
+    """The label with the highest score, also where the label was `unknown`."""
 
 
 class RecentUtterances:
@@ -46,7 +48,7 @@ class RecentUtterances:
         problem, estimate = _PROBLEMS.get(result.reason or "", ""), result.estimate
         if estimate is None or not (np.isfinite(estimate.logits).all() and np.isfinite(estimate.embedding).all()):
             problem = problem or "was too short"
-        self._kept.append(RecentUtterance(utterance_id, None if problem else estimate, problem))
+        self._kept.append(RecentUtterance(utterance_id, None if problem else estimate, problem, result.top))
 
     def find(self, name: str) -> RecentUtterance:
         """Return an utterance that an example can be made of.

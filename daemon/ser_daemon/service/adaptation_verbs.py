@@ -125,7 +125,8 @@ def _correct(utterance: RecentUtterance, label: str) -> Correction:
     assert utterance.estimate is not None
     time = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     logits, embedding = (np.asarray(numbers, dtype=np.float64) for numbers in utterance.estimate)
-    return Correction(TaughtExample(label, logits, embedding), time, utterance.utterance_id)
+    wrong = "" if utterance.answer == label else utterance.answer
+    return Correction(TaughtExample(label, logits, embedding, wrong), time, utterance.utterance_id)
 
 
 def _answer(utterance_id: str, label: str, lesson: Lesson) -> dict[str, Any]:

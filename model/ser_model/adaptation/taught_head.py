@@ -6,7 +6,7 @@ around zero. So without examples nothing changes, and every example has the more
 well the examples foretell each other chooses the strength of the prior, and the temperature.
 
 - Labels that were not taught keep their logits, and so does the best of those that were: an answer that was none of
-  them stays what it was.
+  them stays what it was. A wrong answer that an example corrects takes part too, or no correction could win against it.
 - An utterance that is far from all examples, as of another speaker, is left to the network.
 """
 
@@ -66,11 +66,13 @@ class TaughtExample:
     """Of the network for the whole utterance, shape (8,)."""
     embedding: FloatArray
     """Of the network, shape (hidden,)."""
+    instead_of: str = ""
+    """Label of the wrong answer that this corrects; empty: none."""
 
     def to_data(self) -> dict[str, Any]:
         """Return plain data for JSON."""
         numbers = {name: [round(float(one), 5) for one in getattr(self, name)] for name in ("logits", "embedding")}
-        return {"label": self.label, **numbers}
+        return {"label": self.label, **({"instead_of": self.instead_of} if self.instead_of else {}), **numbers}
 
     @classmethod
     def from_data(cls, data: object, hidden: int) -> TaughtExample:
@@ -88,8 +90,11 @@ class TaughtExample:
         label = data.get("label")
         if label not in LABELS:
             raise AdaptationError(f"has an example of {label!r:.40}, which is none of {', '.join(LABELS)}")
+        wrong = data.get("instead_of", "")
+        if wrong not in ("", *LABELS):
+            raise AdaptationError(f"has an example instead of {wrong!r:.40}, which is none of {', '.join(LABELS)}")
         logits = _numbers(data, "logits", len(LABELS), _MAX_LOGIT)
-        return cls(str(label), logits, _numbers(data, "embedding", hidden, _MAX_EMBEDDING))
+        return cls(str(label), logits, _numbers(data, "embedding", hidden, _MAX_EMBEDDING), str(wrong))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +102,7 @@ class TaughtHead:
     """A residual of the logits for the labels that were taught."""
 
     labels: tuple[str, ...]
-    """Labels that were taught, in the order of `LABELS`."""
+    """Labels that were taught, and wrong answers that were corrected, in the order of `LABELS`."""
     weights: FloatArray
     """For the embedding in the metric, shape (labels, hidden + 1); the last column is the bias."""
     metric: FloatArray
@@ -149,11 +154,11 @@ def fit_head(
         whitening: of the embedding, shape (hidden, hidden), see `ModelMetadata.whitening`; empty: not known.
 
     Returns:
-        `None` where fewer than two labels have examples: one alone says nothing about the others
+        `None` where fewer than two labels have examples or were corrected: one alone says nothing about the others
     """
     strength = strength or TeachingStrength()
     used = list(examples)[-MOST_EXAMPLES:]
-    labels = tuple(label for label in LABELS if any(one.label == label for one in used))
+    labels = tuple(label for label in LABELS if any(label in (one.label, one.instead_of) for one in used))
     if len(labels) < 2:
         return None
     own = [LABELS.index(label) for label in labels]

@@ -116,17 +116,19 @@ def test_answers_follow_corrections_over_a_restart_until_they_are_forgotten(
         assert [final["label"] for final in say(daemon, client, recording)] == [final["label"] for final in before]
 
 
-def test_one_label_alone_waits_for_another_and_a_second_correction_replaces_the_first(
+def test_a_right_answer_alone_waits_for_another_label_and_a_second_correction_replaces_the_first(
     recording: npt.NDArray[np.int16],
 ) -> None:
     with Daemon(*STDIN, feed=True, environment=ON) as daemon:
         client = daemon.subscribe()
-        say(daemon, client, recording)
+        scores = say(daemon, client, recording)[2]["scores"]
         control = Client(daemon.socket)
-        first = control.label("u-3", "happy")
+        answer, other = sorted(scores, key=scores.get, reverse=True)[:2]
+        # A right answer that is confirmed says nothing about other labels; a wrong one that is corrected does.
+        first = control.label("u-3", answer)
         assert (first["taught"], status(daemon)["adaptation"]) == (0, "none")
         assert "takes effect when another label has an example too" in first["text"]
-        assert control.label("u-3", "sad")["taught"] == 0
+        assert control.label("u-3", other)["taught"] == 1
         assert status(daemon)["taught"]["corrections"] == 1
         assert asyncio.run(AsyncClient(daemon.socket).label("u-4", "angry"))["taught"] == 2
         assert status(daemon)["adaptation"] == "taught"
