@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ser_model.network.estimator import Model
     from ser_model.recognizer import Recognizer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Model", "Recognizer", "read_audio"]
 
 _MODULES = {"Model": "network.estimator", "Recognizer": "recognizer", "read_audio": "audio.files"}

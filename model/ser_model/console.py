@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import logging
 import os
 import signal
 import sys
@@ -14,6 +15,8 @@ from typing import NoReturn
 
 from ser_model.errors import SerError
 from ser_model.printable import printable, printable_lines
+
+_log = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 plus the number of SIGINT, as in shells."""
@@ -42,6 +45,7 @@ def run(name: str, work: Callable[[], int], interrupted: str | None = None) -> i
             # A failure at the end of the interpreter could not be reported.
             sys.stdout.flush()
     except SerError as error:
+        _log.debug("Where the error comes from:", exc_info=True)
         return report_error(name, str(error))
     except KeyboardInterrupt:
         if interrupted is not None:

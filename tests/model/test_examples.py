@@ -12,6 +12,7 @@ MODULES = (
     "audio.files",
     "audio.gate",
     "audio.levels",
+    "durations",
     "features.features",
     "network.estimator",
     "network.model_files",

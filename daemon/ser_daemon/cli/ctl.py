@@ -5,65 +5,47 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from ser_daemon.cli import prometheus
+from ser_daemon.cli.config_command import add_config
+from ser_daemon.cli.ctl_requests import COMMANDS, describe_answer
+from ser_daemon.cli.options import add_socket
 from ser_daemon.client import Client, RequestFailed
-from ser_daemon.views.answers import describe_hold, describe_info, describe_metrics, describe_status, describe_taught
-from ser_daemon.wire.event_reading import ProtocolError
 from ser_model import console
 from ser_model.atomic_file import replace_file
+from ser_model.command_line import CommandParser, duration
+from ser_model.durations import UNITS, in_unit
 from ser_model.errors import SerError
-from ser_model.printable import printable
-
-
-def _done(sentence: str) -> Callable[[Mapping[str, Any]], str]:
-    """Describe an answer by its own text, or by `sentence` where it has none."""
-    return lambda answer: printable(str(answer.get("text") or sentence))
-
-
-class _Command(NamedTuple):
-    """A request that can be named on the command line."""
-
-    help: str
-    describe: Callable[[Mapping[str, Any]], str]
-    """Puts the answer into words."""
-
-
-_COMMANDS = {
-    "status": _Command("what the daemon is doing", describe_status),
-    "mute": _Command("close the microphone, also after a restart", _done("Muted: the microphone is closed.")),
-    "unmute": _Command("open the microphone again", _done("Unmuted: the microphone is open again.")),
-    "hold": _Command(
-        "ignore what is heard (the assistant is talking itself); the microphone stays open",
-        describe_hold,
-    ),
-    "release": _Command("end a hold", _done("Released: listening again.")),
-    "reload": _Command("read the settings again; keeps the old ones and says why if they are wrong", _done("Done.")),
-    "reset-adaptation": _Command("forget what was learnt about microphone and voice", _done("Done.")),
-    "label": _Command("correct the label of an utterance, so that later answers are taught by it", _done("Done.")),
-    "taught": _Command("what the voice was taught by: its profile, and corrections", describe_taught),
-    "metrics": _Command("counters", describe_metrics),
-    "ping": _Command("ask for a sign of life", lambda answer: "The daemon answers."),
-    "describe": _Command("which model and which labels", describe_info),
-}
 
 LONGEST_WAIT = 86_400.0
 """Longest --timeout in seconds: a day."""
 
-_EPILOG = """\
-Without --socket, $SER_SOCKET is used, else your own daemon's socket, else the system's. mute, unmute, hold,
-release, reload, reset-adaptation, label and taught go to the control socket beside it.
+EXAMPLES = (
+    ("ser-ctl status", "is it listening, and to what?"),
+    ("ser-ctl mute", "close the microphone"),
+    ("ser-ctl hold 5s", "ignore what the assistant itself says"),
+    ("ser-ctl config --diff", "which settings were changed, and where"),
+)
 
-exit status: 0 done, 1 the daemon refused, 2 no daemon can be reached or the command line is wrong
-"""
+NOTES = """\
+Without --socket, $SER_SOCKET is used, else your own daemon's socket, else the system's. mute, unmute, hold, release, \
+reload, reset-adaptation, label and taught go to the control socket beside it. config reads files and asks no daemon.
+
+ser-ctl COMMAND --help explains a command."""
+
+STATUSES = {
+    0: "done",
+    1: "the daemon refused; one sentence on stderr says why",
+    2: "no daemon can be reached, a file can't be read, or the command line is wrong",
+    130: "Ctrl-C",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return console.run("ser-ctl", lambda: _run(_parser().parse_args(argv)))
+    return console.run("ser-ctl", lambda: _run(build_parser().parse_args(argv)))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -124,35 +106,33 @@ def _run_request(options: argparse.Namespace, **data: object) -> int:
         # Characters that are not ASCII are escaped.
         print(json.dumps(answer))
     else:
-        console.say(_describe(options.command, answer))
+        console.say(describe_answer(options.command, answer))
     return 0
 
 
-def _describe(command: str, answer: Mapping[str, Any]) -> str:
-    try:
-        return _COMMANDS[command].describe(answer)
-    except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
-        raise ProtocolError(
-            f"The answer to {command!r} is not one of ser-daemon's; does another program listen? --json shows it."
-        ) from None
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = console.ArgumentParser(
+def build_parser() -> CommandParser:
+    """Return the parser of the command line."""
+    parser = CommandParser(
         prog="ser-ctl",
         description="Ask ser-daemon, or tell it what to do.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
+        notes=NOTES,
+        statuses=STATUSES,
+        version=True,
     )
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common = CommandParser(add_help=False, argument_default=argparse.SUPPRESS, verbose=False)
     for target in (parser, common):
-        target.add_argument("--socket", type=Path, metavar="PATH", help="the daemon's socket")
+        add_socket(target, "the daemon's socket", type=Path)
         target.add_argument("--json", action="store_true", help="print the answer as JSON")
-        target.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="how long to wait (default: 10)")
+        target.add_argument(
+            "--timeout", type=duration("s", 0, LONGEST_WAIT), metavar="TIME", help="how long to wait (default: 10s)"
+        )
     parser.set_defaults(socket=None, json=False, timeout=10.0)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (text, _) in _COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=f"{text.capitalize()}.", parents=[common])
+    for name, (text, _, examples) in COMMANDS.items():
+        command = commands.add_parser(
+            name, help=text, description=f"{text.capitalize()}.", examples=examples, parents=[common]
+        )
         command.set_defaults(run=_run_request)
         if name == "label":
             command.add_argument("utterance", help="as in the events, such as u-7, or last")
@@ -165,13 +145,20 @@ def _parser() -> argparse.ArgumentParser:
             prometheus.add_arguments(command)
             command.set_defaults(run=_run_metrics)
         if name == "hold":
-            command.add_argument("ms", type=int, nargs="?", help="milliseconds (default: until release)")
+            command.add_argument(
+                "ms",
+                type=_milliseconds,
+                nargs="?",
+                metavar="TIME",
+                help="such as 5s or 500ms; a plain number is milliseconds (default: until release)",
+            )
             command.set_defaults(run=_run_hold)
+    add_config(commands)
     return parser
 
 
-def _seconds(text: str) -> float:
+def _milliseconds(text: str) -> int:
+    # The daemon checks the range.
     with contextlib.suppress(ValueError):
-        if 0 < (seconds := float(text)) <= LONGEST_WAIT:
-            return seconds
-    raise argparse.ArgumentTypeError(f"expected more than 0 and at most {LONGEST_WAIT:g} seconds, got {text!r}")
+        return int(in_unit(text, "ms"))
+    raise argparse.ArgumentTypeError(f"expected milliseconds, or a number with {UNITS}, got {text!r}")

@@ -12,36 +12,42 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from ser_daemon.cli.options import add_socket
 from ser_daemon.watch.event_command import LIMIT_SECONDS, parse_command
 from ser_daemon.watch.session import Options, watch
 from ser_daemon.wire.events import PUBLISHED
 from ser_model import console
+from ser_model.command_line import CommandParser, duration
 from ser_model.errors import SerError
 
 FORMATS = ("json", "text", "csv", "rcs")
 
-_EPILOG = """\
-examples:
-  ser-watch                          live view of the daemon that is running
-  ser-watch --finals --plain         one line per utterance
-  ser-watch --json | jq -c .data     the raw event stream, one JSON object a line
-  ser-watch --finals --format rcs    a line for the prompt of a language model
-  ser-watch --finals --min-confidence 0.6 --exec ./lights
-                                     run ./lights for each answer, with the event on its stdin
-  ser-watch --record talk.ndjson     show the events and keep them
-  ser-watch --replay talk.ndjson --serve /tmp/ser.sock
-                                     play them to a client, without a daemon and a microphone
+_EXAMPLES = (
+    ("ser-watch", "live view of the daemon that is running"),
+    ("ser-watch --finals --plain", "one line per utterance"),
+    ("ser-watch --json | jq -c .data", "the raw event stream, one JSON object a line"),
+    ("ser-watch --finals --format rcs", "a line for the prompt of a language model"),
+    ("ser-watch --finals --exec ./lights", "run ./lights for each answer, with the event on its stdin"),
+    ("ser-watch --record talk.ndjson", "show the events and keep them"),
+    ("ser-watch --replay talk.ndjson --serve /tmp/ser.sock", "play them to a client, without a daemon"),
+)
 
-Without --socket, $SER_SOCKET is used, else your own daemon's socket, else the system's.
-Waits for a daemon that isn't running and comes back when it was restarted. Ctrl-C ends it.
+_NOTES = """\
+Without --socket, $SER_SOCKET is used, else your own daemon's socket, else the system's. It waits for a daemon that \
+isn't running, and comes back when it was restarted. Ctrl-C ends it."""
 
-exit status: 0 done, 1 the command of --exec failed, 2 an error, 128 + the number of a signal
-"""
+_STATUSES = {
+    0: "done: the recording was played to its end, or the reader of the output ended (| head)",
+    1: "the command of --exec failed",
+    2: "the command line is wrong, or a file or the daemon can't be used; one sentence on stderr says why",
+    130: "Ctrl-C",
+    143: "the signal SIGTERM",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status: 0, 1, 2 on an error, 128 + the number of a signal."""
-    return console.run("ser-watch", lambda: _run(_parser().parse_args(argv)))
+    return console.run("ser-watch", lambda: _run(build_parser().parse_args(argv)))
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -84,14 +90,17 @@ def _exit_with_reader() -> None:
     threading.Thread(target=wait, name="reader", daemon=True).start()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = console.ArgumentParser(
+def build_parser() -> CommandParser:
+    """Return the parser of the command line."""
+    parser = CommandParser(
         prog="ser-watch",
         description="Show what ser-daemon hears: speech, and how it was said.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
+        notes=_NOTES,
+        statuses=_STATUSES,
+        version=True,
     )
-    parser.add_argument("--socket", type=Path, metavar="PATH", help="the daemon's socket")
+    add_socket(parser, "the daemon's socket", type=Path)
     _add_output(parser)
     which = parser.add_argument_group("which events")
     which.add_argument("--finals", action="store_true", help="only the answer to each utterance as a whole")
@@ -122,10 +131,10 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--exec-timeout",
-        type=_seconds,
+        type=duration("s", 0, 3600),
         default=LIMIT_SECONDS,
-        metavar="SECONDS",
-        help=f"end a command that takes longer for an event (default: {LIMIT_SECONDS:g})",
+        metavar="TIME",
+        help=f"end a command that takes longer for an event (default: {LIMIT_SECONDS:g}s)",
     )
 
 
@@ -155,13 +164,3 @@ def _share(text: str) -> float:
     if not 0 <= share <= 1:
         raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text!r}")
     return share
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"expected more than 0 and at most 3600 seconds, got {text!r}")
-    return seconds

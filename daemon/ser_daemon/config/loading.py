@@ -203,15 +203,16 @@ def _check_pairs(config: Config, settings: Mapping[str, Setting]) -> None:
 
 def _reject_pair(low: Key, high: Key, config: Config, settings: Mapping[str, Setting]) -> None:
     """Raise for a pair of keys, at the location of the one that was set."""
-
-    def value(key: Key) -> object:
-        section, _, field = key.name.partition(".")
-        return getattr(getattr(config, section), field)
-
     if low.name in settings:
-        at, text = low, f"expected at most {high.name} ({quote(value(high))}), got {quote(value(low))}"
+        at, text = (
+            low,
+            f"expected at most {high.name} ({quote(config.value(high.name))}), got {quote(config.value(low.name))}",
+        )
     else:
-        at, text = high, f"expected at least {low.name} ({quote(value(low))}), got {quote(value(high))}"
+        at, text = (
+            high,
+            f"expected at least {low.name} ({quote(config.value(low.name))}), got {quote(config.value(high.name))}",
+        )
     if low.name == "audio.latency_ms":
         text += "; the device's buffer and one read together must fit into the deadline"
     raise ConfigError(f"{settings[at.name].source}: {at.name}: {text}")

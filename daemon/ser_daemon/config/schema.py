@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from ser_daemon.config.audio import AudioConfig
-from ser_daemon.config.keys import Key, keys_of
+from ser_daemon.config.keys import Key, Scalar, keys_of
 from ser_model.config import DecisionConfig, GateConfig, Range
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -81,6 +81,12 @@ class Config:
     """Config files that were read, the strongest first."""
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Place of each key that was set: `FILE:LINE`, `environment NAME` or `command line`."""
+
+    def value(self, name: str) -> Scalar:
+        """Return the value of a key by its dotted name."""
+        section, _, field = name.partition(".")
+        value: Scalar = getattr(getattr(self, section), field)
+        return value
 
 
 SECTIONS: dict[str, type] = {

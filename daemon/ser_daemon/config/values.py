@@ -7,10 +7,11 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 from ser_daemon.config.keys import Key, Scalar
 from ser_daemon.config.schema import KEYS, SECTIONS
+from ser_model.durations import UNITS, in_unit, misses_unit
 from ser_model.errors import SerError
 
 
@@ -26,6 +27,9 @@ class Setting:
     source: str
     """`FILE:LINE`, `environment NAME` or `command line`."""
 
+
+_DURATIONS: Final[dict[str, Literal["ms", "s"]]] = {"milliseconds": "ms", "seconds": "s"}
+"""Units of keys that also take a number with a unit of its own."""
 
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _NUMBER = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -53,6 +57,8 @@ def setting_from_text(key: Key, text: str, source: str, folder: Path | None = No
         ConfigError: The key does not accept the text.
     """
     word = text.strip()
+    if key.kind in (int, float) and key.unit in _DURATIONS:
+        word = in_unit(word, _DURATIONS[key.unit])
     value: Scalar
     if key.optional and word.lower() in ("null", "~", ""):
         return Setting(None, source)
@@ -62,17 +68,23 @@ def setting_from_text(key: Key, text: str, source: str, folder: Path | None = No
         return Setting(word.lower() == "true", source)
     if key.kind is int:
         if not _INTEGER.fullmatch(word):
-            raise bad_value(source, key, quote(text))
+            raise _bad_number(source, key, text)
         value = int(word) if len(word) <= 20 else math.inf
     elif key.kind is float:
         if not _NUMBER.fullmatch(word):
-            raise bad_value(source, key, quote(text))
+            raise _bad_number(source, key, text)
         value = float(word)
     elif key.kind is Path:
         value = _path(key, word, source, folder)
     else:
         value = word
     return setting_from_value(key, value, source, written=text)
+
+
+def _bad_number(source: str, key: Key, text: str) -> ConfigError:
+    error = bad_value(source, key, quote(text))
+    hint = key.unit in _DURATIONS and misses_unit(text)
+    return ConfigError(f"{error}; a unit may be {UNITS}") if hint else error
 
 
 def setting_from_value(key: Key, value: object, source: str, *, written: object = None) -> Setting:

@@ -157,7 +157,7 @@ class Hello(Event):
     type: ClassVar[str] = "hello"
     protocol: int = PROTOCOL
     server: str
-    """`ser-daemon` and its version."""
+    """`ser-daemon` and its version, with the commit where it is known: `ser-daemon 0.2.0+g1a2b3c4`."""
     model: str
     labels: Sequence[str]
     state: CaptureState

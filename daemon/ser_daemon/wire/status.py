@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ser_daemon import __version__
 from ser_daemon.wire.events import Hello
 from ser_daemon.wire.protocol import PROTOCOL, CaptureState
 from ser_model.labels import LABELS
+from ser_model.version import full_version
 
 
 @dataclass(slots=True, kw_only=True)
 class Status:
     """The state of the daemon at one moment."""
 
-    version: str = __version__
+    version: str = field(default_factory=full_version)
     model: str = ""
     labels: tuple[str, ...] = LABELS
     state: CaptureState = CaptureState.STARTING

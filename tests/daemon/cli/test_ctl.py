@@ -9,6 +9,7 @@ import pytest
 
 from ser_daemon.cli.ctl import main
 from ser_daemon.wire.protocol import CONTROL_VERBS, QUERIES
+from ser_model.version import full_version
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ async def test_status_as_text(wire, ctl):
         "state    listening on USB Mic, nobody speaks",
         "level    -48.2 dBFS, noise floor -61.0 dBFS",
         "model    reslstm-sa-h64",
-        "running  version 0.1.0, for 2 h 3 min",
+        f"running  version {full_version()}, for 2 h 3 min",
         "events   0 published",
     ]
 
@@ -114,7 +115,7 @@ async def test_ping_metrics_and_describe(ctl):
     assert (await ctl("ping"))[:2] == (0, "The daemon answers.")
     assert "xruns" in (await ctl("metrics"))[1]
     assert (await ctl("describe"))[1].splitlines() == [
-        "ser-daemon 0.1.0, protocol 1",
+        f"ser-daemon {full_version()}, protocol 1",
         "model reslstm-sa-h64: neutral calm happy sad angry fearful disgust surprised",
     ]
 

@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from ser_daemon.cli.ctl import _COMMANDS, _describe
+from ser_daemon.cli.ctl_requests import COMMANDS, describe_answer
 from ser_daemon.client.wire import decode
 from ser_daemon.views.live import LiveView
 from ser_daemon.views.text import describe
@@ -204,7 +204,7 @@ FIELDS = (
 
 @settings(max_examples=300, deadline=None)
 @given(
-    command=st.sampled_from(sorted(_COMMANDS)),
+    command=st.sampled_from(sorted(COMMANDS)),
     answer=st.dictionaries(
         st.sampled_from(FIELDS.split()) | st.text(max_size=4), VALUES | st.just("running"), max_size=5
     ),
@@ -212,7 +212,7 @@ FIELDS = (
 )
 def test_any_answer_is_described_or_refused(command: str, answer: dict[str, Any], level: Any) -> None:
     with contextlib.suppress(SerError):
-        assert is_shown_only(_describe(command, answer))
+        assert is_shown_only(describe_answer(command, answer))
     view = LiveView(io.StringIO())
     view.level(level, level)
     view.close()

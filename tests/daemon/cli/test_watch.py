@@ -11,6 +11,8 @@ import signal
 
 import pytest
 
+from ser_model.version import full_version
+
 PIPES = {
     "stdin": asyncio.subprocess.DEVNULL,
     "stdout": asyncio.subprocess.PIPE,
@@ -68,7 +70,7 @@ async def test_it_waits_for_a_daemon_reports_that_once_and_connects_again(new_wi
     for _ in range(2):
         wire = new_wire()
         await wire.start()
-        assert "ser-daemon 0.1.0" in await line_of(process.stdout)
+        assert f"ser-daemon {full_version()}" in await line_of(process.stdout)
         await wire.close()
         assert await line_of(process.stderr) == "The daemon closed the connection. Waiting for it."
     process.send_signal(signal.SIGINT)

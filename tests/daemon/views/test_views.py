@@ -38,7 +38,7 @@ class Clock:
 @pytest.fixture
 def hello() -> Hello:
     return Hello(
-        server="ser-daemon 0.1.0",
+        server="ser-daemon 0.2.0",
         model="reslstm-sa-h64",
         labels=LABELS,
         state=CaptureState.LISTENING,
@@ -73,7 +73,7 @@ def test_plain_lines_describe_events(emotion, started, stopped, hello):
     doubt = emotion(final=True, label="unknown", reason="low-confidence", top="sad", confidence=0.31)
     assert describe(doubt) == "185.341 s  u-17  unknown (final, 3.0 s; low confidence, perhaps sad 0.31)"
     assert describe(stopped) == "187.100 s  u-17  silence"
-    assert describe(hello) == "ser-daemon 0.1.0, model reslstm-sa-h64: listening on USB Mic"
+    assert describe(hello) == "ser-daemon 0.2.0, model reslstm-sa-h64: listening on USB Mic"
 
 
 @pytest.mark.parametrize(

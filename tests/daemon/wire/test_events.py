@@ -53,7 +53,7 @@ def test_an_audio_state_leaves_out_fields_without_a_value():
 def test_every_event_is_read_back_as_it_was_written(emotion, started, stopped):
     state = events.AudioState(state=CaptureState.MUTED)
     hello = events.Hello(
-        server="ser-daemon 0.1.0",
+        server="ser-daemon 0.2.0",
         model="m",
         labels=list(LABELS),
         state=CaptureState.HELD,

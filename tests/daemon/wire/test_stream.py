@@ -8,13 +8,14 @@ import json
 import pytest
 
 from ser_daemon.wire import connection
+from ser_model.version import full_version
 
 
 async def test_the_greeting_has_exactly_these_bytes(wire, started):
     wire.publisher.publish(started)
     peer = await wire.connect()
     assert await peer.raw() == (
-        b'{"type":"hello","version":"1.0","data":{"protocol":1,"server":"ser-daemon 0.1.0",'
+        b'{"type":"hello","version":"1.0","data":{"protocol":1,"server":"ser-daemon ' + full_version().encode() + b'",'
         b'"model":"reslstm-sa-h64","labels":["neutral","calm","happy","sad","angry","fearful","disgust",'
         b'"surprised"],"state":"listening","speaking":false,"muted":false,"device":"USB Mic","seq":1}}\n'
     )

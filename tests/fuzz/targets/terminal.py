@@ -14,7 +14,7 @@ from rich.console import Console
 from fuzz.invariants import MAX_PRINTED, check_printed, check_sentence, require
 from fuzz.strategies import extremes, grown, odd_integers, odd_texts, to_json, to_text, values
 from fuzz.target import register
-from ser_daemon.cli import ctl
+from ser_daemon.cli import ctl_requests
 from ser_daemon.client.wire import LineBuffer, PendingRequest, decode
 from ser_daemon.views.live import LiveView
 from ser_daemon.views.text import PlainView, describe_state
@@ -138,7 +138,7 @@ def _live() -> LiveView:
 ANSWER_FIELDS = ["state", "device", "reason", "speaking", "level_dbfs", "noise_floor_dbfs", "model", "version", "seq"]
 ANSWER_FIELDS += ["uptime_seconds", "adaptation", "adaptation_seconds", "taught", "text", "ms", "ser", "error"]
 answers = st.tuples(
-    st.sampled_from(list(ctl._COMMANDS)),
+    st.sampled_from(list(ctl_requests.COMMANDS)),
     st.one_of(
         st.dictionaries(st.sampled_from(ANSWER_FIELDS), texts | numbers | values, max_size=4),
         st.dictionaries(texts.map(to_text), texts | numbers, max_size=4),
@@ -166,12 +166,9 @@ def check_ctl(example: tuple[str, dict[str, Any]]) -> None:
 
 def _described(command: str, answer: dict[str, Any]) -> str:
     """What `ser-ctl` prints."""
-    if not hasattr(ctl, "_describe"):
-        # Older source trees, which `run.py --code` takes.
-        return str(ctl._COMMANDS[command].describe(answer))
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        console.say(ctl._describe(command, answer))
+        console.say(ctl_requests.describe_answer(command, answer))
     return output.getvalue()
 
 
