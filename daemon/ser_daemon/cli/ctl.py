@@ -134,27 +134,28 @@ def build_parser() -> CommandParser:
             name, help=text, description=f"{text.capitalize()}.", examples=examples, parents=[common]
         )
         command.set_defaults(run=_run_request)
-        if name == "label":
+        _add_arguments(name, command)
+    add_config(commands)
+    return parser
+
+
+def _add_arguments(name: str, command: CommandParser) -> None:
+    """Add what a request takes besides its name."""
+    match name:
+        case "label":
             command.add_argument("utterance", help="as in the events, such as u-7, or last")
             command.add_argument("label", help="what is right: neutral, calm, happy, sad, angry, ...")
             command.set_defaults(run=_run_label)
-        if name == "taught":
+        case "taught":
             command.add_argument("--export", type=Path, metavar="FILE", help="write all numbers to a JSON file")
             command.set_defaults(run=_run_taught)
-        if name == "metrics":
+        case "metrics":
             prometheus.add_arguments(command)
             command.set_defaults(run=_run_metrics)
-        if name == "hold":
-            command.add_argument(
-                "ms",
-                type=_milliseconds,
-                nargs="?",
-                metavar="TIME",
-                help="such as 5s or 500ms; a plain number is milliseconds (default: until release)",
-            )
+        case "hold":
+            text = "such as 5s or 500ms; a plain number is milliseconds (default: until release)"
+            command.add_argument("ms", type=_milliseconds, nargs="?", metavar="TIME", help=text)
             command.set_defaults(run=_run_hold)
-    add_config(commands)
-    return parser
 
 
 def _milliseconds(text: str) -> int:
