@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 
 # The Python of the installed services. It must not be below a home folder: the system's service cannot see those.
 SERVICE_PYTHON ?= /usr/bin/python3
-SERVICE := $(SERVICE_PYTHON) -B systemd/install.py
+SERVICE := PYTHONPATH=model:daemon $(SERVICE_PYTHON) -B -m ser_daemon.install
 PURGE ?=
 
 .PHONY: help deps run test lint bench torture fuzz lock schema wheel sbom audit
@@ -62,17 +62,17 @@ fuzz: $(VENV)/.full
 
 install-service:
 	@PYTHON=$(SERVICE_PYTHON) .ci/system-packages run
-	@$(SERVICE) install --python $(SERVICE_PYTHON)
+	@$(SERVICE) install-service --python $(SERVICE_PYTHON)
 
 uninstall-service:
-	@$(SERVICE) uninstall $(if $(PURGE),--purge)
+	@$(SERVICE) uninstall-service $(if $(PURGE),--purge)
 
 install-user-service:
 	@PYTHON=$(SERVICE_PYTHON) .ci/system-packages run
-	@$(SERVICE) install --user --python $(SERVICE_PYTHON)
+	@$(SERVICE) install-service --user --python $(SERVICE_PYTHON)
 
 uninstall-user-service:
-	@$(SERVICE) uninstall --user $(if $(PURGE),--purge)
+	@$(SERVICE) uninstall-service --user $(if $(PURGE),--purge)
 
 # Use the oldest supported Python, so that the versions fit all of them.
 LOCK := systemd/requirements.txt

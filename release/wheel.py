@@ -19,9 +19,10 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "systemd"))
+sys.path[:0] = [str(ROOT / "model"), str(ROOT / "daemon")]
 
-from environment import LOCK, copy_source  # noqa: E402
+from ser_daemon.install.files import LOCK  # noqa: E402
+from ser_daemon.install.program import copy_source  # noqa: E402
 
 BACKEND = "setuptools"
 
@@ -68,7 +69,7 @@ def build(folder: Path, date: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ser-wheel-") as temporary:
         source, backend, made = (Path(temporary) / name for name in ("source", "backend", "made"))
-        copy_source(source)
+        copy_source(ROOT, source)
         pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
         requirement = Path(temporary) / "backend.txt"
         requirement.write_text(locked(BACKEND))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import importlib.metadata
 import os
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,6 +12,10 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 import pytest
+
+from ser_daemon.install.files import FOLDER
+from ser_daemon.install.program import copy_source
+from ser_model.version import COMMIT_FILE
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"ser_model": "model", "ser_daemon": "daemon", "ser_calibration": "calibration", "ser_bridges": "bridges"}
@@ -39,11 +42,7 @@ def isolated(code: str, *path: Path, timeout: float = 60) -> str:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from a copy, since setuptools would later pack the build folder that it leaves."""
     tree, out = tmp_path_factory.mktemp("tree"), tmp_path_factory.mktemp("wheel")
-    for folder in PACKAGES.values():
-        ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-        shutil.copytree(ROOT / folder, tree / folder, ignore=ignore)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tree)
+    copy_source(ROOT, tree)
     command = [
         sys.executable,
         "-m",
@@ -81,14 +80,25 @@ def test_the_wheel_holds_exactly_the_files_of_the_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     tops = {PurePosixPath(name).parts[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == set(PACKAGES)
+    assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == set(PACKAGES)
     expected = {
         path.relative_to(ROOT / folder).as_posix()
         for package, folder in PACKAGES.items()
         for path in (ROOT / folder / package).rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
-    assert {name for name in names if ".dist-info/" not in name} == expected
+    # Where it is built from a checkout, one file more names the commit.
+    made = {name for name in names if ".dist-info/" not in name and ".data/" not in name}
+    assert made - {f"ser_model/{COMMIT_FILE}"} == expected
+
+
+def test_the_wheel_has_the_files_of_the_service_in_their_folders(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    held = {name.partition(f".data/data/{FOLDER}/")[2]: data for name, data in content.items() if FOLDER in name}
+    names = {"config.yaml", "docs/service.md"}
+    names |= {path.relative_to(ROOT).as_posix() for path in (ROOT / "systemd").rglob("*") if path.is_file()}
+    assert held == {name: (ROOT / name).read_bytes() for name in names}
 
 
 def test_the_wheel_has_the_weights_the_recording_and_the_licences(wheel: Path) -> None:

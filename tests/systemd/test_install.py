@@ -20,9 +20,9 @@ Install = Callable[..., subprocess.CompletedProcess[str]]
 _STEP = """
 import errno, os, shutil, signal, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[1])
-import install, manager
-from layout import Target
+from ser_daemon.install import command, manager, service
+from ser_daemon.install.files import Files
+from ser_daemon.install.layout import Target
 
 root, failing = Path(sys.argv[2]), int(sys.argv[3])
 names = [(os, "replace"), (os, "link"), (os, "symlink"), (os, "chmod"), (os, "mkdir"), (shutil, "copyfile")]
@@ -43,12 +43,12 @@ for module, name in names:
     setattr(module, name, counted(getattr(module, name)))
 target = Target(
     program=root / "program", units=root / "units", config=root / "etc/config.yaml", commands=root / "bin",
-    state=root / "state", sysusers=root / "sysusers/ser-daemon.conf", user="somebody",
+    shared=root / "share", state=root / "state", sysusers=root / "sysusers/ser-daemon.conf", user="somebody",
 )
 os.environ["SYSTEMD_OFFLINE"] = "1"
-signal.signal(signal.SIGTERM, install.end)
+signal.signal(signal.SIGTERM, command.end)
 try:
-    install.activate(target, target.program / sys.argv[4], manager.read_state(target))
+    service.activate(target, Files(Path(sys.argv[1])), target.program / sys.argv[4], manager.read_state(target))
 except OSError as error:
     sys.exit(f"{error.filename}: {error.strerror}")
 print(done)
@@ -78,7 +78,7 @@ def install(tmp_path: Path) -> Install:
 
     def run(root: Path, failing: int, environment: str, how: str = "error") -> subprocess.CompletedProcess[str]:
         (root / "program" / environment / "bin").mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-B", "-c", _STEP, str(source / "systemd"), str(root), str(failing)]
+        command = [sys.executable, "-B", "-c", _STEP, str(source), str(root), str(failing)]
         command += [environment, how]
         environ: dict[str, Any] = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(root / "config")}
         environ["XDG_RUNTIME_DIR"] = str(tmp_path / "nobody")

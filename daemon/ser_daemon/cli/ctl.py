@@ -13,6 +13,7 @@ from ser_daemon.cli.config_command import add_config
 from ser_daemon.cli.ctl_requests import COMMANDS, describe_answer
 from ser_daemon.cli.options import add_socket
 from ser_daemon.client import Client, RequestFailed
+from ser_daemon.install.command import add_commands as add_service_commands
 from ser_model import console
 from ser_model.atomic_file import replace_file
 from ser_model.command_line import CommandParser, duration
@@ -31,7 +32,8 @@ EXAMPLES = (
 
 NOTES = """\
 Without --socket, $SER_SOCKET is used, else your own daemon's socket, else the system's. mute, unmute, hold, release, \
-reload, reset-adaptation, label and taught go to the control socket beside it. config reads files and asks no daemon.
+reload, reset-adaptation, label and taught go to the control socket beside it. config reads files and asks no daemon; \
+install-service and uninstall-service ask systemd.
 
 ser-ctl COMMAND --help explains a command."""
 
@@ -136,6 +138,7 @@ def build_parser() -> CommandParser:
         command.set_defaults(run=_run_request)
         _add_arguments(name, command)
     add_config(commands)
+    add_service_commands(commands)
     return parser
 
 

@@ -20,7 +20,8 @@ from ser_daemon.sources.busy_devices import find_busy_devices
 _SERVERS = {"PipeWire": "pipewire-0", "PulseAudio": "pulse/native"}
 """Sound servers, and their sockets in a user's runtime folder."""
 
-_SYSTEM_UNIT = "/etc/systemd/system/ser-daemon.service"
+_SYSTEM_UNITS = ("/etc/systemd/system/ser-daemon.service", "/lib/systemd/system/ser-daemon.service")
+"""The unit of `ser-ctl install-service`, and that of the Debian package."""
 
 _MIXER_SECONDS = 3.0
 
@@ -99,7 +100,7 @@ def find_capture_problems(machine: Machine) -> Iterator[Finding]:
     else:
         for uid, name in servers.items():
             text = f"{name} has the microphone, in the session of {_user_name(uid)} only: "
-            text += "run this and the service as that user (make install-user-service)"
+            text += "run this and the service as that user (ser-ctl install-service --user)"
             yield Finding(Grade.FAIL, "audio", text)
 
 
@@ -125,14 +126,14 @@ def _check_interpreter(machine: Machine) -> Iterator[Finding]:
     if not (3, 11) <= version <= (3, 13):
         text = f"this is Python {version[0]}.{version[1]}; ser-daemon is made for 3.11 to 3.13"
         yield Finding(Grade.WARN, "python", text)
-    if not machine.path(_SYSTEM_UNIT).exists():
+    if not _has_system_unit(machine):
         return
     python = machine.path("/opt/ser-daemon/bin/python")
     real = python.resolve()
     if not python.exists():
-        yield Finding(Grade.FAIL, "python", f"the service's {python} is missing: sudo make install-service")
+        yield Finding(Grade.FAIL, "python", f"the service's {python} is missing: sudo ser-ctl install-service")
     elif real.is_relative_to(machine.path("/home")) or real.is_relative_to(machine.path("/root")):
-        text = f"the service runs {real}, and it cannot see home folders: sudo make install-service"
+        text = f"the service runs {real}, and it cannot see home folders: sudo ser-ctl install-service"
         yield Finding(Grade.FAIL, "python", text)
     else:
         yield Finding(Grade.OK, "python", f"the service runs {real}")
@@ -158,9 +159,9 @@ def _recommend_unit(machine: Machine) -> Finding:
     running = next((name for name, socket in _SERVERS.items() if (runtime / socket).exists()), None)
     if _user_link(machine).is_symlink():
         text = "the user's unit is installed, which starts when you log in"
-    elif machine.path(_SYSTEM_UNIT).exists():
+    elif _has_system_unit(machine):
         text = "the system's unit is installed, which goes to ALSA"
-        text += f"; to hear through this user's {running}: make install-user-service" if running else ""
+        text += f"; to hear through this user's {running}: ser-ctl install-service --user" if running else ""
     elif running:
         text = f"{running} runs for this user: as a service use the user's unit (systemctl --user)"
     else:
@@ -174,6 +175,10 @@ def _check_lingering(machine: Machine) -> Iterator[Finding]:
     text = f"your service runs while you are logged in; from boot on: loginctl enable-linger {machine.user}"
     has_display = bool(machine.environ.get("DISPLAY") or machine.environ.get("WAYLAND_DISPLAY"))
     yield Finding(Grade.OK if has_display else Grade.WARN, "service", text)
+
+
+def _has_system_unit(machine: Machine) -> bool:
+    return any(machine.path(unit).exists() for unit in _SYSTEM_UNITS)
 
 
 def _user_link(machine: Machine) -> Path:

@@ -67,7 +67,7 @@ def test_for_a_sound_server_of_another_user_the_session_is_named(tmp_path: Path)
     put(tmp_path, "run/user/54322/pulse/native")
     found = only(list(find_capture_problems(machine(tmp_path))), "audio")
     assert "PulseAudio has the microphone, in the session of user 54322 only" in found.text
-    assert "make install-user-service" in found.text
+    assert "ser-ctl install-service --user" in found.text
 
 
 def test_for_a_sound_server_without_runtime_folder_the_export_is_named(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_permission_to_listen_differs_from_permission_to_mute(tmp_path: Path) ->
 def test_a_service_without_its_interpreter_fails(tmp_path: Path) -> None:
     put(tmp_path, "etc/systemd/system/ser-daemon.service")
     found = only(list(check_service(machine(tmp_path))), "python")
-    assert (found.grade, "is missing: sudo make install-service" in found.text) == ("fail", True)
+    assert (found.grade, "is missing: sudo ser-ctl install-service" in found.text) == ("fail", True)
 
 
 @pytest.mark.parametrize("place", ["home/anna/python3", "root/python3", "usr/bin/python3"])

@@ -1,93 +1,74 @@
-"""Install ser-daemon as a service of the system or of a user, or remove it. Called by make.
+"""Install ser-daemon as a service of the system or of a user, or remove it.
 
 The program gets its own virtual environment below `/opt/ser-daemon`, or `~/.local/share/ser-daemon` for a user. A new
 environment is built beside the old one, and new files are written beside theirs. Only then are they put in place and
-started. If a step fails, the old files are put back and the old program runs. Only the standard library is used,
-because nothing else is installed yet.
+started. If a step fails, the old files are put back and the old program runs.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import grp
 import os
 import shutil
 import signal
-import sys
-from collections.abc import Sequence
+import subprocess
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
-import layout
-import manager
-from environment import SOURCE, build, require_python, run
-from layout import InstallError, Target
-from switch import Switch
+from ser_daemon.install import layout, manager
+from ser_daemon.install.environment import build, choose_python, run
+from ser_daemon.install.files import Files, InstallError
+from ser_daemon.install.layout import Target
+from ser_daemon.install.switch import Switch
 
-SYSUSERS = SOURCE / "systemd/sysusers.d/ser-daemon.conf"
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit status."""
-    options = build_parser().parse_args(argv)
-    # The service's own user must be able to read the installed files, whatever the caller's umask is.
-    os.umask(0o022)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, end)
-    try:
-        options.run(options, layout.user_target() if options.user else layout.system_target())
-    except InstallError as error:
-        print(f"ser-daemon: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"ser-daemon: {error.filename or 'The installation'}: {error.strerror}.", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("ser-daemon: Interrupted.", file=sys.stderr)
-        return 128 + signal.SIGINT
-    return 0
+_READ_SETTINGS = """
+import sys
+from pathlib import Path
+from ser_daemon.config.loading import load_config
+from ser_model.errors import SerError
+try:
+    load_config(environ={}, default_files=[Path(sys.argv[1])])
+except SerError as error:
+    sys.exit(str(error))
+"""
 
 
-def end(number: int, frame: FrameType | None) -> NoReturn:
-    """End as after Ctrl-C, so that a half-made installation is undone."""
-    raise SystemExit(128 + number)
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(description="Install ser-daemon as a service, or remove it.")
-    commands = parser.add_subparsers(metavar="ACTION", required=True)
-    command = commands.add_parser("install", help="install or upgrade the service")
-    command.add_argument("--python", type=Path, default=Path("/usr/bin/python3"), help="runs the service")
-    command.set_defaults(run=lambda options, target: install(target, options.python))
-    remove = commands.add_parser("uninstall", help="remove the service")
-    remove.add_argument("--purge", action="store_true", help="also remove settings, profiles, mute and groups")
-    remove.set_defaults(run=lambda options, target: uninstall(target, purge=options.purge))
-    for each in (command, remove):
-        each.add_argument("--user", action="store_true", help="the service of a user, not of the machine")
-    return parser
-
-
-def install(target: Target, python: Path) -> None:
+def install(target: Target, files: Files, python: Path | None = None) -> None:
     """Install or upgrade the service, start it, and print a report."""
     manager.require_manager(target)
-    require_python(python, target)
-    environment = build(target, python)
+    environment = build(target, files, choose_python(python, files, target))
+    check_settings(target, environment)
     if target.sysusers is not None:
-        run("make the groups", "systemd-sysusers", str(SYSUSERS))
+        run("make the groups", "systemd-sysusers", str(files.sysusers))
     before = manager.read_state(target)
-    new_config = activate(target, environment, before)
+    new_config = activate(target, files, environment, before)
     if new_config is None:
         target.config.with_name("config.yaml.new").unlink(missing_ok=True)
     for old in target.program.glob("env-*"):
         if old != environment:
             shutil.rmtree(old, ignore_errors=True)
-    report(target, new_config)
+    report(target, files, new_config)
 
 
-def activate(target: Target, environment: Path, before: manager.State) -> Path | None:
+def check_settings(target: Target, environment: Path) -> None:
+    """Check that the new program can read the settings that are there already.
+
+    Raises:
+        InstallError: It cannot; nothing was changed.
+    """
+    if not os.path.lexists(target.config):
+        return
+    command = [str(environment / "bin/python"), "-I", "-c", _READ_SETTINGS, str(target.config)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    reason = (done.stderr.strip().splitlines() or ["unknown"])[-1]
+    if not done.returncode and target.user is None and not target.config.stat().st_mode & 0o004:
+        reason = f"{target.config}: the service runs as another user, which may not read it: chmod a+r {target.config}"
+    elif not done.returncode:
+        return
+    raise InstallError(f"Nothing was changed, as the service could not use its settings: {reason}")
+
+
+def activate(target: Target, files: Files, environment: Path, before: manager.State) -> Path | None:
     """Put the new files in place and start the service; after a failure return to what was there.
 
     Returns:
@@ -96,9 +77,9 @@ def activate(target: Target, environment: Path, before: manager.State) -> Path |
     switch = Switch()
     committing = starting = False
     try:
-        changed_units = add_units(switch, target)
-        new_config = add_config(switch, target)
-        add_links(switch, target)
+        changed_units = add_units(switch, target, files)
+        new_config = add_config(switch, target, files)
+        add_links(switch, target, environment)
         changed_program = add_program(switch, target, environment)
         committing = True
         switch.commit()
@@ -135,21 +116,21 @@ def return_to(
     return lost
 
 
-def add_units(switch: Switch, target: Target) -> bool:
+def add_units(switch: Switch, target: Target, files: Files) -> bool:
     """Add the units and the files that they use; return whether a unit changes."""
-    switch.add_file(SOURCE / "systemd/start-backoff", target.program / "start-backoff", mode=0o755)
-    switch.add_file(SOURCE / "docs/service.md", target.program / "service.md")
+    switch.add_file(files.root / "systemd/start-backoff", target.program / "start-backoff", mode=0o755)
+    switch.add_file(files.root / "docs/service.md", target.program / "service.md")
     if target.sysusers is not None:
-        switch.add_file(SYSUSERS, target.sysusers)
-    folder = SOURCE / "systemd" if target.user is None else SOURCE / "systemd/user"
+        switch.add_file(files.sysusers, target.sysusers)
+    folder = files.root / ("systemd" if target.user is None else "systemd/user")
     units = [path for path in sorted(folder.iterdir()) if path.suffix in (".service", ".socket")]
     changed = [switch.add_file(unit, target.units / unit.name) for unit in units]
     return any(changed)
 
 
-def add_config(switch: Switch, target: Target) -> Path | None:
+def add_config(switch: Switch, target: Target, files: Files) -> Path | None:
     """Add the config file. If another one exists, keep it and return the new file beside it."""
-    default, new = SOURCE / "config.yaml", target.config.with_name("config.yaml.new")
+    default, new = files.root / "config.yaml", target.config.with_name("config.yaml.new")
     if target.config.exists() and target.config.read_bytes() != default.read_bytes():
         switch.add_file(default, new)
         return new
@@ -158,25 +139,44 @@ def add_config(switch: Switch, target: Target) -> Path | None:
 
 
 def add_program(switch: Switch, target: Target, environment: Path) -> bool:
-    """Let `bin` point into the new environment; return whether that is another one than before."""
+    """Let `bin` and `share` point into the new environment; return whether that is another one than before."""
     link = target.program / "bin"
     switch.add_link(link, Path(environment.name) / "bin")
+    if (environment / "share").is_dir():
+        switch.add_link(target.program / "share", Path(environment.name) / "share")
     return not link.is_symlink() or link.resolve().parent != environment.resolve()
 
 
-def add_links(switch: Switch, target: Target) -> None:
-    """Link the commands into the search path; keep other programs of the same name."""
-    for name in layout.COMMANDS:
-        link, command = target.commands / name, target.program / "bin" / name
-        if link.is_symlink() and link.readlink() == command:
+def add_links(switch: Switch, target: Target, environment: Path) -> None:
+    """Link commands, manual pages and completions to where they are looked for; keep other files of the same name."""
+    kept = []
+    for link, aim in links(target, environment):
+        if link.is_symlink() and link.readlink() == aim:
             continue
         if link.is_symlink() or link.exists():
-            print(f"{link} is another program and stays; this one is {command}.")
+            kept.append(link)
         else:
-            switch.add_link(link, command)
+            switch.add_link(link, aim)
+    commands = [link.name for link in kept if link.parent == target.commands]
+    if commands:
+        print(
+            f"{target.commands} has other programs named {', '.join(commands)}; they stay. "
+            f"The service's own are in {target.program / 'bin'}."
+        )
 
 
-def report(target: Target, new_config: Path | None) -> None:
+def links(target: Target, environment: Path) -> list[tuple[Path, Path]]:
+    """Return each link outside of the program's folder, and its aim."""
+    found = [(target.commands / name, target.program / "bin" / name) for name in layout.COMMANDS]
+    share = environment / "share"
+    for pattern in layout.SHARED:
+        for path in sorted(share.glob(pattern)):
+            name = path.relative_to(share)
+            found.append((target.shared / name, target.program / "share" / name))
+    return found
+
+
+def report(target: Target, files: Files, new_config: Path | None) -> None:
     """Print where everything is, and what to type."""
     print(f"Installed: program in {target.program}, units in {target.units}, commands in {target.commands}.")
     print(f"Settings:            {target.config}, then: {' '.join(target.systemctl)} reload ser-daemon")
@@ -190,17 +190,18 @@ def report(target: Target, new_config: Path | None) -> None:
         name = os.environ.get("SUDO_USER") or "USER"
         print(f"Who may listen:      sudo usermod -aG ser {name}          (from the next login on)")
         print(f"Who may also mute:   sudo usermod -aG ser-control {name}")
-        print("To undo:             sudo make uninstall-service")
     else:
         print(layout.lingering_advice(target))
-        print("To undo:             make uninstall-user-service")
+    print(f"To undo:             {files.command('uninstall', user=target.user is not None)}")
 
 
-def uninstall(target: Target, *, purge: bool) -> None:
+def uninstall(target: Target, files: Files, *, purge: bool) -> None:
     """Stop and remove the service. Settings, profiles and mute stay unless `purge` is set."""
     manager.stop(target)
-    for link in (target.commands / name for name in layout.COMMANDS):
-        if link.is_symlink() and link.readlink().parent == target.program / "bin":
+    own = [target.commands / name for name in layout.COMMANDS]
+    own += [path for pattern in layout.SHARED for path in target.shared.glob(pattern)]
+    for link in own:
+        if link.is_symlink() and link.readlink().is_relative_to(target.program):
             link.unlink()
     shutil.rmtree(target.program, ignore_errors=True)
     target.config.with_name("config.yaml.new").unlink(missing_ok=True)
@@ -210,7 +211,7 @@ def uninstall(target: Target, *, purge: bool) -> None:
         kept = [str(path) for path in (target.config.parent, *layout.state_folders(target)) if path.exists()]
         if target.user is None:
             kept += [f"group {name}" for name in layout.GROUPS if has_group(name)]
-        print(f"Removed. Kept: {', '.join(kept) or 'nothing'}; PURGE=1 removes these too.")
+        print(f"Removed. Kept: {', '.join(kept) or 'nothing'}; {files.purge_option} removes these too.")
         return
     for folder in (target.config.parent, *layout.state_folders(target), *layout.drop_ins(target)):
         folder.unlink() if folder.is_symlink() else shutil.rmtree(folder, ignore_errors=True)
@@ -225,7 +226,3 @@ def has_group(name: str) -> bool:
     with contextlib.suppress(KeyError):
         return bool(grp.getgrnam(name))
     return False
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,7 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from layout import UNITS, InstallError, Target
+from ser_daemon.install.files import InstallError
+from ser_daemon.install.layout import UNITS, Target
 
 SETTLE_SECONDS = 3.0
 """Time limit for a service that is ready to report the state of its microphone."""
@@ -117,6 +118,10 @@ def stop(target: Target) -> None:
     """Stop, disable and remove the units, with instances of the template."""
     instances = {link.name for link in target.units.glob("*.wants/ser-daemon*@*")}
     names = sorted({*UNITS, *instances, *(_list_units(target, "--all") if target.managed else ())})
+    running = _list_units(target, "--state=active,activating,reloading,deactivating") if target.managed else []
+    if running:
+        # Also units whose files somebody has removed while they ran.
+        systemctl(target, "stop", *running)
     names = [name for name in names if (target.units / _unit_file(name)).exists()]
     if names and target.managed:
         systemctl(target, "--quiet", "disable", "--now", *names)

@@ -8,13 +8,19 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from ser_daemon.install.files import Files, InstallError
+
 COMMANDS = ("ser-daemon", "ser-watch", "ser-ctl", "ser-calibrate")
 GROUPS = ("ser", "ser-control")
+SHARED = (
+    "man/man*/ser-*",
+    "bash-completion/completions/ser-*",
+    "zsh/site-functions/_ser-*",
+    "fish/vendor_completions.d/ser-*",
+)
+"""Manual pages and completions, below `share` of an environment and below `Target.shared`."""
+_DEBIAN = Path("/var/lib/dpkg/info/ser-daemon.list")
 UNITS = ("ser-daemon.socket", "ser-daemon-control.socket", "ser-daemon.service")
-
-
-class InstallError(Exception):
-    """The installation cannot continue; the text says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +31,8 @@ class Target:
     units: Path
     config: Path
     commands: Path
+    shared: Path
+    """Folder of manual pages and completions."""
     state: Path
     """Folder of the state folders `ser-daemon` and `ser-daemon@NAME`."""
     sysusers: Path | None = None
@@ -49,21 +57,27 @@ class Target:
         return (Path(runtime) / "systemd/private").exists()
 
 
-def system_target() -> Target:
+def system_target(files: Files) -> Target:
     """Return the target of the system service.
 
     Raises:
-        InstallError: The caller is not root.
+        InstallError: The caller is not root, or the machine's service belongs to the Debian package.
     """
     if os.geteuid() != 0:
         raise InstallError(
-            "This changes the whole machine and needs root: sudo make ..., or make install-user-service."
+            f"The machine's service needs root: {files.command('install', user=False)}; "
+            f"a service of your own does not: {files.command('install', user=True)}."
+        )
+    if _DEBIAN.exists():
+        raise InstallError(
+            "The machine's service belongs to the Debian package ser-daemon: upgrade or remove it with apt."
         )
     return Target(
         program=Path("/opt/ser-daemon"),
         units=Path("/etc/systemd/system"),
         config=Path("/etc/ser-daemon/config.yaml"),
         commands=Path("/usr/local/bin"),
+        shared=Path("/usr/local/share"),
         state=Path("/var/lib"),
         sysusers=Path("/etc/sysusers.d/ser-daemon.conf"),
     )
@@ -84,6 +98,7 @@ def user_target() -> Target:
         units=home / ".config/systemd/user",
         config=home / ".config/ser-daemon/config.yaml",
         commands=home / ".local/bin",
+        shared=home / ".local/share",
         state=home / ".local/state",
         user=entry.pw_name,
     )
