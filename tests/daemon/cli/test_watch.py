@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 
 import pytest
@@ -121,3 +122,61 @@ async def test_help_shows_options_and_examples(command):
     stdout, _ = await asyncio.wait_for(process.communicate(), 20)
     for word in ("--json", "--socket", "SER_SOCKET", "jq", "Ctrl-C"):
         assert word in stdout.decode()
+
+
+async def test_no_final_of_a_live_stream_is_lost_to_a_slow_command(wire, command, emotion, folder):
+    slow = shlex.join(["sh", "-c", f"sleep 0.01; cat >>{folder / 'got'}"])
+    arguments = ["--socket", wire.path, "--exec", slow]
+    process = await asyncio.create_subprocess_exec(*command("watch", *arguments), **PIPES)
+    await wire.until(lambda: wire.publisher.metrics["subscribers"] == 1)
+    # Twice as many as may wait: more than the command can take in the time.
+    for number in range(600):
+        wire.publisher.publish(emotion(final=number % 50 == 49, utterance_id=f"u-{number // 50}"))
+        await asyncio.sleep(0)
+
+    def finals() -> list[str]:
+        lines = (folder / "got").read_text().splitlines() if (folder / "got").exists() else []
+        return [line["data"]["utterance_id"] for line in map(json.loads, lines) if line["data"]["final"]]
+
+    async with asyncio.timeout(60):
+        while len(finals()) < 12:
+            await asyncio.sleep(0.05)
+    assert finals() == [f"u-{number}" for number in range(12)]
+    process.send_signal(signal.SIGTERM)
+    _, stderr = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 143
+    assert re.fullmatch(rb"ser-watch: --exec \S+: \d+ done, .*\d+ partial results dropped\.\n", stderr)
+
+
+async def test_a_live_stream_is_recorded_and_its_recording_is_the_same(wire, command, started, emotion, folder):
+    arguments = ["--socket", wire.path, "--json", "--record", folder / "talk"]
+    process = await asyncio.create_subprocess_exec(*command("watch", *arguments), **PIPES)
+    printed = [await line_of(process.stdout)]
+    for event in (started, emotion(), emotion(final=True)):
+        wire.publisher.publish(event)
+        printed.append(await line_of(process.stdout))
+    process.send_signal(signal.SIGINT)
+    await asyncio.wait_for(process.communicate(), 20)
+    arguments = ["--replay", folder / "talk", "--json"]
+    process = await asyncio.create_subprocess_exec(*command("watch", *arguments), **PIPES)
+    stdout, stderr = await asyncio.wait_for(process.communicate(), 20)
+    assert (process.returncode, stderr, stdout.decode().splitlines()) == (0, b"", printed)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--events", "hello"],
+        ["--events", ""],
+        ["--min-confidence", "2"],
+        ["--min-confidence", "nan"],
+        ["--format", "xml"],
+        ["--json", "--plain"],
+        ["--exec-timeout", "0"],
+    ],
+)
+async def test_a_wrong_option_is_named(command, arguments):
+    process = await asyncio.create_subprocess_exec(*command("watch", *arguments), **PIPES)
+    stdout, stderr = await asyncio.wait_for(process.communicate(), 20)
+    assert (process.returncode, stdout) == (2, b"")
+    assert f"{arguments[0 if len(arguments) > 1 else -1]}".encode() in stderr.splitlines()[-1]
