@@ -56,6 +56,8 @@ def make_parser(name: str, description: str, epilog: str = "") -> argparse.Argum
         description=description,
         epilog=f"{epilog}\n{EPILOG}" if epilog else EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        # `--password secret` must not count as `--password-file secret`.
+        allow_abbrev=False,
     )
     group = parser.add_argument_group("the daemon")
     group.add_argument("--socket", type=Path, metavar="PATH", help="the daemon's socket")
@@ -111,6 +113,17 @@ async def _until_signal(bridge: Coroutine[Any, Any, None]) -> int:
         if not ended:
             raise
     return 0
+
+
+async def together(*parts: Coroutine[Any, Any, None]) -> None:
+    """Run parts of a bridge at the same time; the first error ends all of them and is raised by itself."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part in parts:
+                group.create_task(part)
+    except BaseExceptionGroup as errors:
+        first = errors.exceptions[0]
+        raise first from first.__cause__
 
 
 def _start_log(name: str, *, verbose: bool) -> None:
