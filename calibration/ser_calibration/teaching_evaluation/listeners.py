@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,13 +16,16 @@ from ser_calibration.cross_corpus.fitting import StrangerCalibration, fit
 from ser_calibration.evaluation.adaptation import unexported_metadata
 from ser_calibration.evaluation.ood import fit_scorer
 from ser_model.adaptation.taught_head import TaughtExample, TaughtHead, TeachingStrength, fit_head
+from ser_model.errors import SerError
 from ser_model.features.features import SIZE
 from ser_model.labels import LABELS
 from ser_model.network.metadata import ModelMetadata
+from ser_model.scoring.activation import ActivationParameters
 from ser_model.scoring.logit_bias import fit_class_mean_logits
 from ser_model.training.corpora.corpora_run import CorporaRun
 from ser_model.training.corpora.held_out import HeldOut, corpus_networks, divide_all, fold_networks, load_network
 from ser_model.training.corpora.recording_pool import RecordingPool
+from ser_model.training.cross_corpus_file import CROSS_CORPUS_FILE, read_cross_corpus
 from ser_model.training.folds.predictions import Predictions, predict_recordings
 from ser_model.training.networks.architecture import ResLstmSa
 from ser_model.training.networks.inference import infer
@@ -56,7 +59,8 @@ class Listener:
     own: Predictions
     """For whole utterances, with the biases of `calibration`."""
     calibration: StrangerCalibration
-    """Fitted without the corpus, where the network never heard it."""
+    """Bias and temperature are fitted without the corpus, where the network never heard it. The thresholds are the
+    model's."""
     whitening: tuple[tuple[float, ...], ...]
     metadata: ModelMetadata
     versions: Heard
@@ -106,6 +110,15 @@ class Listener:
         return fit_head(examples, self.calibration.temperature.long, self.strength, whitening=self.whitening)
 
 
+@dataclass(frozen=True, eq=False)
+class _Network:
+    """A network, and what its model file would hold."""
+
+    seed: int
+    network: ResLstmSa
+    whitening: tuple[tuple[float, ...], ...]
+
+
 def apply_head(head: TaughtHead | None, heard: Heard, rows: Classes) -> Logits:
     """Return the taught logits of some utterances, shape (n, 8)."""
     if head is None:
@@ -123,41 +136,56 @@ def hear(run: CorporaRun, pool: RecordingPool, seeds: Sequence[int], changed: Ch
         changed: frames in acoustic conditions.
 
     Raises:
-        SerError: a network is not trained.
+        SerError: a network is not trained, or the file of `ser-calibrate cross-corpus` is damaged.
     """
+    thresholds = _read_thresholds(run)
     names = [corpus.name for corpus in pool.corpora]
-    abroad = [
-        _predict(run, pool, one) for one in track(corpus_networks(seeds, pool.corpora), "who never heard a corpus")
-    ]
-    whole = Predictions.join([predictions for _, _, predictions in abroad])
+    jobs = corpus_networks(seeds, pool.corpora)
+    abroad = [_predict(run, pool, one) for one in track(jobs, "who never heard a corpus")]
+    whole = Predictions.join([predictions for _, predictions in abroad])
     measured = run.targets.only_measured
-    for one, network, own in abroad:
+    for one, (network, own) in zip(jobs, abroad, strict=True):
         at = names.index(str(one.corpus))
         if np.any(pool.emotions[own.owner] >= 0):
-            fitted = fit([Evidence.of(pool, whole, (*measured, names[at]))])
+            fitted = replace(fit([Evidence.of(pool, whole, (*measured, names[at]))]), **thresholds)
             others = whole.where(pool.corpus[whole.owner] != at)
-            yield _listener(run, pool, one, network, names[at], own, fitted, others, changed)
-    everything = fit([Evidence.of(pool, whole, measured)])
+            heard = _Network(one.seed, network, _whitening(run, pool, one, network))
+            yield _listener(pool, heard, names[at], own, fitted, others, changed)
+    everything = replace(fit([Evidence.of(pool, whole, measured)]), **thresholds)
     for one in fold_networks(seeds):
         if not (run.output / f"{one.name}.pt").exists():
             continue
-        _, network, own = _predict(run, pool, one)
+        network, own = _predict(run, pool, one)
+        heard = _Network(one.seed, network, _whitening(run, pool, one, network))
         for at in np.unique(pool.corpus[own.owner[pool.emotions[own.owner] >= 0]]).tolist():
             mine = own.where(pool.corpus[own.owner] == at)
-            yield _listener(run, pool, one, network, f"{names[at]}, heard", mine, everything, whole, {})
+            yield _listener(pool, heard, f"{names[at]}, heard", mine, everything, whole, {})
 
 
-def _predict(run: CorporaRun, pool: RecordingPool, one: HeldOut) -> tuple[HeldOut, ResLstmSa, Predictions]:
+def _read_thresholds(run: CorporaRun) -> dict[str, Any]:
+    """Those of the model, where `ser-calibrate cross-corpus` has chosen them: one number each, on all corpora."""
+    content = read_cross_corpus(run.output)
+    if content is None:
+        return {}
+    try:
+        fitted = content["fitted"]
+        activation = ActivationParameters.from_mapping(fitted["activation"])
+        return {"unknown_below": float(fitted["unknown_below"]), "activation": activation}
+    except (KeyError, TypeError, ValueError) as error:
+        raise SerError(
+            f"{run.output / CROSS_CORPUS_FILE}: is damaged ({error!r}); run `ser-calibrate cross-corpus` again"
+        ) from error
+
+
+def _predict(run: CorporaRun, pool: RecordingPool, one: HeldOut) -> tuple[ResLstmSa, Predictions]:
     network = load_network(run.output, one, run.config.variant)
     index = np.flatnonzero(one.rows(pool, divide_all(pool.corpora)))
-    return one, network, predict_recordings(network, pool, index)
+    return network, predict_recordings(network, pool, index)
 
 
 def _listener(
-    run: CorporaRun,
     pool: RecordingPool,
-    one: HeldOut,
-    network: ResLstmSa,
+    heard: _Network,
     group: str,
     predictions: Predictions,
     fitted: StrangerCalibration,
@@ -175,14 +203,14 @@ def _listener(
     }
     return Listener(
         group,
-        one.seed,
+        heard.seed,
         pool,
         own,
         fitted,
-        _whitening(run, pool, one, network),
+        heard.whitening,
         unexported_metadata(table, (0.0,) * SIZE, (1.0,) * SIZE),
-        _infer(network, spoken, fitted.bias),
-        {name: _infer(network, part, fitted.bias) for name, part in parts.items() if part},
+        _infer(heard.network, spoken, fitted.bias),
+        {name: _infer(heard.network, part, fitted.bias) for name, part in parts.items() if part},
     )
 
 
