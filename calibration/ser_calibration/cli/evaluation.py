@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_calibration.cli.options import add_run, add_seeds, share
-from ser_model.cli.options import TRAINING, Commands, add_workers, count, require
+from ser_model.cli.options import TRAINING, Commands, add_workers, count, require, whole_seconds
 from ser_model.console import uninterrupted
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def _add_path(commands: Commands) -> None:
     parser = commands.add_parser(
         "path",
         help="measure what the way through sound server and daemon costs in accuracy",
+        examples=(("ser-calibrate path runs/first --data ravdess", ""),),
         description="Plays recordings in real time to daemons on virtual microphones (a PulseAudio of its own), and "
         "compares their answers with those of the same networks on the files. Writes RUN/path.json too.",
     )
@@ -43,6 +44,7 @@ def _add_adaptation(commands: Commands) -> None:
     parser = commands.add_parser(
         "adaptation",
         help="fit what adapting to a speaker needs, and measure what it is worth",
+        examples=(("ser-calibrate adaptation runs/first --data ravdess", ""),),
         description="Fits on validation actors which logits are typical of each answer, lets speakers whom a run's "
         "networks have not heard speak 60 utterances in random orders, and compares the last 40 with and without "
         "adaptation, and with a profile of the first 20. Writes RUN/adaptation.json, which `ser-model export` reads; "
@@ -63,6 +65,7 @@ def _add_confidence(commands: Commands) -> None:
     parser = commands.add_parser(
         "confidence",
         help="fit a run's temperatures and measure how honest its confidence is",
+        examples=(("ser-calibrate confidence runs/first --data ravdess", ""),),
         description="Fits temperatures, by how much was heard, on validation actors, and measures on "
         "test actors expected calibration error, Brier score, negative log-likelihood and accuracy against coverage. "
         "Writes RUN/confidence.json, which `ser-model export` takes them from.",
@@ -75,6 +78,7 @@ def _add_unknown(commands: Commands) -> None:
     parser = commands.add_parser(
         "unknown",
         help="measure when a run's networks say unknown, on speech and on an hour of noise",
+        examples=(("ser-calibrate unknown runs/first --data ravdess --noise noise --seconds 10min", ""),),
         description="Chooses the threshold of `unknown` for a precision on validation actors and what sounds unlike "
         "speech; measures on test actors what is still labelled, whether the gate finds speech in unseen noise, and "
         "what an hour without speech leads to. Writes RUN/unknown.json, which `ser-model export` reads.",
@@ -88,7 +92,7 @@ def _add_unknown(commands: Commands) -> None:
         "--precision", type=share, metavar="P", help="share of right labels to choose the threshold for"
     )
     parser.add_argument(
-        "--seconds", type=count, metavar="N", help="length of the noise without speech (default: an hour)"
+        "--seconds", type=whole_seconds, metavar="TIME", help="length of the noise without speech (default: an hour)"
     )
     parser.set_defaults(run=_unknown)
 
@@ -97,6 +101,7 @@ def _add_smoothing(commands: Commands) -> None:
     parser = commands.add_parser(
         "smoothing",
         help="compare ways to smooth partial answers",
+        examples=(("ser-calibrate smoothing runs/first --data ravdess", ""),),
         description="Label changes against delay to the right label, on single utterances and on speech whose emotion "
         "changes, of test actors. Writes RUN/smoothing.json.",
     )
@@ -108,6 +113,7 @@ def _add_cross_corpus(commands: Commands) -> None:
     parser = commands.add_parser(
         "cross-corpus",
         help="fit what a model that learned from several corpora says to strangers",
+        examples=(("ser-calibrate cross-corpus runs/cross --noise noise", ""),),
         description="Fits temperatures, the threshold of `unknown`, the probability of high activation, and which "
         "logits are typical, on the answers of networks for corpora that they never heard; measures each corpus with "
         "values that were fitted without it. With --noise, also what sounds unlike speech. Writes "
@@ -116,7 +122,7 @@ def _add_cross_corpus(commands: Commands) -> None:
     parser.add_argument("folder", type=Path, metavar="RUN", help="the --output of ser-model cross-corpus")
     parser.add_argument("--noise", type=Path, metavar="DIR", help="recorded noises, as for ser-model train")
     parser.add_argument(
-        "--seconds", type=count, metavar="N", help="length of the noise without speech (default: an hour)"
+        "--seconds", type=whole_seconds, metavar="TIME", help="length of the noise without speech (default: an hour)"
     )
     add_workers(parser)
     parser.set_defaults(run=_cross_corpus)
@@ -126,6 +132,7 @@ def _add_teaching(commands: Commands) -> None:
     parser = commands.add_parser(
         "teaching",
         help="measure what a speaker's own examples are worth",
+        examples=(("ser-calibrate teaching runs/cross", ""),),
         description="Lets speakers of corpora that a run's networks never heard teach a few examples, and tests all "
         "others: by number of examples, with wrong labels, in other rooms, another speaker, corrections in daily life. "
         "Writes RUN/teaching.json too.",

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
 
 from ser_calibration.cli import evaluation, microphone, speaker, teach
 from ser_model import console
+from ser_model.command_line import CommandParser
+
+_EXAMPLES = (
+    ("ser-calibrate mic", "measure the microphone; ser-daemon uses what was found"),
+    ("ser-calibrate speaker anna", "learn a voice; then set adaptation.speaker: anna"),
+)
+
+_STATUSES = {
+    0: "done",
+    2: "it could not be done, or the command line is wrong; one sentence on stderr says why",
+    130: "Ctrl-C; nothing was written",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,14 +29,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    options = _parser().parse_args(arguments)
+    options = build_parser().parse_args(arguments)
     options.run(options)
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = console.ArgumentParser(
-        prog="ser-calibrate", description="Measure what ser-daemon hears."
+def build_parser() -> CommandParser:
+    """Return the parser of the command line."""
+    parser = CommandParser(
+        prog="ser-calibrate",
+        description="Measure what ser-daemon hears: a microphone in its room, and a voice. The other commands measure "
+        "the networks of a run of ser-model, and need the train extra.",
+        examples=_EXAMPLES,
+        notes="ser-calibrate COMMAND --help explains a command.",
+        statuses=_STATUSES,
+        version=True,
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     microphone.add_command(commands)

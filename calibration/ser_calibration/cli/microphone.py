@@ -15,6 +15,11 @@ def add_command(commands: Commands) -> None:
     parser = commands.add_parser(
         "mic",
         help="measure the noise floor and the speech level of a microphone",
+        examples=(
+            ("ser-calibrate mic", "the microphone that ser-daemon uses"),
+            ('ser-calibrate mic --mic "USB"', "the microphone with USB in its name"),
+            ("ser-calibrate mic --from room.wav talk.wav", "from recordings of silence and of speech"),
+        ),
         description="Listens to ten seconds of silence and to a few sentences, says whether the microphone is "
         "good enough, and writes a profile that ser-daemon uses from its next start, and a page with pictures "
         "beside it. No audio is kept.",

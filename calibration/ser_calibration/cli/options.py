@@ -12,7 +12,9 @@ from ser_model.cli.options import add_data, count
 
 def add_microphone(parser: argparse.ArgumentParser) -> None:
     """Add the choice of a microphone."""
-    parser.add_argument("--device", metavar="NAME", help="the microphone, as in ser-daemon --mic")
+    parser.add_argument(
+        "--mic", "--device", dest="device", metavar="DEVICE", help="as in ser-daemon --mic (default: as configured)"
+    )
     parser.add_argument("--channel", type=int, metavar="N", help="channel, from 1 (default: the mean of all)")
 
 

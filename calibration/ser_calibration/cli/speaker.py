@@ -15,6 +15,10 @@ def add_command(commands: Commands) -> None:
     parser = commands.add_parser(
         "speaker",
         help="learn a voice from a minute of ordinary speech",
+        examples=(
+            ("ser-calibrate speaker anna", "speak for a minute; then set adaptation.speaker: anna"),
+            ("ser-calibrate speaker anna --from talk.wav", "from a recording"),
+        ),
         description="Listens until 45 s of ordinary speech were heard, and writes a profile of the voice at this "
         "microphone, which ser-daemon uses with the setting adaptation.speaker. No audio is kept.",
     )

@@ -19,6 +19,10 @@ def add_command(commands: Commands) -> None:
     parser = commands.add_parser(
         "teach",
         help="teach a voice with a dozen sentences of one's own",
+        examples=(
+            ("ser-calibrate teach anna --labels happy,angry", "then set adaptation.speaker: anna"),
+            ("ser-calibrate teach anna --labels sad --add", "another label, later"),
+        ),
         description="Shows sentences and the tone to say them in, listens for two to four minutes, says for how many "
         "of them the answer gets right, and writes a profile of the voice that ser-daemon uses with the setting "
         "adaptation.speaker. Numbers are kept, no audio; another model has to be taught again.",

@@ -23,6 +23,9 @@ def add_cross_corpus(commands: Commands) -> None:
     parser = commands.add_parser(
         "cross-corpus",
         help="train on all corpora but one, and measure on that one",
+        examples=(
+            ("ser-model cross-corpus --corpus ravdess=ravdess --corpus crema-d=crema-d --output runs/cross", ""),
+        ),
         description="For each corpus train a network on all others, and measure it on the one that it never heard. "
         "One file for each network: an interrupted run goes on. Every answer counts, as no threshold of `unknown` "
         "is fitted. Writes RUN/cross_corpus.json too.",

@@ -25,6 +25,7 @@ def add_robustness(commands: Commands) -> None:
     parser = commands.add_parser(
         "robustness",
         help="measure a run under noise, in a room, at other levels, over a telephone",
+        examples=(("ser-model robustness runs/first --data ravdess --noise noise --rooms rooms", ""),),
         description="Unweighted average recall of the networks that answer for the test actors, under conditions "
         "that training never heard; recordings that the gate misses or splits count as errors. Of a run on several "
         "corpora: the networks that never heard a corpus, on it. Writes RUN/robustness.json too.",
@@ -46,6 +47,7 @@ def add_windows(commands: Commands) -> None:
     parser = commands.add_parser(
         "windows",
         help="measure a run's rolling windows, and what should answer for long speech",
+        examples=(("ser-model windows runs/first --data ravdess", ""),),
         description="Unweighted average recall of every rolling window of the live path, and for speech of up to "
         "30 s of the running state against means over windows. Writes RUN/windows.json and RUN/long_speech.json.",
     )
@@ -65,6 +67,7 @@ def add_reproduce(commands: Commands) -> None:
     parser = commands.add_parser(
         "reproduce",
         help="train the paper's networks by its protocol, and print its table beside ours",
+        examples=(("ser-model reproduce --data ravdess --output runs/paper --seeds 10", ""),),
         description="Train LSTM-SA and ResLSTM-SA of three sizes as arXiv 2606.03359 does: its features at 48 kHz, its "
         "five folds, the best epoch on the validation actors. One file for each network and seed: an interrupted "
         "run goes on. On a processor, ten seeds take hours.",
@@ -81,6 +84,7 @@ def add_tune(commands: Commands) -> None:
     parser = commands.add_parser(
         "tune",
         help="search settings, scored on validation actors alone",
+        examples=(("ser-model tune --data ravdess --trials 50", ""),),
         description="Search settings by Optuna's TPE, pruning what falls behind. The study lies in a database: the "
         "same command goes on with it, and several machines can share one. Says too what scoring on the test folds "
         "would have claimed.",
@@ -107,6 +111,7 @@ def add_generalise(commands: Commands) -> None:
     parser = commands.add_parser(
         "generalise",
         help="measure how a run's recipe carries over: actor by actor, sex, intensity, statement",
+        examples=(("ser-model generalise runs/first --data ravdess", ""),),
         description="Train networks on 23 actors each and let them answer for the 24th; and divide the answers of "
         "the run's folds by sex, intensity and statement. Writes RUN/generalisation.json too.",
     )

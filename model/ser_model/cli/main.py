@@ -7,34 +7,41 @@ from collections.abc import Sequence
 
 from ser_model import console
 from ser_model.cli import corpora, experiments, runs, world
+from ser_model.command_line import CommandParser
 
-_EXAMPLES = """\
-examples:
-  ser-model train --data ravdess --output runs/first --seeds 5 --noise noise --rooms rooms
-  ser-model evaluate runs/first
-  ser-model robustness runs/first --data ravdess --noise noise --rooms rooms
-  ser-model windows runs/first --data ravdess
-  ser-model generalise runs/first --data ravdess --noise noise --rooms rooms
-  ser-model reproduce --data ravdess --output runs/paper --seeds 10
-  ser-model train --data ravdess --output runs/first --noise noise --rooms rooms --final
-  ser-model export runs/first --output runs/first/reslstm-sa-h64
-  ser-model train --corpus ravdess=ravdess --corpus mine=my-recordings --output runs/mine
-  ser-model cross-corpus --corpus ravdess=ravdess --corpus crema-d=crema-d --output runs/cross
-  ser-model world crema-d my-recordings
-  ser-model world runs/first crema-d
+_EXAMPLES = (
+    ("ser-model train --data ravdess --output runs/first --seeds 5", "train five folds"),
+    ("ser-model evaluate runs/first", "how good are they?"),
+    ("ser-model report runs/first --data ravdess", "the same as a page with pictures"),
+    ("ser-model train --data ravdess --output runs/first --final", "train the network to be exported"),
+    ("ser-model export runs/first", "write it as a file for ser-daemon --model"),
+    ("ser-model world my-recordings", "measure the shipped model on your recordings"),
+)
 
-RAVDESS (Audio_Speech_Actors_01-24) is Zenodo record 1188976; any folder of Actor_NN/*.wav or *.flac will do.
-"""
+_NOTES = """\
+RAVDESS (Audio_Speech_Actors_01-24) is Zenodo record 1188976; any folder of Actor_NN/*.wav or *.flac will do. All \
+commands but `export --check` and `world` need the train extra: pip install 'ser-daemon[train]'.
+
+ser-model COMMAND --help explains a command."""
+
+_STATUSES = {
+    0: "done",
+    2: "it could not be done, or the command line is wrong; one sentence on stderr says why",
+    130: "Ctrl-C; the same command goes on where this one stopped",
+}
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = console.ArgumentParser(
+def build_parser() -> CommandParser:
+    """Return the parser of the command line."""
+    parser = CommandParser(
         prog="ser-model",
         description="Make and measure the network that ser-daemon runs.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=_EXAMPLES,
+        notes=_NOTES,
+        statuses=_STATUSES,
+        version=True,
     )
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (
         runs.add_train,
         runs.add_evaluate,
@@ -60,6 +67,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status: 0, 2 after an error in arguments or files, 130 after Ctrl-C."""
     return console.run(
         "ser-model",
-        lambda: _run(_parser().parse_args(argv)),
+        lambda: _run(build_parser().parse_args(argv)),
         "interrupted; the same command goes on where this one stopped",
     )

@@ -8,9 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeAlias
 
+from ser_model.command_line import CommandParser
+from ser_model.durations import UNITS, in_unit
 from ser_model.errors import SerError
 
-Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Commands: TypeAlias = "argparse._SubParsersAction[CommandParser]"
 """A string, as the class cannot be subscripted at run time."""
 
 TRAINING: tuple[str, ...] = ("torch", "scipy", "onnx")
@@ -39,6 +41,14 @@ def count(text: str, least: int = 1) -> int:
 def count_from_zero(text: str) -> int:
     """Parse an integer from 0."""
     return count(text, least=0)
+
+
+def whole_seconds(text: str) -> int:
+    """Parse whole seconds, from 1: a plain number, or one with a unit."""
+    with contextlib.suppress(ValueError):
+        if (number := int(in_unit(text, "s"))) >= 1:
+            return number
+    raise argparse.ArgumentTypeError(f"expected whole seconds from 1, or a number with {UNITS}, got {text!r}")
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:

@@ -30,6 +30,11 @@ def add_train(commands: Commands) -> None:
     parser = commands.add_parser(
         "train",
         help="train the five folds, or the final network",
+        examples=(
+            ("ser-model train --data ravdess --output runs/first --seeds 5", "five folds, five seeds"),
+            ("ser-model train --data ravdess --output runs/first --final", "the network to be exported"),
+            ("ser-model train --corpus ravdess=ravdess --corpus mine=my-recordings --output runs/mine", ""),
+        ),
         description="Train the five folds of arXiv 2606.03359 for one or more seeds; go on where a run was "
         "interrupted. Before a fold's networks come its teachers, once for all seeds. With --final, train on all "
         "actors what `ser-model export` ships. With --corpus in place of --data, train on any corpora: five networks "
@@ -60,6 +65,7 @@ def add_evaluate(commands: Commands) -> None:
     parser = commands.add_parser(
         "evaluate",
         help="print a run's accuracy",
+        examples=(("ser-model evaluate runs/first", ""),),
         description="Unweighted average recall over the pooled out-of-fold predictions of every seed; recordings "
         "that the gate misses or splits count as errors. Writes RUN/evaluation.json too.",
     )
@@ -75,6 +81,10 @@ def add_export(commands: Commands) -> None:
     parser = commands.add_parser(
         "export",
         help="write the final network as ONNX",
+        examples=(
+            ("ser-model export runs/first --output mine-h64", "writes mine-h64.window.onnx and mine-h64.stream.onnx"),
+            ("ser-model export --check mine-h64", "are both files sound?"),
+        ),
         description="Write STEM.window.onnx and STEM.stream.onnx from the run's final network, with temperature "
         "and threshold from its validation actors, and check both against PyTorch; STEM.sha256 holds their sums.",
     )
@@ -94,6 +104,7 @@ def add_report(commands: Commands) -> None:
     parser = commands.add_parser(
         "report",
         help="draw a run as a page to read in a browser",
+        examples=(("ser-model report runs/first --data ravdess", "then open runs/first/report/index.html"),),
         description="Write DIR/index.html: figures and pictures of a run, explained, in one file that loads nothing "
         "from elsewhere; and the pictures as PNG beside it.",
     )

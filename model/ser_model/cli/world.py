@@ -14,6 +14,11 @@ def add_world(commands: Commands) -> None:
     parser = commands.add_parser(
         "world",
         help="measure a finished model on any corpus",
+        examples=(
+            ("ser-model world my-recordings", "the shipped model"),
+            ("ser-model world open my-recordings", "the model that anybody may use"),
+            ("ser-model world runs/first crema-d", "the model of a run"),
+        ),
         description="Measure a finished model, the shipped one by default, on people that it never heard: unweighted "
         "average recall, share with a label and share of these that are right, calibration error, order of arousal, "
         "and emotions that are heard where nobody acts. Recordings that the gate misses or splits count as errors. "
