@@ -94,20 +94,25 @@ class Listener:
         """The utterances as they were recorded."""
         return Heard(np.arange(len(self.truth)), self.own.logits, self.own.embeddings)
 
-    def teach(self, rows: Classes, labels: Classes, heard: Heard | None = None) -> TaughtHead | None:
-        """Fit a head as the daemon does.
+    def teach(self, rows: Classes, labels: Classes) -> TaughtHead | None:
+        """Fit a head as `ser-calibrate teach` does, to utterances as they were recorded.
 
         Args:
-            rows: of the examples in `heard`.
+            rows: of the examples.
             labels: their labels, as the speaker gives them.
-            heard: what the examples are taken from; `None`: the utterances as they were recorded.
         """
-        source = self.spoken if heard is None else heard
-        examples = [
-            TaughtExample(LABELS[label], source.logits[row].astype(np.float64), source.embeddings[row].astype(float))
-            for row, label in zip(rows.tolist(), labels.tolist(), strict=True)
-        ]
+        pairs = zip(rows.tolist(), labels.tolist(), strict=True)
+        return self.fit([example(self.spoken, row, label) for row, label in pairs])
+
+    def fit(self, examples: Sequence[TaughtExample]) -> TaughtHead | None:
+        """Fit a head to examples as the daemon does."""
         return fit_head(examples, self.calibration.temperature.long, self.strength, whitening=self.whitening)
+
+
+def example(heard: Heard, row: int, label: int, wrong: int | None = None) -> TaughtExample:
+    """Return an utterance with its label; `wrong` is the answer that the speaker corrects, where there was one."""
+    logits, embedding = (values[row].astype(np.float64) for values in (heard.logits, heard.embeddings))
+    return TaughtExample(LABELS[label], logits, embedding, "" if wrong is None else LABELS[wrong])
 
 
 @dataclass(frozen=True, eq=False)

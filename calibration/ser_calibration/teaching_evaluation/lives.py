@@ -9,9 +9,9 @@ import numpy as np
 
 from ser_calibration.teaching_evaluation.draws import Draw, best_of, draw_speakers, recall
 from ser_calibration.teaching_evaluation.gains import Gain
-from ser_calibration.teaching_evaluation.listeners import Heard, Listener, apply_head
+from ser_calibration.teaching_evaluation.listeners import Heard, Listener, apply_head, example
 from ser_model.adaptation.adaptation import Adaptation
-from ser_model.adaptation.taught_head import TaughtHead
+from ser_model.adaptation.taught_head import TaughtExample, TaughtHead
 from ser_model.labels import LABELS
 from ser_model.training.scores import Classes
 
@@ -51,18 +51,16 @@ def _correct(listener: Listener, draw: Draw, spoken: Heard) -> Iterator[Gain]:
         return
     halves = [np.array_split(own, 2) for own in draw.order.values()]
     said, tested = (np.concatenate(parts) for parts in zip(*halves, strict=True))
-    rows: list[int] = []
-    labels: list[int] = []
+    examples: list[TaughtExample] = []
     head: TaughtHead | None = None
     for at in _say(listener, draw, said, spoken):
         truth = int(listener.truth[spoken.owner[at]])
         answer = int(best_of(apply_head(head, spoken, np.array([at])), draw.labels)[0])
         if answer == truth or draw.rng.random() >= CORRECTED:
             continue
-        rows.append(at)
-        labels.append(truth)
-        head = listener.teach(np.array(rows), np.array(labels), spoken)
-        if len(rows) == CORRECTIONS:
+        examples.append(example(spoken, at, truth, answer))
+        head = listener.fit(examples)
+        if len(examples) == CORRECTIONS:
             break
     truth_tested = listener.truth[tested]
     before, after = (
