@@ -9,7 +9,7 @@ SERVICE_PYTHON ?= /usr/bin/python3
 SERVICE := PYTHONPATH=model:daemon $(SERVICE_PYTHON) -B -m ser_daemon.install
 PURGE ?=
 
-.PHONY: help deps run test lint bench torture fuzz lock schema wheel sbom audit
+.PHONY: help deps run test lint bench torture fuzz lock schema wheel sdist sbom audit
 .PHONY: install-service uninstall-service install-user-service uninstall-user-service
 .DELETE_ON_ERROR:
 
@@ -24,6 +24,7 @@ help:
 	@echo 'make lock     renew the versions and hashes of the packages that the service is installed with'
 	@echo 'make schema   write docs/protocol.schema.json from the classes of the protocol'
 	@echo 'make wheel    build the wheel into dist; the same source gives the same bytes'
+	@echo 'make sdist    build the source distribution into dist; the same commit gives the same bytes'
 	@echo 'make sbom     list what is installed with the service, with licences and hashes, in dist (CycloneDX)'
 	@echo 'make audit    look for known vulnerabilities of the locked packages'
 	@echo
@@ -91,6 +92,9 @@ schema: $(VENV)/.base
 
 wheel: | $(VENV)/.python
 	@$(BIN)/python -B release/wheel.py
+
+sdist: | $(VENV)/.python
+	@$(BIN)/python -B release/sdist.py
 
 sbom: $(VENV)/.release
 	@$(BIN)/python -B release/sbom.py

@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,21 +26,22 @@ from ser_daemon.install.files import LOCK  # noqa: E402
 from ser_daemon.install.program import copy_source  # noqa: E402
 
 BACKEND = "setuptools"
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check")
 
 
-def main() -> int:
+def main(name: str = "wheel", make: Callable[[Path, int], Path] | None = None) -> int:
     """Build, and print the file with its sum."""
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "dist").resolve()
     try:
-        wheel = build(folder, source_date())
+        made = (make or build)(folder, source_date())
     except subprocess.CalledProcessError as error:
         output = (error.stderr or error.stdout or "").strip().splitlines()[-1:]
-        print(f"wheel: {' '.join(error.cmd[:5])} ... failed: {' '.join(output)}", file=sys.stderr)
+        print(f"{name}: {' '.join(error.cmd[:5])} ... failed: {' '.join(output)}", file=sys.stderr)
         return 2
     except ValueError as error:
-        print(f"wheel: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 2
-    print(f"{hashlib.sha256(wheel.read_bytes()).hexdigest()}  {wheel}")
+    print(f"{hashlib.sha256(made.read_bytes()).hexdigest()}  {made}")
     return 0
 
 
@@ -68,17 +70,21 @@ def build(folder: Path, date: int) -> Path:
     os.umask(0o022)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="ser-wheel-") as temporary:
-        source, backend, made = (Path(temporary) / name for name in ("source", "backend", "made"))
+        source, made = (Path(temporary) / name for name in ("source", "made"))
         copy_source(ROOT, source)
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-        requirement = Path(temporary) / "backend.txt"
-        requirement.write_text(locked(BACKEND))
-        install = [*pip, "install", "--quiet", "--no-deps", "--require-hashes", "-r", str(requirement)]
-        run(*install, "--target", str(backend))
-        environ = {**os.environ, "PYTHONPATH": str(backend), "SOURCE_DATE_EPOCH": str(date)}
-        run(*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(made), str(source), env=environ)
+        environ = backend(Path(temporary), date)
+        run(*PIP, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(made), str(source), env=environ)
         [wheel] = made.iterdir()
         return Path(shutil.move(wheel, folder / wheel.name))
+
+
+def backend(temporary: Path, date: int) -> dict[str, str]:
+    """Install the locked build tool into a temporary folder; return the environment in which it builds."""
+    requirement = temporary / "backend.txt"
+    requirement.write_text(locked(BACKEND))
+    install = [*PIP, "install", "--quiet", "--no-deps", "--require-hashes", "-r", str(requirement)]
+    run(*install, "--target", str(temporary / "backend"))
+    return {**os.environ, "PYTHONPATH": str(temporary / "backend"), "SOURCE_DATE_EPOCH": str(date)}
 
 
 def locked(package: str) -> str:
@@ -90,13 +96,13 @@ def locked(package: str) -> str:
     return match[0]
 
 
-def run(*command: str, env: dict[str, str] | None = None) -> None:
+def run(*command: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
     """Run a command.
 
     Raises:
         CalledProcessError: it failed; with its output
     """
-    subprocess.run(command, env=env, capture_output=True, text=True, timeout=600, check=True)
+    subprocess.run(command, env=env, cwd=cwd, capture_output=True, text=True, timeout=600, check=True)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -54,6 +56,68 @@ def test_two_builds_of_the_wheel_are_equal_to_the_byte(tmp_path: Path) -> None:
     one, two, later = (next((tmp_path / name).iterdir()).read_bytes() for name in ("one", "two", "later"))
     assert one == two
     assert one != later
+
+
+def tracked() -> set[str]:
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        pytest.skip("this is no git checkout, which the source distribution is built from")
+    return set(done.stdout.splitlines())
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and the source distribution."""
+    tracked()
+    folder = tmp_path_factory.mktemp("built")
+    for script in ("wheel.py", "sdist.py"):
+        online(release(script, str(folder), SOURCE_DATE_EPOCH="1700000000"))
+    return folder
+
+
+@pytest.mark.slow
+def test_the_source_distribution_holds_what_git_holds_and_has_the_same_bytes_again(built: Path, tmp_path: Path) -> None:
+    [sdist] = built.glob("*.tar.gz")
+    online(release("sdist.py", str(tmp_path), SOURCE_DATE_EPOCH="1700000000", TZ="Asia/Tokyo"))
+    assert (tmp_path / sdist.name).read_bytes() == sdist.read_bytes()
+    with tarfile.open(sdist) as archive:
+        held = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
+    made = {"PKG-INFO", "setup.cfg", "model/ser_model/commit.txt"}
+    assert {name for name in held if not name.startswith("ser_daemon.egg-info/")} == tracked() | made
+
+
+@pytest.mark.slow
+def test_a_wheel_from_the_source_distribution_is_the_wheel(built: Path, tmp_path: Path) -> None:
+    [sdist], [wheel] = built.glob("*.tar.gz"), built.glob("*.whl")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    [tree] = tmp_path.iterdir()
+    pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", str(tmp_path), str(tree)]
+    online(subprocess.run(pip, capture_output=True, text=True, timeout=600, check=False))
+    [again] = tmp_path.glob("*.whl")
+    ones, others = (zipfile.ZipFile(path) for path in (wheel, again))
+    with ones, others:
+        # The hashes of METADATA and WHEEL name the build tool, which is the newest here.
+        names = {name for name in ones.namelist() if ".dist-info/" not in name}
+        assert {name for name in others.namelist() if ".dist-info/" not in name} == names
+        assert [name for name in names if ones.read(name) != others.read(name)] == []
+
+
+@pytest.mark.slow
+def test_package_indexes_would_accept_both(built: Path) -> None:
+    needs("twine")
+    command = [sys.executable, "-m", "twine", "check", "--strict", *map(str, built.iterdir())]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("PASSED") == 2
+
+
+@pytest.mark.slow
+def test_the_manifest_names_every_file() -> None:
+    needs("check_manifest")
+    tracked()
+    command = [sys.executable, "-m", "check_manifest", str(ROOT)]
+    online(subprocess.run(command, capture_output=True, text=True, timeout=600, check=False))
 
 
 def test_a_date_that_is_none_is_refused(tmp_path: Path) -> None:
