@@ -3,9 +3,11 @@ Wyoming service."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 _INDEX = re.compile(r"[0-9]{1,18}")
 
@@ -75,6 +77,22 @@ LiveSpec = CaptureDeviceSpec | WyomingService
 """What never ends, but may vanish and come back."""
 
 DeviceSpec = LiveSpec | AudioFile | StandardInput
+
+
+_RECORDINGS = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".mp4", ".aac", ".webm", ".aiff")
+
+
+def meant_file(text: str) -> str | None:
+    """Return `file:PATH` if the name of a device is rather the path of a recording, else `None`.
+
+    It is if it ends like one, or if there is a file of this path.
+    """
+    if not isinstance(parse_device(text), DeviceName):
+        return None
+    with contextlib.suppress(OSError, RuntimeError, ValueError):
+        if text.lower().endswith(_RECORDINGS) or ("/" in text and Path(text).expanduser().is_file()):
+            return f"file:{text}"
+    return None
 
 
 @functools.lru_cache(maxsize=16)

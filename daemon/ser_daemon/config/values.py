@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, cast
 
+from ser_daemon.config.device_spec import meant_file
 from ser_daemon.config.keys import Key, Scalar
 from ser_daemon.config.schema import KEYS, SECTIONS
 from ser_model.durations import UNITS, in_unit, misses_unit
@@ -123,6 +124,8 @@ def _check_text(key: Key, value: str, source: str, actual: str) -> None:
         raise ConfigError(str(bad_value(source, key, actual)) + did_you_mean(value, key.choices))
     if not value or any(ord(character) < 32 for character in value):
         raise bad_value(source, key, actual if value else "nothing")
+    if key.name == "audio.device" and (file := meant_file(value)):
+        raise ConfigError(f"{source}: {key.name}: no microphone is called {actual}; did you mean {file}?")
 
 
 def _path(key: Key, text: str, source: str, folder: Path | None) -> Path:

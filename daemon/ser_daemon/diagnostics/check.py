@@ -38,18 +38,18 @@ LEVEL_SAMPLES = 8000
 
 
 def run_check(config: Config, environ: Mapping[str, str] = os.environ, *, verbose: bool = False) -> int:
-    """Print the verdict, and then the findings that it follows from.
+    """Print the verdict, and then the findings that are not good.
 
     Args:
         config: The configuration to check.
         environ: Environment variables.
-        verbose: Print the settings that have their default as well.
+        verbose: Print the good findings as well, with the settings that were changed.
 
     Returns:
         0 if the daemon can work, 2 if something must be repaired first.
     """
     daemon = find_daemon(config.socket.path, environ)
-    findings = list(run_checks(config, environ, daemon, verbose=verbose))
+    findings = list(run_checks(config, environ, daemon))
     failed = any(finding.grade is Grade.FAIL for finding in findings)
     if failed:
         verdict = "Not ready: see the lines that begin with fail."
@@ -57,35 +57,34 @@ def run_check(config: Config, environ: Mapping[str, str] = os.environ, *, verbos
         verdict = "Running. Watch it with: ser-watch"
     else:
         verdict = "Ready. Start it with: ser-daemon, and watch it with: ser-watch"
-    lines = [printable(f"{finding.grade:<5} {finding.subject:<7} {finding.text}") for finding in findings]
+    shown = [finding for finding in findings if verbose or finding.grade is not Grade.OK]
+    lines = [printable(f"{finding.grade:<5} {finding.subject:<7} {finding.text}") for finding in shown]
+    if good := len(findings) - len(shown):
+        lines.append(f"{good} findings are good; ser-daemon --check -v shows them.")
     print("\n".join([verdict, "", *lines]))
     return 2 if failed else 0
 
 
-def run_checks(
-    config: Config, environ: Mapping[str, str], daemon: RunningDaemon | None, *, verbose: bool
-) -> Iterator[Finding]:
+def run_checks(config: Config, environ: Mapping[str, str], daemon: RunningDaemon | None) -> Iterator[Finding]:
     """Yield the findings, in the order in which a starting daemon would meet them."""
-    yield from _check_config(config, verbose=verbose)
+    yield from _check_config(config)
     yield _check_model(config)
     yield from _check_audio(config, environ, daemon)
     yield from _check_sockets(config, environ, daemon)
     yield from check_service(Machine(environ))
 
 
-def _check_config(config: Config, *, verbose: bool) -> Iterator[Finding]:
+def _check_config(config: Config) -> Iterator[Finding]:
     files = ", ".join(str(file) for file in config.files) or "no file"
     yield Finding(Grade.OK, "config", files)
     at_default = 0
     for name, key in KEYS.items():
-        section, _, field = name.partition(".")
-        value = getattr(getattr(config, section), field)
-        source = config.sources.get(name, "built-in")
+        value = config.value(name)
         at_default += value == key.default
-        if verbose or value != key.default:
-            yield Finding(Grade.OK, "config", f"{name} = {'null' if value is None else value}  ({source})")
-    if not verbose:
-        yield Finding(Grade.OK, "config", f"{at_default} settings at their defaults; ser-daemon --check -v shows them")
+        if value != key.default:
+            text = f"{name} = {'null' if value is None else value}  ({config.sources.get(name, 'built-in')})"
+            yield Finding(Grade.OK, "config", text)
+    yield Finding(Grade.OK, "config", f"{at_default} settings at their defaults; ser-ctl config shows them")
 
 
 def _check_model(config: Config) -> Finding:
@@ -115,7 +114,7 @@ def _check_audio(config: Config, environ: Mapping[str, str], daemon: RunningDaem
         yield Finding(Grade.FAIL, "audio", str(error))
         if isinstance(config.audio.device_spec, CaptureDeviceSpec):
             yield from find_capture_problems(Machine(environ))
-            yield Finding(Grade.OK, "audio", "to see what there is: ser-daemon --list-devices")
+            yield Finding(Grade.HINT, "audio", "to see what there is: ser-daemon --list-devices")
         return
     if level <= SILENCE_DBFS:
         yield Finding(Grade.WARN, "audio", f"{name} gives nothing but zeros; {mute_advice(Machine(environ))}")

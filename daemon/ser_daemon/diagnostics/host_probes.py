@@ -30,6 +30,7 @@ class Grade(StrEnum):
     """How serious a finding is."""
 
     OK = "ok"
+    HINT = "hint"
     WARN = "warn"
     FAIL = "fail"
 

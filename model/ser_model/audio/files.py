@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from ser_model.audio.foreign_formats import HEAD_BYTES, conversion, name_format
 from ser_model.errors import SerError
 from ser_model.types import SAMPLE_RATE, Samples
 
@@ -196,14 +197,19 @@ def _open(path: Path) -> soundfile.SoundFile:
             raise SerError(f"{path} is no file but a pipe or a device; expected a WAV or FLAC file.")
         # libsndfile reports every failure to open a file as "System error".
         with path.open("rb") as handle:
-            empty = not handle.read(1)
-        if empty:
+            head = handle.read(HEAD_BYTES)
+        if not head:
             raise SerError(f"{path} is empty; expected a WAV or FLAC file.")
         # soundfile cannot encode names that are not valid UTF-8.
         return soundfile.SoundFile(os.fsencode(path))
     except OSError as error:
         raise SerError(f"Cannot read {path}: {error.strerror or error}.") from error
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
+        # A damaged FLAC file needs no conversion.
+        if (name := name_format(head)) not in (None, "FLAC"):
+            raise SerError(
+                f"{path} is {name} that cannot be read, expected WAV or FLAC; convert it: {conversion(str(path))}"
+            ) from error
         raise SerError(f"{path} is not a WAV or FLAC file that can be read: {_reason(error)}.") from error
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ser_daemon.config.loading import ConfigError, load_config
 from ser_daemon.config.schema import KEYS
 from ser_daemon.config.yaml_nodes import read_config_file
+from support.settings import uncommented_settings
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -34,8 +35,12 @@ def error_for(tmp_path: Path, text: str) -> str:
     return message.removeprefix(str(path))
 
 
-def test_the_documented_file_names_every_key_once_with_its_default() -> None:
-    path = ROOT / "config.yaml"
+def test_the_file_that_is_installed_sets_nothing_so_that_later_defaults_hold() -> None:
+    assert read_config_file(ROOT / "config.yaml") == {}
+
+
+def test_the_documented_file_names_every_key_once_with_its_default(tmp_path: Path) -> None:
+    path = uncommented_settings(tmp_path)
     settings = read_config_file(path)
     assert list(settings) == list(KEYS)
     assert {name: setting.value for name, setting in settings.items()} == {
@@ -50,7 +55,7 @@ def test_the_documented_file_states_the_ranges_and_choices_that_are_checked() ->
     for line in (ROOT / "config.yaml").read_text().splitlines():
         if found := re.fullmatch(r"(\w+):", line):
             section = found[1]
-        elif found := re.fullmatch(r"  (\w+): .*", line):
+        elif found := re.fullmatch(r"  #(\w+): .*", line):
             comments[f"{section}.{found[1]}"], comment = comment, ""
         elif line.startswith("  # "):
             comment += " " + line.removeprefix("  # ")

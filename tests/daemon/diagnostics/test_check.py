@@ -21,17 +21,23 @@ from ser_daemon.sources import DeviceBusy
 from ser_daemon.wire.sockets import bind
 from support.daemon import Daemon, wait_for
 from support.pulse import virtual_microphone
+from support.settings import uncommented_settings
 from support.speech import SYNTHETIC_SPEECH
 
 
 def check(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], device: str = f"file:{SYNTHETIC_SPEECH}", **keys: object
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    device: str = f"file:{SYNTHETIC_SPEECH}",
+    *,
+    verbose: bool = True,
+    **keys: object,
 ) -> tuple[int, str]:
     """Return the exit code and the output; socket and profiles are in the test's folder."""
     environ = {"HOME": str(tmp_path)}
     overrides: dict[str, object] = {"audio.device": device, "socket.path": tmp_path / "s.sock"}
     overrides |= {name.replace("__", "."): value for name, value in keys.items()}
-    code = run_check(load_config(environ=environ, overrides=overrides, default_files=[]), environ)
+    code = run_check(load_config(environ=environ, overrides=overrides, default_files=[]), environ, verbose=verbose)
     return code, capsys.readouterr().out
 
 
@@ -70,23 +76,30 @@ def test_missing_model_recording_and_folder_are_all_reported(
 def test_settings_at_their_defaults_are_folded_also_if_a_file_names_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shipped = Path(__file__).resolve().parents[3] / "config.yaml"
+    shipped = uncommented_settings(tmp_path)
     environ = {"HOME": str(tmp_path)}
     overrides = {"audio.device": f"file:{SYNTHETIC_SPEECH}", "socket.path": tmp_path / "s.sock"}
     config = load_config(path=shipped, environ=environ, overrides=overrides, default_files=[])
     assert len(config.sources) == len(KEYS)
-    run_check(config, environ)
+    run_check(config, environ, verbose=True)
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("ok    config")]
     assert lines == [
         f"ok    config  {shipped}",
         f"ok    config  audio.device = file:{SYNTHETIC_SPEECH}  (command line)",
         f"ok    config  socket.path = {tmp_path / 's.sock'}  (command line)",
-        f"ok    config  {len(KEYS) - 2} settings at their defaults; ser-daemon --check -v shows them",
+        f"ok    config  {len(KEYS) - 2} settings at their defaults; ser-ctl config shows them",
     ]
-    run_check(config, environ, verbose=True)
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("ok    config")]
-    assert len(lines) == 1 + len(KEYS)
-    assert any("service.log_level = info  (" in line for line in lines)
+
+
+def test_what_is_good_is_only_counted_unless_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = check(tmp_path, capsys, verbose=False)
+    verdict, blank, *rest = out.splitlines()
+    assert (code, verdict, blank) == (0, "Ready. Start it with: ser-daemon, and watch it with: ser-watch", "")
+    [count] = rest
+    assert count.endswith(" findings are good; ser-daemon --check -v shows them.")
+    code, out = check(tmp_path, capsys, verbose=False, model__path=tmp_path / "none.onnx")
+    assert code == 2
+    assert [line.split()[:2] for line in out.splitlines()[2:-1]] == [["fail", "model"]]
 
 
 def test_beside_a_running_daemon_the_verdict_is_that_it_runs(
@@ -136,7 +149,7 @@ def test_the_process_of_a_running_daemon_is_named(tmp_path: Path, capsys: pytest
 def test_with_a_sound_server_the_users_unit_is_recommended(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "pipewire-0").touch()
     config = load_config(environ={}, overrides={"audio.device": "stdin"}, default_files=[])
-    run_check(config, {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)})
+    run_check(config, {"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)}, verbose=True)
     out = capsys.readouterr().out
     assert "PipeWire runs for this user: as a service use the user's unit (systemctl --user)" in out
     assert "ok    audio   stdin is read once the daemon runs" in out
@@ -145,7 +158,7 @@ def test_with_a_sound_server_the_users_unit_is_recommended(tmp_path: Path, capsy
 def test_a_real_device_is_opened_and_read() -> None:
     with virtual_microphone() as pulse:
         done = subprocess.run(
-            [sys.executable, "-m", "ser_daemon.cli.daemon", "--check"],
+            [sys.executable, "-m", "ser_daemon.cli.daemon", "--check", "-v"],
             env=pulse.environment,
             capture_output=True,
             text=True,

@@ -150,6 +150,6 @@ def test_the_socket_file_of_a_killed_daemon_is_removed(tmp_path: Path, capsys: p
     left.bind(str(tmp_path / "s.sock"))
     left.close()
     overrides = {"audio.device": "stdin", "socket.path": tmp_path / "s.sock"}
-    run_check(load_config(environ={}, overrides=overrides, default_files=[]), {"HOME": str(tmp_path)})
+    run_check(load_config(environ={}, overrides=overrides, default_files=[]), {"HOME": str(tmp_path)}, verbose=True)
     text = f"{tmp_path / 's.sock'} can be used; one that a killed daemon had left was removed"
     assert text in capsys.readouterr().out

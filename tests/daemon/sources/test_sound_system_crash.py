@@ -27,7 +27,7 @@ def test_without_a_configuration_of_alsa_the_variable_is_named(
 
 
 def test_the_check_names_the_variable_and_goes_on(tmp_path: Path) -> None:
-    ended = run_with(tmp_path, "--check", ALSA_CONFIG_PATH="/nonexistent")
+    ended = run_with(tmp_path, "--check", "-v", ALSA_CONFIG_PATH="/nonexistent")
     assert ended.code == 2
     assert "Traceback" not in ended.err
     [line] = [line for line in ended.out.splitlines() if line.startswith("fail  audio")]

@@ -150,3 +150,26 @@ def test_a_channel_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "stereo.wav", np.zeros((9, 2)), 16_000, "PCM_16")
     with pytest.raises(SerError, match="channel 3 was asked for, expected 1 to 2"):
         read_audio(path, channel=3)
+
+
+@pytest.mark.parametrize(
+    ("head", "name"),
+    [
+        (b"\0\0\0\x20ftypM4A ", "MPEG-4 audio (M4A, MP4)"),
+        (b"\x1aE\xdf\xa3", "WebM or Matroska"),
+        (b"\xff\xf1\x50\x80", "AAC"),
+        (b"#!AMR\n", "AMR"),
+        (b"ID3\x04", "MP3"),
+    ],
+)
+def test_a_format_that_cannot_be_read_is_named_with_the_command_that_converts_it(
+    tmp_path: Path, head: bytes, name: str
+) -> None:
+    path = tmp_path / "my talk"
+    path.write_bytes(head + bytes(200))
+    with pytest.raises(SerError) as caught:
+        read_audio(path)
+    assert str(caught.value) == (
+        f"{path} is {name} that cannot be read, expected WAV or FLAC; "
+        f"convert it: ffmpeg -i '{path}' -f wav - | ser-daemon --mic stdin"
+    )
