@@ -17,7 +17,7 @@ from ser_daemon.config.schema import KEYS
 from ser_daemon.paths import SYSTEM_SOCKET, control_socket
 
 UNITS = Path(__file__).resolve().parents[2] / "systemd"
-SERVICES = sorted(UNITS.rglob("*.service"))
+SERVICES = sorted([*UNITS.glob("*.service"), *UNITS.glob("user/*.service")])
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 
 

@@ -1,0 +1,59 @@
+"""The units of the bridges: accepted by systemd, sandboxed, and with options that exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[2] / "systemd/bridges"
+UNITS = sorted(FOLDER.rglob("ser-wyoming.service"))
+
+
+def command_of(unit: Path) -> list[str]:
+    """Return the arguments of `ExecStart=`, for folders of this machine."""
+    (line,) = re.findall(r"^ExecStart=(.*)$", unit.read_text(), re.MULTILINE)
+    return shlex.split(line.replace("%t", "/run/user/1000").replace("%h", "/home/anna"))
+
+
+def test_there_is_one_for_the_machine_and_one_for_a_user() -> None:
+    assert [unit.parent.name for unit in UNITS] == ["bridges", "user"]
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.parent.name)
+def test_systemd_accepts_it_and_rates_its_sandbox_as_safe(unit: Path, tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze on this machine")
+    copy = tmp_path / unit.name
+    # `verify` requires that the command exists.
+    copy.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text(), flags=re.MULTILINE))
+    scope = "user" if unit.parent.name == "user" else "system"
+    environ = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "SYSTEMD_UNIT_PATH": f"{tmp_path}:"}
+    command = ["systemd-analyze", f"--{scope}", "--man=no", "verify", str(copy)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environ)
+    if "Failed to initialize manager" not in done.stderr:
+        assert [line for line in done.stderr.splitlines() if unit.name in line] == []
+    if scope == "system":
+        # The threshold has no decimal point: 15 stands for 1.5 of 10. The network is what it cannot do without.
+        command = ["systemd-analyze", "security", "--offline=true", "--threshold=15", "--no-pager", str(copy)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stdout[-1000:] + done.stderr
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.parent.name)
+def test_its_command_line_is_understood(unit: Path) -> None:
+    arguments = command_of(unit)
+    assert Path(arguments[0]).name == "ser-wyoming"
+    code = (
+        "import sys; from ser_bridges.wyoming import cli; from ser_daemon.sources.wyoming_uri import parse_uri;"
+        "print(parse_uri(cli._parser().parse_args(sys.argv[1:]).uri))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments[1:]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "127.0.0.1" in done.stdout or "/run/user" in done.stdout, "nothing outside this machine reaches it"
