@@ -20,7 +20,6 @@ def check_announcement(address: WyomingAddress) -> None:
     Raises:
         SerError: the library is missing, or nobody else could connect to the address.
     """
-    command.require("zeroconf", "zeroconf")
     if not isinstance(address, TcpAddress):
         raise SerError("--zeroconf needs --uri tcp://HOST:PORT: other machines cannot reach a Unix socket.")
     if address.host in LOOPBACK:
@@ -28,6 +27,7 @@ def check_announcement(address: WyomingAddress) -> None:
             f"--zeroconf would announce {address.host}, which no other machine reaches; "
             "expected --uri tcp://0.0.0.0:PORT or an address of this machine."
         )
+    command.require("zeroconf", "zeroconf")
 
 
 async def announce(address: TcpAddress, name: str | None) -> object:
