@@ -29,6 +29,10 @@ WAITING_BYTES = 1024 * 1024
 """Audio of a client that may wait; half a minute at 16 kHz. Beyond that nothing more is read from it."""
 
 
+MOST_MARKS = 32
+"""Starts, stops and answers of a client that may wait; a start holds a resampler."""
+
+
 @dataclass(frozen=True, slots=True)
 class Start:
     """Audio in this format follows."""
@@ -107,7 +111,7 @@ class ClientAudio:
         self._put(event)
 
     async def wait_for_room(self) -> None:
-        """Wait until less than `WAITING_BYTES` wait."""
+        """Wait until less than `WAITING_BYTES` and `MOST_MARKS` wait; at once where they do."""
         await self._room.wait()
 
     def close(self) -> None:
@@ -127,19 +131,22 @@ class ClientAudio:
                 self._waiting += len(item[0])
             else:
                 self._marks += 1
-            if self._waiting >= WAITING_BYTES:
+            if not self._has_room():
                 self._room.clear()
             if self._working or not self._is_ready():
                 return
             self._working = True
         self._workers.submit(self)
 
+    def _has_room(self) -> bool:
+        return self._waiting < WAITING_BYTES and self._marks < MOST_MARKS
+
     def _is_ready(self) -> bool:
         return self._marks > 0 or self._waiting >= self._block
 
     def _sent(self, events: bytes) -> None:
         if not self._closed:
-            if self._waiting < WAITING_BYTES:
+            if self._has_room():
                 self._room.set()
             if events:
                 self._deliver(events)

@@ -65,7 +65,7 @@ class Connection:
         """Whether audio is ignored until the next `audio-start`."""
         self._takes_payload = False
         self._detecting = False
-        self._reading = True
+        self._reading = False
         self._last_bytes = self._last_audio = self._loop.time()
         self._paused = True
 
@@ -76,6 +76,8 @@ class Connection:
                 self._events.feed(data)
                 while (item := self._events.take()) is not None:
                     self._take(item)
+                    # Nothing is taken while much waits: the client's own sending then waits, as TCP provides.
+                    await self._audio.wait_for_room()
         except FramingError as error:
             self.send(encode_error("bad-framing", str(error)))
         except OSError as error:
@@ -112,11 +114,9 @@ class Connection:
             self._loop.call_later(CLOSE_SECONDS, self._writer.transport.abort)
 
     async def _receive(self) -> bytes:
-        # Nothing is read while much audio waits: the client's own sending then waits, as TCP provides.
-        self._reading = False
-        await self._audio.wait_for_room()
         self._reading = True
         data = await self._reader.read(RECEIVE_BYTES)
+        self._reading = False
         self._last_bytes = self._loop.time()
         return data
 

@@ -44,7 +44,9 @@ class Recognition:
     """
 
     def __init__(self, settings: RecognitionSettings, decoder: WyomingDecoder, earlier: int, begun: float) -> None:
-        self._recognizer = settings.recognizer()
+        self._settings = settings
+        self._recognizer: Recognizer | None = None
+        """Made with the first audio: it takes a millisecond, which a start without audio must not cost."""
         self._decoder = decoder
         self._earlier = earlier
         self._begun = begun
@@ -65,13 +67,17 @@ class Recognition:
 
     def pause(self) -> list[Event]:
         """End the open utterance, if any, with the audio that it has; audio may follow."""
-        return self._events(self._recognizer.finish())
+        return [] if self._recognizer is None else self._events(self._recognizer.finish())
 
     def finish(self) -> list[Event]:
         """Process what the resampler holds back, and end the open utterance. No audio may follow."""
         return self._recognise(self._decoder.flush(), time.monotonic()) + self.pause()
 
     def _recognise(self, samples: Samples, arrival: float) -> list[Event]:
+        if self._recognizer is None:
+            if not len(samples):
+                return []
+            self._recognizer = self._settings.recognizer()
         self._position += len(samples)
         self._arrivals.append((self._position, arrival))
         return self._events(self._recognizer.push(samples))

@@ -150,6 +150,22 @@ async def test_endless_audio_of_fast_clients_costs_bounded_memory_and_delays_oth
         await still_works(bridge)
 
 
+async def test_many_starts_of_audio_cost_bounded_memory(bridge: WyomingBridge) -> None:
+    await still_works(bridge)
+    before, peak = bridge.memory_mb(), 0.0
+    start = b'{"type":"audio-start","data":{"rate":48000,"width":2,"channels":1}}\n'
+    async with bridge.client() as client:
+        assert client._writer is not None
+        for _ in range(10):
+            client._writer.write(start * 200)
+            await client._writer.drain()
+            peak = max(peak, bridge.memory_mb())
+        await client.write_event(Ping().event())
+        assert await until_pong(client) == []
+    assert peak - before < 30
+    await still_works(bridge)
+
+
 async def test_a_client_that_never_reads_is_disconnected(bridge: WyomingBridge) -> None:
     sock = bridge.raw()
     sock.setblocking(False)
