@@ -17,7 +17,7 @@ from ser_model.scoring.activation import HIGH, LOW, ActivationParameters, log_od
 from ser_model.scoring.temperature import Temperature
 from ser_model.training.scores import posterior
 
-PRECISION: Final = 0.65
+PRECISION: Final = 0.75
 """Share of right labels, on corpora that are not heard, that the threshold of `unknown` is chosen for."""
 RIDGE: Final = 0.1
 """Weight of the squared biases in the loss of both kinds together; see docs/confidence.md."""
