@@ -9,7 +9,7 @@ SERVICE_PYTHON ?= /usr/bin/python3
 SERVICE := PYTHONPATH=model:daemon $(SERVICE_PYTHON) -B -m ser_daemon.install
 PURGE ?=
 
-.PHONY: help deps run test lint bench torture fuzz lock schema wheel sdist sbom audit
+.PHONY: help deps run test lint bench torture fuzz lock man schema wheel sdist sbom audit
 .PHONY: install-service uninstall-service install-user-service uninstall-user-service
 .DELETE_ON_ERROR:
 
@@ -22,6 +22,7 @@ help:
 	@echo 'make fuzz     feed every parser and state machine with random input; ARGS="--minutes 60" takes an hour'
 	@echo 'make deps     install what these need, into .venv and, where permitted, with apt'
 	@echo 'make lock     renew the versions and hashes of the packages that the service is installed with'
+	@echo 'make man      write the manual pages and completions in share from the parsers of the commands'
 	@echo 'make schema   write docs/protocol.schema.json from the classes of the protocol'
 	@echo 'make wheel    build the wheel into dist; the same source gives the same bytes'
 	@echo 'make sdist    build the source distribution into dist; the same commit gives the same bytes'
@@ -86,6 +87,9 @@ lock: | $(VENV)/.python
 		echo '# Made by `make lock` from pyproject.toml; do not edit.'; \
 		grep -v '^# The following packages are' $(LOCK).new; } >$(LOCK)
 	@rm $(LOCK).new
+
+man: $(VENV)/.full
+	@$(BIN)/python -B release/pages.py
 
 schema: $(VENV)/.base
 	@$(BIN)/python -B release/protocol_schema.py

@@ -101,6 +101,15 @@ def test_the_wheel_has_the_files_of_the_service_in_their_folders(wheel: Path) ->
     assert held == {name: (ROOT / name).read_bytes() for name in names}
 
 
+def test_the_wheel_has_the_manual_pages_and_completions_below_its_prefix(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        content = {name.partition(".data/data/share/")[2]: archive.read(name) for name in archive.namelist()}
+    content.pop("", None)
+    share = ROOT / "share"
+    files = [path for path in share.rglob("*") if path.is_file()]
+    assert content == {path.relative_to(share).as_posix(): path.read_bytes() for path in files}
+
+
 def test_the_wheel_has_the_weights_the_recording_and_the_licences(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()

@@ -15,15 +15,18 @@ from types import ModuleType
 from typing import Any
 
 from ser_model import console
+from ser_model.command_line import CommandParser, add_verbose
 from ser_model.errors import SerError
 from ser_model.printable import printable
 
-EPILOG = """\
-Without --socket, $SER_SOCKET is used, else your own daemon's socket, else the system's. It waits for a daemon that
-isn't running and comes back when it was restarted. Ctrl-C or SIGTERM ends it.
+NOTES = """\
+Without --socket, $SER_SOCKET is used, else your own daemon's socket, else the system's. It waits for a daemon that \
+isn't running and comes back when it was restarted. Ctrl-C or SIGTERM ends it."""
 
-exit status: 0 ended by a signal, 2 it cannot work so, and a message says why
-"""
+STATUSES = {
+    0: "ended by a signal",
+    2: "it cannot work so, or the command line is wrong; one sentence on stderr says why",
+}
 
 _PRIORITY = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 """Priorities of sd-daemon(3), which the journal reads at the start of a line."""
@@ -49,13 +52,18 @@ def require(module: str, extra: str) -> ModuleType:
         ) from None
 
 
-def make_parser(name: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
+def make_parser(
+    name: str, description: str, examples: Sequence[tuple[str, str]] = (), notes: str = ""
+) -> CommandParser:
     """Return a parser with the options of all bridges: `socket`, `control_socket` and `verbose`."""
-    parser = console.ArgumentParser(
+    parser = CommandParser(
         prog=name,
         description=description,
-        epilog=f"{epilog}\n{EPILOG}" if epilog else EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=examples,
+        notes=f"{notes}\n\n{NOTES}" if notes else NOTES,
+        statuses=STATUSES,
+        version=True,
+        verbose=False,
         # `--password secret` must not count as `--password-file secret`.
         allow_abbrev=False,
     )
@@ -64,7 +72,7 @@ def make_parser(name: str, description: str, epilog: str = "") -> argparse.Argum
     group.add_argument(
         "--control-socket", type=Path, metavar="PATH", help="the daemon's control socket (default: beside the socket)"
     )
-    parser.add_argument("--verbose", action="store_true", help="log what is sent and received")
+    add_verbose(parser, "log what is sent and received", action="store_true")
     return parser
 
 

@@ -20,6 +20,7 @@ MODULES = {
     "ser-calibrate": "ser_calibration.cli.main",
     "ser-model": "ser_model.cli.main",
     "ser-mqtt": "ser_bridges.mqtt.cli",
+    "ser-wyoming": "ser_bridges.wyoming.cli",
 }
 
 

@@ -19,7 +19,7 @@ PULSE = "unix:/run/microphone/native"
 
 _FILES = (
     "Makefile .ci systemd model/ser_model daemon/ser_daemon calibration/ser_calibration bridges/ser_bridges "
-    "docs/service.md config.yaml "
+    "docs/service.md config.yaml share setup.py "
     "pyproject.toml README.md LICENSE"
 )
 _PREPARE = f"""

@@ -11,19 +11,19 @@ from ser_bridges.daemon import Daemon
 from ser_bridges.mqtt.bridge import Bridge, forget
 from ser_bridges.mqtt.broker import Broker
 from ser_bridges.mqtt.settings import COMMANDS, read_settings
+from ser_model.command_line import CommandParser
 
-_EPILOG = """\
-examples:
-  ser-mqtt --host homeassistant.local --user ser --password-file ~/.config/ser-daemon/mqtt-password --room kitchen
-  ser-mqtt --config ~/.config/ser-daemon/mqtt.yaml
+_EXAMPLES = (
+    ("ser-mqtt --host homeassistant.local --user ser --password-file mqtt-password --room kitchen", ""),
+    ("ser-mqtt --config ~/.config/ser-daemon/mqtt.yaml", "with settings from a file"),
+)
 
-The keys of the settings file are the options with _ for -; options win. It sends results, never audio.
-"""
+_NOTES = "The keys of the settings file are the options with _ for -; options win. It sends results, never audio."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return command.run(_parser(), _bridge, argv)
+    return command.run(build_parser(), _bridge, argv)
 
 
 async def _bridge(options: argparse.Namespace) -> None:
@@ -35,8 +35,9 @@ async def _bridge(options: argparse.Namespace) -> None:
     await Bridge(settings, Daemon(options.socket, options.control_socket), broker).run()
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = command.make_parser("ser-mqtt", "Publish the results of ser-daemon on an MQTT broker.", _EPILOG)
+def build_parser() -> CommandParser:
+    """Return the parser of the command line."""
+    parser = command.make_parser("ser-mqtt", "Publish the results of ser-daemon on an MQTT broker.", _EXAMPLES, _NOTES)
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings file (YAML)")
     parser.add_argument(
         "--forget", action="store_true", help="remove the device from Home Assistant and the broker, and end"

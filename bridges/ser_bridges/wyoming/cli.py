@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ser_bridges import command
+from ser_model.command_line import CommandParser
 
 if TYPE_CHECKING:
     from ser_bridges.wyoming.recognition import RecognitionSettings
@@ -18,24 +19,26 @@ if TYPE_CHECKING:
 # By name: as a script this module is __main__, whose log nobody would see.
 log = logging.getLogger("ser_bridges.wyoming.cli")
 
-EPILOG = """\
-examples:
-  ser-wyoming --uri tcp://127.0.0.1:10700            for programs on this machine
-  ser-wyoming --uri unix:///run/user/1000/ser.wyoming
-  ser-wyoming --uri tcp://0.0.0.0:10700 --zeroconf   for satellites in the local network
+_EXAMPLES = (
+    ("ser-wyoming --uri tcp://127.0.0.1:10700", "for programs on this machine"),
+    ("ser-wyoming --uri unix:///run/user/1000/ser.wyoming", "the same, on a socket"),
+    ("ser-wyoming --uri tcp://0.0.0.0:10700 --zeroconf", "for satellites in the local network"),
+)
 
-Wyoming has neither passwords nor encryption: who reaches the address may send audio, and with --events read what the
-daemon hears. Settings of gate, model and decision are the daemon's (config.yaml, SER_* variables).
-"""
+_NOTES = """\
+Wyoming has neither passwords nor encryption: who reaches the address may send audio, and with --events read what the \
+daemon hears. Settings of gate, model and decision are the daemon's (config.yaml, SER_* variables)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    return command.run(_parser(), _bridge, argv)
+    return command.run(build_parser(), _bridge, argv)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = command.make_parser("ser-wyoming", "Serve speech emotion to Wyoming clients, such as satellites.", EPILOG)
+def build_parser() -> CommandParser:
+    """Return the parser of the command line."""
+    description = "Serve speech emotion to Wyoming clients, such as satellites."
+    parser = command.make_parser("ser-wyoming", description, _EXAMPLES, _NOTES)
     add = parser.add_argument_group("the service").add_argument
     add("--uri", required=True, metavar="URI", help="listen on tcp://HOST:PORT or unix:///PATH")
     add("--events", action="store_true", help="let clients subscribe to the daemon's events")

@@ -14,7 +14,7 @@ from ser_daemon.install.files import Files, InstallError, installed_paths
 from ser_model import version
 
 PACKAGES = ("model/ser_model", "daemon/ser_daemon", "calibration/ser_calibration", "bridges/ser_bridges")
-PROJECT = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "config.yaml", "docs/service.md", "systemd")
+PROJECT = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "config.yaml", "docs/service.md", "systemd", "share")
 """What the wheel is built from beside the packages."""
 
 _OF_THE_INSTALLER = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json")

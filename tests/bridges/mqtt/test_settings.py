@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ser_bridges.mqtt.cli import _parser
+from ser_bridges.mqtt.cli import build_parser
 from ser_bridges.mqtt.commands import read_command
 from ser_bridges.mqtt.identity import machine_id, make_topics, room_topic
 from ser_bridges.mqtt.settings import Settings, read_password, read_settings
@@ -15,7 +15,7 @@ from ser_model.errors import SerError
 
 
 def settings(*arguments: object) -> Settings:
-    return read_settings(_parser().parse_args(["--id", "ser-test", *map(str, arguments)]))
+    return read_settings(build_parser().parse_args(["--id", "ser-test", *map(str, arguments)]))
 
 
 def test_options_win_over_the_file_and_relative_files_are_beside_it(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_systemd_credentials_come_first(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_mistake_in_the_file_is_named(tmp_path: Path, text: str, words: str) -> None:
     file = tmp_path / "mqtt.yaml"
     file.write_text(text)
-    options = _parser().parse_args(["--config", str(file)])
+    options = build_parser().parse_args(["--config", str(file)])
     with pytest.raises(SerError) as error:
         read_settings(options)
     assert re.search(words, str(error.value))
