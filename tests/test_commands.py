@@ -87,6 +87,7 @@ def test_with_v_an_error_says_where_it_comes_from() -> None:
     arguments = ("status", "--uri", "unix:///nowhere/ser.sock")
     plain, verbose = run("ser-ctl", *arguments), run("ser-ctl", "-v", *arguments)
     assert plain.err == "".join(line for line in verbose.err.splitlines(keepends=True) if line.startswith("ser-ctl: "))
+    assert "Sockets to try: /nowhere/ser.sock" in verbose.err
     assert "Traceback" in verbose.err
     assert plain.code == verbose.code == 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import grp
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from ser_daemon.client.wire import NotAllowed, NotRunning
 from ser_daemon.paths import MAX_PATH, SYSTEM_SOCKET, candidate_sockets, control_socket
 from ser_daemon.wire.protocol import CONTROL_VERBS
 from ser_model.errors import SerError
+
+_log = logging.getLogger(__name__)
 
 
 def socket_paths(path: Path | None, request: str | None = None) -> list[Path]:
@@ -32,9 +35,12 @@ def socket_paths(path: Path | None, request: str | None = None) -> list[Path]:
         if length > MAX_PATH:
             raise SerError(f"The socket path {candidate} is {length} bytes long; Linux allows {MAX_PATH}.")
     if request not in CONTROL_VERBS:
+        _log.debug("Sockets to try: %s", ", ".join(map(str, paths)))
         return paths
     beside = [control_socket(candidate) for candidate in paths]
-    return [control if control.exists() else path for path, control in zip(paths, beside, strict=True)]
+    paths = [control if control.exists() else path for path, control in zip(paths, beside, strict=True)]
+    _log.debug("Control sockets to try: %s", ", ".join(map(str, paths)))
+    return paths
 
 
 def connection_error(failures: Sequence[tuple[Path, OSError]]) -> SerError:

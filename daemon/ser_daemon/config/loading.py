@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -44,6 +45,8 @@ __all__ = [
     "load_config",
 ]
 
+_log = logging.getLogger(__name__)
+
 _SHORT_VARIABLES = {"SER_SOCKET": "socket.path"}
 """Variables without the section in their name; clients read them too."""
 
@@ -72,6 +75,7 @@ def load_config(
     files = config_files(environ, path, default_files)
     settings: dict[str, Setting] = {}
     for file in reversed(files):
+        _log.debug("Reading settings from %s", file)
         settings |= read_config_file(file)
     settings |= _from_environment(environ)
     settings |= _from_overrides(overrides or {})
