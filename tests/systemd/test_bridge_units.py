@@ -12,8 +12,16 @@ from pathlib import Path
 
 import pytest
 
+from ser_daemon.paths import SYSTEM_SOCKET
+
 FOLDER = Path(__file__).resolve().parents[2] / "systemd/bridges"
-UNITS = sorted(FOLDER.rglob("ser-wyoming.service"))
+UNITS = sorted(FOLDER.rglob("*.service"))
+WYOMING = sorted(FOLDER.rglob("ser-wyoming.service"))
+MQTT = sorted(FOLDER.rglob("ser-mqtt.service"))
+
+
+def name_of(unit: Path) -> str:
+    return str(unit.relative_to(FOLDER))
 
 
 def command_of(unit: Path) -> list[str]:
@@ -23,10 +31,11 @@ def command_of(unit: Path) -> list[str]:
 
 
 def test_there_is_one_for_the_machine_and_one_for_a_user() -> None:
-    assert [unit.parent.name for unit in UNITS] == ["bridges", "user"]
+    for units in (WYOMING, MQTT):
+        assert [unit.parent.name for unit in units] == ["bridges", "user"]
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.parent.name)
+@pytest.mark.parametrize("unit", UNITS, ids=name_of)
 def test_systemd_accepts_it_and_rates_its_sandbox_as_safe(unit: Path, tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze on this machine")
@@ -46,14 +55,41 @@ def test_systemd_accepts_it_and_rates_its_sandbox_as_safe(unit: Path, tmp_path: 
         assert done.returncode == 0, done.stdout[-1000:] + done.stderr
 
 
-@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.parent.name)
+@pytest.mark.parametrize("unit", WYOMING, ids=name_of)
 def test_its_command_line_is_understood(unit: Path) -> None:
     arguments = command_of(unit)
     assert Path(arguments[0]).name == "ser-wyoming"
     code = (
         "import sys; from ser_bridges.wyoming import cli; from ser_daemon.sources.wyoming_uri import parse_uri;"
-        "print(parse_uri(cli._parser().parse_args(sys.argv[1:]).uri))"
+        "print(parse_uri(cli.build_parser().parse_args(sys.argv[1:]).uri))"
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments[1:]], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "127.0.0.1" in done.stdout or "/run/user" in done.stdout, "nothing outside this machine reaches it"
+
+
+@pytest.mark.parametrize("unit", MQTT, ids=name_of)
+def test_the_command_line_of_ser_mqtt_names_the_sockets_and_settings_that_there_are(unit: Path) -> None:
+    arguments = command_of(unit)
+    assert Path(arguments[0]).name == "ser-mqtt"
+    code = (
+        "import sys; from ser_bridges.mqtt import cli; options = cli.build_parser().parse_args(sys.argv[1:]);"
+        "print(options.config, options.socket)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments[1:]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    user = "/home/anna/.config/ser-daemon/mqtt.yaml /run/user/1000/ser-daemon/ser.sock"
+    system = f"/etc/ser-daemon/mqtt.yaml {SYSTEM_SOCKET}"
+    assert done.stdout.strip() == (user if unit.parent.name == "user" else system)
+
+
+@pytest.mark.parametrize("scope", ["", "user"], ids=["system", "user"])
+def test_ser_mqtt_has_the_sandbox_of_the_daemon_but_for_the_network(scope: str) -> None:
+    pattern = re.compile(r"^((?:Protect|Private|Restrict|Lock|Memory|SystemCall|NoNew|Cap)\w*=.*)$", re.MULTILINE)
+    bridge, daemon = (
+        set(pattern.findall(path.read_text()))
+        for path in (FOLDER / scope / "ser-mqtt.service", FOLDER.parent / scope / "ser-daemon.service")
+    )
+    other = {"RestrictAddressFamilies=AF_UNIX", "PrivateNetwork=yes", "MemoryMax=512M"}
+    assert daemon - bridge == other & daemon
+    assert "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6" in bridge

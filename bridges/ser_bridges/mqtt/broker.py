@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -93,6 +94,8 @@ class Broker:
             properties=properties,
             tls_context=self._tls,
             max_queued_incoming_messages=MOST_COMMANDS,
+            # A result that follows another at once would otherwise wait up to 40 ms for the acknowledgement of TCP.
+            socket_options=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
             logger=logging.getLogger("ser_bridges.paho"),
         )
 

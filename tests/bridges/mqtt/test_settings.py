@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ser_bridges.mqtt.cli import build_parser
 from ser_bridges.mqtt.commands import read_command
@@ -129,3 +130,16 @@ def test_commands(name: str, payload: str, verb: tuple[str, dict[str, object]]) 
 def test_commands_that_do_not_exist(name: str, payload: str) -> None:
     with pytest.raises(SerError):
         read_command(name, payload)
+
+
+def test_the_examples_of_the_documentation_can_be_read(tmp_path: Path) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs/bridges.md").read_text()
+    examples = [yaml.safe_load(text) for text in re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)]
+    ours = [example for example in examples if "host" in example]
+    automations = [each for example in examples for each in example.get("automation", ())]
+    assert len(automations) >= 3
+    assert all({"alias", "triggers", "actions"} <= set(each) for each in automations)
+    assert len(ours) == 1
+    file = tmp_path / "mqtt.yaml"
+    file.write_text(yaml.safe_dump(ours[0]))
+    assert settings("--config", file).room_name == "kitchen"
