@@ -14,6 +14,9 @@ from ser_calibration.evaluation.paired_gains import SEED, bootstrap_interval
 NOT_IN_MEAN: Final = ("crema-d",)
 """Its listeners agree with the actors for 42 % of the recordings only, so it is looked at by itself."""
 
+FEWEST_SPEAKERS: Final = 3
+"""Speakers that a corpus needs to count in the mean."""
+
 _RESAMPLES = 10_000
 
 
@@ -45,15 +48,15 @@ def summarise(gains: Iterable[Gain]) -> list[dict[str, Any]]:
             {
                 "scenario": scenario,
                 "groups": {group: _figures(values) for group, values in means.items()},
-                "mean": _mean([values for group, values in means.items() if in_mean(group)]),
+                "mean": _mean([values for group, values in means.items() if in_mean(group, len(values))]),
             }
         )
     return rows
 
 
-def in_mean(group: str) -> bool:
+def in_mean(group: str, speakers: int) -> bool:
     """Whether a group is one of the corpora that the mean is over."""
-    return "," not in group and group not in NOT_IN_MEAN
+    return "," not in group and group not in NOT_IN_MEAN and speakers >= FEWEST_SPEAKERS
 
 
 def _speaker_means(by_speaker: dict[str, list[tuple[float, float]]]) -> npt.NDArray[np.float64]:

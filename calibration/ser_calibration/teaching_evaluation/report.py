@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ser_calibration.teaching_evaluation.gains import NOT_IN_MEAN, in_mean
+from ser_calibration.teaching_evaluation.gains import FEWEST_SPEAKERS, NOT_IN_MEAN, in_mean
 
 
 def print_teaching(result: Mapping[str, Any]) -> None:
@@ -27,9 +27,9 @@ def print_teaching(result: Mapping[str, Any]) -> None:
         console.print(_gains("points gained; speakers never heard, their corpora heard", rows, home, mean=False))
     console.print(_confidence(result["confidence"]))
     console.print(
-        "In brackets: 95 % interval of a paired bootstrap over speakers. mean: corpora never heard but "
-        f"{', '.join(NOT_IN_MEAN)}. Answers are the best of the labels that the speaker has; in the last table of all "
-        "eight."
+        f"In brackets: 95 % interval of a paired bootstrap over speakers. mean: corpora never heard with at least "
+        f"{FEWEST_SPEAKERS} speakers, without {', '.join(NOT_IN_MEAN)}. Answers are the best of the labels that the "
+        "speaker has; in the last table of all eight."
     )
 
 
@@ -73,7 +73,7 @@ def _confidence(rows: Sequence[Mapping[str, Any]]) -> Table:
         table.add_row(row["group"], row["when"], *(_share(row[name]) for name in columns))
     table.add_section()
     for when in ("before", "after"):
-        own = [row for row in rows if row["when"] == when and in_mean(row["group"])]
+        own = [row for row in rows if row["when"] == when and in_mean(row["group"], row["speakers"])]
         if own:
             known = [[row[name] for row in own if row[name] is not None] for name in columns]
             table.add_row("mean", when, *(_share(float(np.mean(values)) if values else None) for values in known))

@@ -131,11 +131,12 @@ def _gain(
 def measure_confidence(listener: Listener) -> list[dict[str, Any]]:
     """Return what the daemon would say before and after `USUAL` examples of each label, one row for each.
 
-    Here all eight labels are possible answers. Rows have `group`, `when`, `ece`, `labelled`, `right` (of those
-    labelled), `said` and `right_level` of activation; `None` where nothing is said.
+    Here all eight labels are possible answers. Rows have `group`, `speakers`, `when`, `ece`, `labelled`, `right` (of
+    those labelled), `said` and `right_level` of activation; `None` where nothing is said.
     """
     rows, taught = [], []
-    for draw in draw_speakers(listener):
+    draws = list(draw_speakers(listener))
+    for draw in draws:
         examples = draw.examples(USUAL)
         rest = np.setdiff1d(draw.rows, examples)
         rows.append(rest)
@@ -144,7 +145,8 @@ def measure_confidence(listener: Listener) -> list[dict[str, Any]]:
         return []
     chosen = np.concatenate(rows)
     parts = {"before": listener.own.logits[chosen], "after": np.concatenate(taught)}
-    return [{"group": listener.group, "when": when, **_decide(listener, chosen, part)} for when, part in parts.items()]
+    names = {"group": listener.group, "speakers": len({one.speaker for one in draws})}
+    return [{**names, "when": when, **_decide(listener, chosen, part)} for when, part in parts.items()]
 
 
 def _decide(listener: Listener, rows: Classes, logits: Logits) -> dict[str, float | None]:

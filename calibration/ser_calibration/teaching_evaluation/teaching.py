@@ -99,8 +99,8 @@ def _average(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         groups[row["group"], row["when"]].append(row)
     out = []
     for (group, when), own in groups.items():
-        names = [name for name in own[0] if name not in ("group", "when")]
+        names = [name for name in own[0] if name not in ("group", "speakers", "when")]
         values = {name: [one[name] for one in own if one[name] is not None] for name in names}
         means = {name: float(np.mean(known)) if known else None for name, known in values.items()}
-        out.append({"group": group, "when": when, **means})
+        out.append({"group": group, "speakers": max(one["speakers"] for one in own), "when": when, **means})
     return out

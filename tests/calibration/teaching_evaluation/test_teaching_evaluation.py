@@ -137,17 +137,18 @@ def test_recall_is_of_the_labels_that_occur_and_the_best_of_those_that_may() -> 
 def test_gains_are_means_of_speakers_and_the_mean_is_of_corpora() -> None:
     gains = [
         *(Gain("s", "one", "a", 0.5, after) for after in (0.6, 0.8)),
-        Gain("s", "one", "b", 0.4, 0.4),
-        Gain("s", "two", "c", 0.5, 0.6),
-        Gain("s", "crema-d", "d", 0.5, 0.0),
-        Gain("s", "one, heard", "a", 0.5, 0.0),
+        *(Gain("s", "one", speaker, 0.4, 0.4) for speaker in "bc"),
+        *(Gain("s", "two", speaker, 0.5, 0.6) for speaker in "def"),
+        *(Gain("s", "crema-d", speaker, 0.5, 0.0) for speaker in "ghi"),
+        *(Gain("s", "one, heard", speaker, 0.5, 0.0) for speaker in "abc"),
+        *(Gain("s", "few", speaker, 0.5, 0.0) for speaker in "jk"),
     ]
     row = summarise(gains)[0]
     one = row["groups"]["one"]
-    assert (one["speakers"], one["before"], one["gain"]) == (2, pytest.approx(0.45), pytest.approx(10.0))
+    assert (one["speakers"], one["before"], one["gain"]) == (3, pytest.approx(1.3 / 3), pytest.approx(20 / 3))
     assert (one["low"], one["high"], one["worst"]) == (pytest.approx(0.0), pytest.approx(20.0), pytest.approx(0.0))
-    # Neither the corpus that is looked at by itself nor one that was heard counts.
-    assert row["mean"]["gain"] == pytest.approx(10.0)
+    # Neither the corpus that is looked at by itself counts, nor one that was heard, nor one of two speakers.
+    assert row["mean"]["gain"] == pytest.approx((20 / 3 + 10) / 2)
     assert (row["mean"]["low"], row["mean"]["high"]) == (pytest.approx(5.0), pytest.approx(15.0))
 
 
