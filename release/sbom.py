@@ -31,10 +31,13 @@ BUNDLED = (
     ("reslstm-sa-h64.stream.onnx", WEIGHTS, "machine-learning-model", "CC-BY-NC-SA-4.0", "LICENSE-CC-BY-NC-SA-4.0.txt"),
     ("reslstm-sa-h64-open.window.onnx", WEIGHTS, "machine-learning-model", "CC-BY-4.0", "LICENSE-reslstm-sa.txt"),
     ("reslstm-sa-h64-open.stream.onnx", WEIGHTS, "machine-learning-model", "CC-BY-4.0", "LICENSE-reslstm-sa.txt"),
-    ("silero_vad_16k.onnx", WEIGHTS, "machine-learning-model", "MIT", "LICENSE-silero-vad.txt"),
+    ("silero_vad_16k_batch.onnx", WEIGHTS, "machine-learning-model", "MIT", "LICENSE-silero-vad.txt"),
     ("demo.flac", "daemon/ser_daemon/data", "data", "ODbL-1.0", "LICENSE-demo.txt"),
 )
 """Files of others, or under another licence than the code: name, folder, type, licence, file of the licence."""
+
+MADE_FROM = {"silero_vad_16k_batch.onnx": "release/silero_vad_16k.onnx"}
+"""Files of others that a bundled file was made from (release/silero_graph.py)."""
 
 
 def main() -> int:
@@ -70,10 +73,10 @@ def make_bill() -> dict[str, Any]:
         tool = [sys.executable, "-m", "cyclonedx_py", "environment", "--gather-license-texts", "--output-reproducible"]
         run(*tool, "--pyproject", str(ROOT / "pyproject.toml"), "-o", f"{temporary}/bill.json", python)
         bill: dict[str, Any] = json.loads(Path(temporary, "bill.json").read_text())
-    hashes = locked_hashes()
+    locked = locked_hashes()
     for component in bill["components"]:
         files = {"type": "distribution", "url": f"https://pypi.org/project/{component['name']}/{component['version']}/"}
-        files["hashes"] = [{"alg": "SHA-256", "content": one} for one in hashes[normal(component["name"])]]
+        files["hashes"] = [{"alg": "SHA-256", "content": one} for one in locked[normal(component["name"])]]
         files["comment"] = "each file of this version that may be installed"
         component.setdefault("externalReferences", []).append(files)
     direct = {entry["ref"]: entry for entry in bill["dependencies"]}
@@ -86,14 +89,23 @@ def make_bill() -> dict[str, Any]:
 
 
 def bundled(path: Path, kind: str, licence: str, text: Path) -> Component:
-    """Return the component of a file in the wheel."""
-    return {
+    """Return the component of a file in the wheel, with the file that it was made from."""
+    component: Component = {
         "bom-ref": path.name,
         "name": path.name,
         "type": kind,
-        "hashes": [{"alg": "SHA-256", "content": hashlib.sha256(path.read_bytes()).hexdigest()}],
+        "hashes": hashes(path),
         "licenses": [{"license": {"id": licence, "text": {"content": text.read_text(), "contentType": "text/plain"}}}],
     }
+    if path.name in MADE_FROM:
+        origin = ROOT / MADE_FROM[path.name]
+        component["pedigree"] = {"ancestors": [{"name": origin.name, "type": kind, "hashes": hashes(origin)}]}
+    return component
+
+
+def hashes(path: Path) -> list[dict[str, str]]:
+    """Return the sum of a file."""
+    return [{"alg": "SHA-256", "content": hashlib.sha256(path.read_bytes()).hexdigest()}]
 
 
 def locked_hashes() -> dict[str, list[str]]:

@@ -113,7 +113,7 @@ def test_the_wheel_has_the_manual_pages_and_completions_below_its_prefix(wheel: 
 def test_the_wheel_has_the_weights_the_recording_and_the_licences(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert "ser_model/weights/silero_vad_16k.onnx" in names
+    assert "ser_model/weights/silero_vad_16k_batch.onnx" in names
     assert "ser_daemon/data/demo.flac" in names
     for package in PACKAGES:
         assert f"{package}/py.typed" in names

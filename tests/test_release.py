@@ -146,6 +146,10 @@ def test_the_bill_of_materials_has_every_locked_package_and_bundled_file(tmp_pat
         component = components.pop(name.lower().replace("_", "-"))
         assert component["hashes"][0]["content"] == hashlib.sha256(path.read_bytes()).hexdigest()
         assert component["licenses"][0]["license"]["text"]["content"]
+        if name == "silero_vad_16k_batch.onnx":
+            [origin] = component["pedigree"]["ancestors"]
+            assert origin["name"] == "silero_vad_16k.onnx"
+            assert origin["hashes"][0]["content"] in (ROOT / "release/silero_graph.py").read_text()
     assert components == {}
 
 

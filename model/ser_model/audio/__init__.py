@@ -4,6 +4,7 @@ __all__ = [
     "files",
     "frame_classifier",
     "gate",
+    "late_detector",
     "levels",
     "vad",
 ]

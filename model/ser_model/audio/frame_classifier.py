@@ -7,22 +7,14 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
+from ser_model.audio.late_detector import WARM_UP_FRAMES, LateDetector
 from ser_model.audio.levels import SILENCE_DBFS, DetectorGain, NoiseFloor, dbfs
-from ser_model.audio.vad import VoiceDetector
+from ser_model.audio.vad import Frames, VoiceDetector
 from ser_model.config import GateConfig
-from ser_model.types import SAMPLE_RATE, Samples
+from ser_model.types import SAMPLE_RATE
 
 _KEEP_RATIO = 0.6
 """Factor of the threshold while speech continues: words end more softly than they begin."""
-
-_WARM_UP_FRAMES = 64
-"""Quiet frames that the detector gets late, when a sound ends a silence.
-
-The detector does not run in silence: a frame below the noise floor's margin is unvoiced anyway, and the detector is
-most of the gate's cost. 64 frames are two seconds. With a quarter of that, Silero takes every chord of soft music for
-the beginning of speech.
-"""
-
 
 _ROOM_FRAMES = 32
 _ROOM_DBFS = -60.0
@@ -43,9 +35,11 @@ class FrameClassifier:
     """
 
     def __init__(self, config: GateConfig, detector: VoiceDetector) -> None:
-        self._detector = detector
+        self._detector = LateDetector(detector)
         self._threshold = config.threshold
         self._margin_db = config.noise_margin_db
+        self.frame_samples = detector.frame_samples
+        """Length of a frame."""
         seconds = detector.frame_samples / SAMPLE_RATE
         self._floor = NoiseFloor(seconds, config.noise_floor_dbfs)
         self._gain = DetectorGain(seconds, config.gain_db)
@@ -53,26 +47,24 @@ class FrameClassifier:
         learns = config.noise_floor_dbfs is None and config.engine == "silero"
         self._pause = 0 if learns else _PAUSE_FRAMES
         """Frames of the present pause; not counted any more once the floor is known."""
-        self._beginning: deque[npt.NDArray[np.float32]] = deque(maxlen=_WARM_UP_FRAMES)
+        self._beginning: deque[npt.NDArray[np.float32]] = deque(maxlen=WARM_UP_FRAMES)
         """The last frames while the floor is not known."""
-        self._skipped = deque(_quiet_room(detector.frame_samples), maxlen=_WARM_UP_FRAMES)
+        self._frames: Frames = np.zeros((0, detector.frame_samples), dtype=np.float32)
+        """The detector's copy of the frames that came last."""
+        self._levels: list[tuple[float, float]] = []
+        """Their levels, and the noise floor with each of them."""
+        self._next = 0
+        """Index of the next of them."""
         self.level_dbfs = SILENCE_DBFS
         """Level of the last frame."""
-
-    @property
-    def frame_samples(self) -> int:
-        """Length of a frame."""
-        return self._detector.frame_samples
-
-    @property
-    def noise_floor_dbfs(self) -> float:
+        self.noise_floor_dbfs = self._floor.dbfs
         """Lowest level of the last seconds."""
-        return self._floor.dbfs
+        self.reset()
 
     @property
     def quiet_dbfs(self) -> float:
         """Level up to which a frame is unvoiced."""
-        return self._floor.dbfs + self._margin_db if self.floor_known else SILENCE_DBFS
+        return self.noise_floor_dbfs + self._margin_db if self.floor_known else SILENCE_DBFS
 
     @property
     def floor_known(self) -> bool:
@@ -86,36 +78,54 @@ class FrameClassifier:
 
     def reset(self) -> None:
         """Clear the detector after a gap. The noise floor and the gain stay, as the room is the same."""
-        self._detector.reset()
-        self._skipped.clear()
-        self._skipped.extend(_quiet_room(self.frame_samples))
+        self._detector.restart(_quiet_room(self.frame_samples))
 
-    def is_voiced(self, frame: Samples, *, in_speech: bool) -> bool:
-        """Classify the next frame.
+    def prepare(self, frames: npt.NDArray[np.int16]) -> None:
+        """Take the frames that `is_voiced` classifies next, shape (n, frame_samples). All before must be classified."""
+        samples = frames.astype(np.float32) / 32768.0
+        self._levels.clear()
+        factors = np.empty((len(frames), 1), dtype=np.float32)
+        for index, frame in enumerate(samples):
+            level = dbfs(frame)
+            self._floor.push(level)
+            self._levels.append((level, self._floor.dbfs))
+            factors[index] = self._gain.push(level, self._floor.dbfs)
+        samples *= factors
+        np.minimum(samples, 1.0, out=samples)
+        self._frames = np.maximum(samples, -1.0, out=samples)
+        self._next = 0
+
+    def is_voiced(self, *, in_speech: bool) -> bool:
+        """Classify the next of the prepared frames.
 
         Args:
-            frame: shape (frame_samples,).
             in_speech: whether a voiced frame came shortly before; the threshold is lower then.
         """
-        samples = frame.astype(np.float32) / 32768.0
-        self.level_dbfs = dbfs(samples)
-        self._floor.push(self.level_dbfs)
-        amplified = samples * np.float32(self._gain.push(self.level_dbfs, self._floor.dbfs))
-        np.minimum(amplified, 1.0, out=amplified)
-        np.maximum(amplified, -1.0, out=amplified)
+        coming = self._coming()
+        frame = coming[0]
+        self.level_dbfs, self.noise_floor_dbfs = self._levels[self._next]
+        self._next += 1
         loud = self.level_dbfs > self.quiet_dbfs
         if not loud and not in_speech:
             if self.floor_known:
-                self._skipped.append(amplified)
+                self._detector.skip(frame)
             else:
-                self._look_for_pause(amplified, speech=False, in_speech=in_speech)
+                self._look_for_pause(frame, speech=False, in_speech=in_speech)
             return False
-        self._catch_up()
         threshold = self._threshold * (_KEEP_RATIO if in_speech and self.floor_known else 1.0)
-        speech = self._detector.probability(amplified) >= threshold
+        speech = self._detector.probability(coming) >= threshold
         if not self.floor_known:
-            self._look_for_pause(amplified, speech=speech, in_speech=in_speech)
+            self._look_for_pause(frame, speech=speech, in_speech=in_speech)
         return speech and loud
+
+    def _coming(self) -> Frames:
+        """The next frame, and those after it that the detector will get in any case."""
+        end = len(self._levels)
+        if not self.floor_known:
+            # Digital silence is passed over then, so the detector may not run on it before it is needed.
+            later = range(self._next + 1, end)
+            end = next((index for index in later if self._levels[index][0] <= SILENCE_DBFS), end)
+        return self._frames[self._next : end]
 
     def _look_for_pause(self, amplified: npt.NDArray[np.float32], *, speech: bool, in_speech: bool) -> None:
         self._pause = 0 if speech else self._pause + 1
@@ -123,18 +133,8 @@ class FrameClassifier:
         if self.floor_known:
             if not in_speech:
                 # The stream began with noise. Go on as if only this had been heard, without a quiet room before it.
-                self._detector.reset()
-                self._skipped.clear()
-                self._skipped.extend(self._beginning)
+                self._detector.restart(self._beginning)
             self._beginning.clear()
-
-    def _catch_up(self) -> None:
-        """Run the detector on the skipped frames. After a longer silence only the last of them are left."""
-        if len(self._skipped) == self._skipped.maxlen:
-            self._detector.reset()
-        for frame in self._skipped:
-            self._detector.probability(frame)
-        self._skipped.clear()
 
 
 def _quiet_room(frame_samples: int) -> list[npt.NDArray[np.float32]]:

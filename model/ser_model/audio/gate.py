@@ -30,6 +30,9 @@ _UNSURE_VOICED = 4096
 Detectors take noise that begins at full level for speech during up to 0.2 s.
 """
 
+_BATCH_FRAMES = 16
+"""Frames that a detector may run on at once. A read of 160 ms has five."""
+
 _REACH = 6400
 """Samples by which the loud part may extend beyond the voiced frames: detectors lag, and miss unvoiced consonants."""
 
@@ -92,8 +95,11 @@ class Gate:
         self._position = block.end
         samples = np.concatenate((self._rest, block.samples))
         whole = len(samples) - len(samples) % self._frame
-        for at in range(0, whole, self._frame):
-            self._process(samples[at : at + self._frame], events)
+        frames = samples[:whole].reshape(-1, self._frame)
+        for at, frame in enumerate(frames):
+            if at % _BATCH_FRAMES == 0:
+                self._classifier.prepare(frames[at : at + _BATCH_FRAMES])
+            self._process(frame, events)
         self._rest = samples[whole:]
         return events
 
@@ -117,7 +123,7 @@ class Gate:
 
     def _process(self, frame: Samples, events: list[GateEvent]) -> None:
         """Classify one frame, then open, continue or close the utterance."""
-        voiced = self._classifier.is_voiced(frame, in_speech=self._utterance is not None)
+        voiced = self._classifier.is_voiced(in_speech=self._utterance is not None)
         start, self._end = self._end, self._end + len(frame)
         if voiced and self._utterance is None:
             self._utterance = _Utterance(start, self._frame)

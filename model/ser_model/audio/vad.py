@@ -1,4 +1,4 @@
-"""Voice activity detectors: the speech probability of one frame of 16 kHz audio."""
+"""Voice activity detectors: the speech probabilities of frames of 16 kHz audio."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from ser_model.types import SAMPLE_RATE
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+Frames = npt.NDArray[np.float32]
+"""Consecutive frames, float32 samples in ±1, shape (n, frame_samples)."""
+
 
 class VoiceDetector(Protocol):
     """A detector with state; frames must come in order."""
@@ -25,8 +28,11 @@ class VoiceDetector(Protocol):
     frame_samples: int
     """Length of a frame."""
 
-    def probability(self, frame: npt.NDArray[np.float32]) -> float:
-        """Return the speech probability, 0 to 1, of float32 samples in ±1, shape (frame_samples,)."""
+    def probabilities(self, frames: Frames) -> list[float]:
+        """Return the speech probability, 0 to 1, of each of the next frames; n is at least 1.
+
+        How many come in one call has no influence on the probabilities.
+        """
         ...
 
     def reset(self) -> None:
@@ -46,10 +52,10 @@ class WebRtcDetector:
         self._new = webrtcvad.Vad
         self._vad = self._new(mode)
 
-    def probability(self, frame: npt.NDArray[np.float32]) -> float:
+    def probabilities(self, frames: Frames) -> list[float]:
         """Return 1.0 for speech, else 0.0."""
-        pcm = np.clip(frame * 32768.0, -32768, 32767).astype(np.int16).tobytes()
-        return float(self._vad.is_speech(pcm, SAMPLE_RATE))
+        pcm = np.clip(frames * 32768.0, -32768, 32767).astype(np.int16)
+        return [float(self._vad.is_speech(frame.tobytes(), SAMPLE_RATE)) for frame in pcm]
 
     def reset(self) -> None:
         """Create a new detector, as its noise model cannot be cleared."""
@@ -59,8 +65,8 @@ class WebRtcDetector:
 class SileroDetector:
     """Silero VAD 6 in an ONNX session, for frames of 32 ms. The MIT licence is beside the file.
 
-    The graph takes the last 64 samples of the previous frame before each frame, and a state of shape (2, 1, 128)
-    that it returns from each call.
+    `release/silero_graph.py` wrote the graph from Silero's weights; it computes several frames in one run. It takes
+    each frame after the last 64 samples of the frame before, and a state of shape (2, 1, 128) that each run returns.
     """
 
     frame_samples = 512
@@ -68,22 +74,24 @@ class SileroDetector:
 
     def __init__(self) -> None:
         self._session = _silero_session()
-        self._rate = np.array(SAMPLE_RATE, dtype=np.int64)
         self._state: npt.NDArray[np.float32]
-        self._input: npt.NDArray[np.float32]
+        self._context: npt.NDArray[np.float32]
         self.reset()
 
-    def probability(self, frame: npt.NDArray[np.float32]) -> float:
-        """Return the speech probability of the frame, given all frames since the last reset."""
-        self._input[0, self._CONTEXT :] = frame
-        output, self._state = self._session.run(None, {"input": self._input, "state": self._state, "sr": self._rate})
-        self._input[0, : self._CONTEXT] = frame[-self._CONTEXT :]
-        return float(output[0, 0])
+    def probabilities(self, frames: Frames) -> list[float]:
+        """Return the speech probabilities of the frames, given all frames since the last reset."""
+        inputs = np.empty((len(frames), self._CONTEXT + self.frame_samples), dtype=np.float32)
+        inputs[:, self._CONTEXT :] = frames
+        inputs[0, : self._CONTEXT] = self._context
+        inputs[1:, : self._CONTEXT] = frames[:-1, -self._CONTEXT :]
+        self._context = frames[-1, -self._CONTEXT :].copy()
+        found, self._state = self._session.run(None, {"frames": inputs, "state": self._state})
+        return [float(probability) for probability in found]
 
     def reset(self) -> None:
         """Zero the state and the context."""
         self._state = np.zeros((2, 1, 128), dtype=np.float32)
-        self._input = np.zeros((1, self._CONTEXT + self.frame_samples), dtype=np.float32)
+        self._context = np.zeros(self._CONTEXT, dtype=np.float32)
 
 
 @cache
@@ -94,7 +102,7 @@ def _silero_session() -> InferenceSession:
         SerError: the file is damaged.
     """
     with as_file(files("ser_model").joinpath("weights")) as folder:
-        return new_session(read_shipped_file(folder / "silero_vad_16k.onnx"))
+        return new_session(read_shipped_file(folder / "silero_vad_16k_batch.onnx"))
 
 
 def make_detector(config: GateConfig) -> VoiceDetector:

@@ -25,8 +25,8 @@ class LoudnessDetector:
 
     frame_samples = FRAME
 
-    def probability(self, frame: np.ndarray) -> float:
-        return float(np.mean(frame[1:] * frame[:-1]) < 0 and np.abs(frame).max() > 1e-3)
+    def probabilities(self, frames: np.ndarray) -> list[float]:
+        return [float(np.mean(frame[1:] * frame[:-1]) < 0 and np.abs(frame).max() > 1e-3) for frame in frames]
 
     def reset(self) -> None:
         pass
@@ -181,3 +181,61 @@ def test_a_sample_at_full_scale_within_the_utterance_is_reported(at: float, valu
     samples[int(at * RATE) : int(at * RATE) + 3] = value
     ends = [event for event in run(samples, CONFIG) if isinstance(event, SpeechEnded)]
     assert [end.clipping for end in ends] == [clipping, False]
+
+
+class MovingDetector(LoudnessDetector):
+    """Its threshold moves with all that it got since its last reset, so a lost or doubled frame is noticed."""
+
+    def __init__(self) -> None:
+        self._heard = 0.0
+
+    def probabilities(self, frames: np.ndarray) -> list[float]:
+        found = []
+        for frame, loud in zip(frames, super().probabilities(frames), strict=True):
+            self._heard = (self._heard * 1.7 + float(frame[3]) + 0.31) % 1.0
+            found.append(loud * self._heard)
+        return found
+
+    def reset(self) -> None:
+        self._heard = 0.0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(0, 9000), max_size=20), st.integers(0, 10**6))
+def test_the_detector_gets_the_same_frames_whatever_the_blocks(sizes: list[int], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    parts = [(str(rng.choice(["speech", "quiet", "zero"])), float(rng.uniform(0.02, 1.2))) for _ in range(10)]
+    samples = np.concatenate([script(part) * (part[0] != "zero") for part in parts]).astype(np.int16)
+    told = []
+    for lengths in ([], sizes):
+        gate, events, at = Gate(CONFIG, MovingDetector()), [], 0
+        for length in [*lengths, len(samples)]:
+            events += gate.push(Block(samples[at : at + length], at))
+            at = min(at + length, len(samples))
+        told.append([str(event) for event in [*events, *gate.finish()]])
+    assert told[0] == told[1]
+
+
+class RecordingDetector(LoudnessDetector):
+    """Keeps the first sample of each frame."""
+
+    def __init__(self) -> None:
+        self.heard: list[float] = []
+
+    def probabilities(self, frames: np.ndarray) -> list[float]:
+        self.heard += [float(frame[0]) for frame in frames]
+        return super().probabilities(frames)
+
+
+@pytest.mark.parametrize("size", [FRAME, 9 * FRAME])
+def test_digital_silence_is_passed_over_before_the_noise_floor_is_known(size: int) -> None:
+    """Fewer than ten frames come, so the floor stays unknown, and each frame that is not silent is needed."""
+    values = [3, 0, 3, 3, 0, 0, 3, 0, 3]
+    samples = np.repeat(values, FRAME).astype(np.int16)
+    detector = RecordingDetector()
+    gate = Gate(CONFIG, detector)
+    for at in range(0, len(samples), size):
+        gate.push(Block(samples[at : at + size], at))
+    room = 32
+    assert len(detector.heard) == room + np.count_nonzero(values)
+    assert min(detector.heard[room:]) > 0

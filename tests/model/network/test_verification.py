@@ -120,7 +120,7 @@ def test_a_flipped_byte_in_the_weights_is_noticed(pair: ModelFiles, capsys: pyte
 def test_other_files_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "photo.onnx").write_bytes(b"\x89PNG\r\n\x1a\n" * 100)
     assert "photo.onnx: is damaged or not an ONNX model" in refused(capsys, tmp_path / "photo.onnx")
-    vad = SHIPPED.window.with_name("silero_vad_16k.onnx")
+    vad = SHIPPED.window.with_name("silero_vad_16k_batch.onnx")
     assert "an ONNX file of another kind" in refused(capsys, vad)
     assert refused(capsys, tmp_path / "absent").count("can't read the model file") == 2
 
