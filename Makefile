@@ -9,7 +9,7 @@ SERVICE_PYTHON ?= /usr/bin/python3
 SERVICE := PYTHONPATH=model:daemon $(SERVICE_PYTHON) -B -m ser_daemon.install
 PURGE ?=
 
-.PHONY: help deps run test lint bench torture fuzz lock man schema wheel sdist sbom audit
+.PHONY: help deps run test lint bench torture fuzz lock man schema wheel sdist deb sbom audit
 .PHONY: install-service uninstall-service install-user-service uninstall-user-service
 .DELETE_ON_ERROR:
 
@@ -26,6 +26,7 @@ help:
 	@echo 'make schema   write docs/protocol.schema.json from the classes of the protocol'
 	@echo 'make wheel    build the wheel into dist; the same source gives the same bytes'
 	@echo 'make sdist    build the source distribution into dist; the same commit gives the same bytes'
+	@echo 'make deb      build the Debian package of program and service into dist, for the Debian of this machine'
 	@echo 'make sbom     list what is installed with the service, with licences and hashes, in dist (CycloneDX)'
 	@echo 'make audit    look for known vulnerabilities of the locked packages'
 	@echo
@@ -99,6 +100,9 @@ wheel: | $(VENV)/.python
 
 sdist: | $(VENV)/.python
 	@$(BIN)/python -B release/sdist.py
+
+deb: | $(VENV)/.python
+	@$(BIN)/python -B release/deb.py
 
 sbom: $(VENV)/.release
 	@$(BIN)/python -B release/sbom.py
