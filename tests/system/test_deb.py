@@ -88,6 +88,7 @@ def test_the_package_runs_is_upgraded_and_leaves_nothing(inside: Box, package: P
     ]
     inside.run("ser-ctl", "mute")
     inside.path("/etc/ser-daemon/config.yaml").write_text("gate: {hangover_ms: 800}\n")
+    inside.path("/etc/ser-daemon/kitchen.yaml").write_text("audio: {device: kitchen}\n")
     inside.run("systemctl", "enable", "--now", "ser-daemon@kitchen")
     dpkg(inside, "--install", "--force-confold", str(newer))
     wait_until(lambda: state(inside) == "muted", 20, "the muted service after the upgrade")
