@@ -98,7 +98,7 @@ def add_service(root: Path) -> None:
         (root / "usr/bin" / name).symlink_to(f"/{PROGRAM}/bin/{name}")
     for path in sorted((program / "env/share").rglob("*")):
         place = root / "usr/share" / path.relative_to(program / "env/share")
-        if path.is_file() and path.name.lstrip("_").startswith("ser-"):
+        if path.is_file() and path.name.lstrip("_").partition(".")[0] in COMMANDS:
             if place.parent.name.startswith("man"):
                 write(place.with_name(f"{place.name}.gz"), packed(path.read_bytes()))
             else:
