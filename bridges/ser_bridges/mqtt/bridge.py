@@ -71,7 +71,7 @@ class Bridge:
             SerError: the broker refused the first connection for a reason that stays, or the daemon's socket is not
                 for us.
         """
-        await together(self._follow(), self._diagnose(), self._connect())
+        await together(self._follow(), self._connect())
 
     async def _follow(self) -> None:
         def lost(error: SerError) -> None:
@@ -83,12 +83,11 @@ class Bridge:
 
     async def _diagnose(self) -> None:
         while True:
-            if self._outbox.online:
-                status: dict[str, Any] = {}
-                with contextlib.suppress(SerError):
-                    status = await self._daemon.query("status")
-                self._publisher.diagnostics(status)
-            await asyncio.sleep(DIAGNOSTICS if self._outbox.online else 1.0)
+            status: dict[str, Any] = {}
+            with contextlib.suppress(SerError):
+                status = await self._daemon.query("status")
+            self._publisher.diagnostics(status)
+            await asyncio.sleep(DIAGNOSTICS)
 
     async def _connect(self) -> None:
         import aiomqtt
@@ -123,7 +122,7 @@ class Bridge:
             if self._discovery:
                 await client.subscribe(self._topics.home_assistant, qos=1)
             self._publisher.repeat()
-            await together(self._send(client), self._receive(client))
+            await together(self._send(client), self._receive(client), self._diagnose())
         except asyncio.CancelledError:
             # A will is sent only where the connection breaks.
             with contextlib.suppress(Exception):
@@ -150,8 +149,7 @@ class Bridge:
                     await asyncio.sleep(random.uniform(0, SPREAD))
                     self._publisher.repeat()
             elif not await carry_out(message, self._daemon, self._allowed):
-                # A switch that was moved goes back.
-                self._publisher.repeat()
+                self._publisher.repeat_mute()
 
 
 async def forget(settings: Settings, broker: Broker) -> None:

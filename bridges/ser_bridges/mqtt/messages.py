@@ -88,16 +88,19 @@ class Publisher:
     def diagnostics(self, status: dict[str, Any]) -> None:
         """Publish the daemon's answer to `status`, and the outbox's counts."""
         names = ("model", "level_dbfs", "noise_floor_dbfs", "uptime_seconds", "adaptation", "taught")
-        self._set(
-            self._topics.diagnostics,
-            {name: status.get(name) for name in names}
-            | {"lost": self._outbox.lost, "partials_dropped": self._outbox.partials_dropped},
-        )
+        counts = {"lost": self._outbox.lost, "partials_dropped": self._outbox.partials_dropped}
+        content = {name: status.get(name) for name in names} | counts
+        self._outbox.state(self._message(self._topics.diagnostics, content))
 
     def repeat(self) -> None:
-        """Publish all states again: the broker or Home Assistant has restarted, or a command failed."""
+        """Publish all states again: the broker or Home Assistant has restarted."""
         states = (*self._states.items(), (self._topics.status, "online"))
         self._outbox.announce([self._message(topic, content) for topic, content in states])
+
+    def repeat_mute(self) -> None:
+        """Publish the mute state again: a command failed, and a switch that was moved goes back."""
+        if self._topics.mute in self._states:
+            self._outbox.state(self._message(self._topics.mute, self._states[self._topics.mute]))
 
     def _emotion(self, event: Emotion) -> None:
         data = event.data()
