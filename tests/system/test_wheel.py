@@ -12,6 +12,8 @@ from support.box import wait_until
 from system.conftest import ROOT, Machine
 
 # The modules of the wheel, not those that the tests may have been given.
+pytestmark = pytest.mark.slow
+
 OFFLINE = ("env", "--unset=PYTHONPATH", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/usr/src/wheels")
 CTL = "/srv/wheel/bin/ser-ctl"
 
