@@ -13,7 +13,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ser_calibration.teaching_evaluation.draws import draw_speakers
-from ser_calibration.teaching_evaluation.gains import Gain, summarise
+from ser_calibration.teaching_evaluation.gains import FEWEST_SPEAKERS, Gain, summarise
 from ser_calibration.teaching_evaluation.listeners import Listener
 from ser_calibration.teaching_evaluation.scenarios import measure_confidence, measure_gain, teach_another
 from ser_model.adaptation.taught_head import TeachingStrength
@@ -38,6 +38,8 @@ _SCENARIOS: Final = ("1 of each label", "3 of each label", "20% mislabelled", "a
 def compare_settings(listeners: Sequence[Listener]) -> dict[str, Any]:
     """Return for each setting the gain of each scenario and the calibration error, and what each corpus would choose.
 
+    Corpora with fewer than `FEWEST_SPEAKERS` are left out.
+
     Returns:
         `settings`: by name `gains` (points, by scenario and group) and `ece` (by group); `chosen`: by corpus the
         setting with the highest mean gain over all scenarios on the other corpora.
@@ -51,10 +53,15 @@ def compare_settings(listeners: Sequence[Listener]) -> dict[str, Any]:
             for row in measure_confidence(listener):
                 if row["when"] == "after":
                     errors[row["group"]].append(row["ece"])
-        by_scenario = {
-            row["scenario"]: {group: one["gain"] for group, one in row["groups"].items()} for row in summarise(gains)
+        rows = summarise(gains)
+        enough = {group for group, one in rows[0]["groups"].items() if one["speakers"] >= FEWEST_SPEAKERS}
+        result[name] = {
+            "gains": {
+                row["scenario"]: {group: one["gain"] for group, one in row["groups"].items() if group in enough}
+                for row in rows
+            },
+            "ece": {group: float(np.mean(own)) for group, own in errors.items() if group in enough},
         }
-        result[name] = {"gains": by_scenario, "ece": {group: float(np.mean(own)) for group, own in errors.items()}}
     return {"settings": result, "chosen": _choose(result)}
 
 

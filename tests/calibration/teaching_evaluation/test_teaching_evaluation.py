@@ -220,9 +220,21 @@ def test_recordings_in_other_conditions(tmp_path: Path) -> None:
     assert list((tmp_path / "runs" / "cache").glob("*.npz"))
 
 
-def test_from_a_run_to_tables(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_are_chosen_on_the_other_corpora(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("as it is", "precision 8", "reach 1.7")
+    monkeypatch.setattr(settings, "SETTINGS", {name: settings.SETTINGS[name] for name in names})
+    listeners = [make_listener("one"), make_listener("two", 1)]
+    compared = settings.compare_settings(listeners)
+    assert tuple(compared["settings"]) == names
+    gains = {
+        name: [gain for group in one["gains"].values() for gain in [group["two"]]]
+        for name, one in compared["settings"].items()
+    }
+    assert compared["chosen"]["one"] == max(names, key=lambda name: np.mean(gains[name]))
+    assert set(compared["chosen"]) == {"one", "two"}
+
+
+def test_from_a_run_to_tables(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     emotions = ("neutral", "happy", "sad", "angry") * 6
     for name in ("one", "two"):
         make_corpus(tmp_path / name, ("a",), emotions, sound=sentence())
@@ -242,11 +254,6 @@ def test_from_a_run_to_tables(
     assert set(scenarios["3 of each label"]) == {"one", "two"}
     # No speaker has enough recordings for other conditions.
     assert not any(name.startswith("tested") for name in scenarios)
-    monkeypatch.setattr(settings, "SETTINGS", {name: settings.SETTINGS[name] for name in ("as it is", "reach 1.7")})
-    assert calibrate(["teaching", str(run), "--settings"]) == 0
-    compared = json.loads((run / "teaching_settings.json").read_text())
-    assert set(compared["settings"]) == {"as it is", "reach 1.7"}
-    assert set(compared["chosen"]) == {"one", "two"}
     (run / "seed0-without-two.pt").unlink()
     assert calibrate(["teaching", str(run)]) == 2
     assert "seed0-without-two.pt: is missing" in capsys.readouterr().err
