@@ -161,6 +161,6 @@ def _read_targets(values: dict[str, Any]) -> TargetConfig:
         ordinary=bool(values["ordinary"]),
         only_measured=tuple(values["only_measured"]),
         never=tuple(values["never"]),
-        teachers=float(values["teachers"]),
+        teachers=float(values.get("teachers", 0)),
         examples=dict(values["examples"]),
     )
