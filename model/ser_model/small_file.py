@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from ser_model.errors import SerError
 
@@ -34,12 +35,7 @@ def read_small_file(path: Path, most_bytes: int) -> bytes:
         UnreadableFileError: There is no such file, it is no regular file, it is too large, or it cannot be read.
     """
     try:
-        # Opening a device can have an effect of its own, so its kind is found out before.
-        _check_kind(os.stat(path))
-        # Without O_NONBLOCK, opening a named pipe that has just taken the file's place would wait for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
-        with open(descriptor, "rb") as file:
-            _check_kind(os.fstat(descriptor))
+        with open_regular_file(path) as file:
             content = file.read(most_bytes + 1)
     except OSError as error:
         raise UnreadableFileError(_reason(path, error)) from None
@@ -48,6 +44,25 @@ def read_small_file(path: Path, most_bytes: int) -> bytes:
     if len(content) > most_bytes:
         raise UnreadableFileError(f"it is larger than {_size(most_bytes)}")
     return content
+
+
+def open_regular_file(path: Path) -> BinaryIO:
+    """Open a regular file for reading.
+
+    Raises:
+        UnreadableFileError: It is no regular file. The text is the reason, without the path.
+        OSError: It cannot be opened.
+    """
+    # Opening a device can have an effect of its own, so its kind is found out before.
+    _check_kind(os.stat(path))
+    # Without O_NONBLOCK, opening a named pipe that has just taken the file's place would wait for a writer.
+    file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY), "rb")  # noqa: SIM115
+    try:
+        _check_kind(os.fstat(file.fileno()))
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _check_kind(status: os.stat_result) -> None:

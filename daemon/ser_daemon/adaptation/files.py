@@ -146,7 +146,9 @@ def find_speaker(name: str, metadata: ModelMetadata, folders: Sequence[Path]) ->
             digest = _digest(name, profile.statistics, metadata)
             return replace(profile, statistics=replace(profile.statistics, profile=digest))
     places = " or ".join(map(str, folders))
-    raise SerError(f"there is no {file} in {places}; make it with: ser-calibrate speaker {name!r}")
+    raise SerError(
+        f"there is no {file} in {places}; make it with: ser-calibrate teach {name!r}, or ser-calibrate speaker {name!r}"
+    )
 
 
 def _digest(name: str, statistics: Statistics, metadata: ModelMetadata) -> str:

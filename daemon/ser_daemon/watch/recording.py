@@ -18,6 +18,7 @@ from ser_daemon.client.wire import MAX_LINE, RequestFailed, parse
 from ser_daemon.wire.event_reading import ProtocolError, from_wire
 from ser_daemon.wire.events import Event
 from ser_model.errors import SerError
+from ser_model.small_file import UnreadableFileError, open_regular_file
 
 _TIME = re.compile(rb',"received_ms":(\d{1,15})\}$')
 
@@ -39,7 +40,10 @@ class Recorder:
         self._started: float | None = None
         self._lines = 0
         self._bytes = 0
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        # Without O_NONBLOCK, opening a named pipe would wait for a reader.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NONBLOCK
+        self._descriptor = os.open(path, flags, 0o600)
+        os.set_blocking(self._descriptor, True)
 
     def write(self, line: bytes) -> None:
         """Append a line, which is an object of JSON without a newline.
@@ -104,8 +108,13 @@ class Recording:
 
         Raises:
             OSError: the file cannot be read.
+            SerError: it is no regular file.
         """
-        with self._path.open("rb") as file:
+        try:
+            opened = open_regular_file(self._path)
+        except UnreadableFileError as error:
+            raise SerError(f"{self._path} cannot be played: {error}; expected a recording.") from None
+        with opened as file:
             while raw := file.readline(MAX_LINE):
                 self._read += 1
                 ended = raw.endswith(b"\n")

@@ -140,7 +140,9 @@ def _robustness(arguments: argparse.Namespace) -> None:
         robustness_of_corpora(arguments.folder, limit=arguments.limit, **sounds)
         return
     if arguments.data is None:
-        raise SerError(f"{arguments.folder}: is a run on RAVDESS; add --data and the folder of its recordings")
+        raise SerError(
+            f"{arguments.folder}: is no run on several corpora; for a run on RAVDESS add --data and the folder of its recordings"
+        )
     robustness(arguments.folder, arguments.data, seeds=arguments.seeds, **sounds)
 
 

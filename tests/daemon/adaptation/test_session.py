@@ -176,7 +176,7 @@ def test_settings_choose_between_running_profile_and_nothing(
     assert caplog.records == []
     missing = configured(tmp_path, metadata, SER_ADAPTATION_SPEAKER="bert")
     assert missing.name == "running"
-    assert "ser-calibrate speaker 'bert'" in caplog.text
+    assert "ser-calibrate teach 'bert'" in caplog.text
 
 
 def test_learning_goes_on_from_a_profile_over_a_restart(

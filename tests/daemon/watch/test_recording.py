@@ -132,3 +132,21 @@ def test_a_recording_that_is_played_is_not_overwritten(tmp_path):
 def test_a_file_that_cannot_be_made_or_read_is_one_sentence(tmp_path):
     run("ser-watch", "--record", str(tmp_path), "--json").assert_error("ser-watch", "Is a directory")
     run("ser-watch", "--replay", str(tmp_path / "none")).assert_error("ser-watch", "No such file")
+
+
+@pytest.mark.parametrize("kind", ["a named pipe", "a device", "a folder"])
+def test_what_is_no_file_is_refused_at_once(tmp_path, kind):
+    path = {"a named pipe": tmp_path / "pipe", "a device": Path("/dev/zero"), "a folder": tmp_path}[kind]
+    if kind == "a named pipe":
+        os.mkfifo(path)
+    made = [*program("ser-watch"), "--replay", str(path)]
+    done = subprocess.run(made, env=environment(), capture_output=True, text=True, timeout=20)
+    assert done.returncode == 2
+    assert f"{path} cannot be played: it is " in done.stderr.replace("\n", " ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_recording_is_not_written_into_a_pipe_that_nobody_reads(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="No such device"):
+        Recorder(tmp_path / "pipe")
