@@ -141,7 +141,8 @@ def _robustness(arguments: argparse.Namespace) -> None:
         return
     if arguments.data is None:
         raise SerError(
-            f"{arguments.folder}: is no run on several corpora; for a run on RAVDESS add --data and the folder of its recordings"
+            f"{arguments.folder}: is no run on several corpora; for a run on RAVDESS add --data and the folder of its "
+            "recordings"
         )
     robustness(arguments.folder, arguments.data, seeds=arguments.seeds, **sounds)
 
