@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("SER_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folders() -> Iterator[None]:
+    """Give the tests and all that they start their own settings and state, whatever this user has."""
+    settings = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", f"{folder}/config")
+        patch.setenv("XDG_STATE_HOME", f"{folder}/state")
+        # Where packages come from remains this user's choice.
+        if "PIP_CONFIG_FILE" not in os.environ and (settings / "pip/pip.conf").is_file():
+            patch.setenv("PIP_CONFIG_FILE", str(settings / "pip/pip.conf"))
+        yield
 
 
 @pytest.fixture(scope="session")
