@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from support.browser import Browser, missing
+
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("SER_DATA", ROOT.parent / "shared" / "data"))
 
@@ -46,3 +48,12 @@ def corpora() -> Path:
     if not (DATA / "corpora" / "crema-d" / "index.csv").is_file():
         pytest.skip(f"no corpora at {DATA / 'corpora'} (set SER_DATA)")
     return DATA / "corpora"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return a headless Chromium; skip the test if there is none."""
+    if lack := missing():
+        pytest.skip(lack)
+    with Browser() as one:
+        yield one
