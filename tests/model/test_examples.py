@@ -16,6 +16,7 @@ MODULES = (
     "features.features",
     "network.estimator",
     "network.model_files",
+    "perception",
     "recognizer",
     "scoring.activation",
     "scoring.logit_bias",

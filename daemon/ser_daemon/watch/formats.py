@@ -7,7 +7,8 @@ import io
 from collections.abc import Callable
 
 from ser_daemon.wire.events import Emotion, Event, Hello
-from ser_model.labels import LABELS, UNKNOWN
+from ser_model.labels import LABELS
+from ser_model.perception import perception
 from ser_model.printable import printable
 
 Formatter = Callable[[Event], str | None]
@@ -21,9 +22,6 @@ COLUMNS = (
     "dropped",
 )
 """Columns of the CSV format: the fields of all events, with a column for the score of each label."""
-
-MIN_SCORE = 0.1
-"""Labels with a lower score are no perception worth the attention of a language model."""
 
 
 def csv_header() -> str:
@@ -45,21 +43,13 @@ def csv_line(event: Event) -> str | None:
 
 
 def rcs_line(event: Event) -> str | None:
-    """Return what is perceived as the Real-time Context Standard writes it; None where that is nothing.
-
-    `[emotion angry=0.71, neutral=0.20],[arousal value=0.84]`: the scores of the likeliest labels, and the calibrated
-    probability of high arousal. What is `unknown` is left out: a language model takes any number for a fact.
-    """
+    """Return what is perceived, as `ser_model.perception` writes it; None where that is nothing."""
     if not isinstance(event, Emotion):
         return None
-    parts = []
-    if event.label != UNKNOWN:
-        scores = sorted(event.scores.items(), key=lambda item: -item[1])
-        named = [f"{printable(label)}={score:.2f}" for label, score in scores if score >= MIN_SCORE]
-        parts.append(f"[emotion {', '.join(named)}]")
-    if event.activation is not None and event.activation.level != UNKNOWN:
-        parts.append(f"[arousal value={event.activation.probability:.2f}]")
-    return ",".join(parts) or None
+    activation = event.activation
+    return perception(
+        event.label, event.scores, None if activation is None else (activation.level, activation.probability)
+    )
 
 
 def _cell(value: object) -> object:

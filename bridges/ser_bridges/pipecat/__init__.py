@@ -1,0 +1,8 @@
+"""A processor for pipelines of Pipecat: tells the language model how the user sounded.
+
+from ser_bridges.pipecat import SerPerceptionProcessor
+"""
+
+from ser_bridges.pipecat.processor import INSTRUCTION, SerPerceptionProcessor
+
+__all__ = ["INSTRUCTION", "SerPerceptionProcessor"]
