@@ -133,7 +133,7 @@ def test_commands_that_do_not_exist(name: str, payload: str) -> None:
 
 
 def test_the_examples_of_the_documentation_can_be_read(tmp_path: Path) -> None:
-    page = (Path(__file__).resolve().parents[3] / "docs/bridges.md").read_text()
+    page = (Path(__file__).resolve().parents[3] / "docs/bridge-mqtt.md").read_text()
     examples = [yaml.safe_load(text) for text in re.findall(r"^```yaml\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)]
     ours = [example for example in examples if "host" in example]
     automations = [each for example in examples for each in example.get("automation", ())]
