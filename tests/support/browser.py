@@ -89,11 +89,10 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             page.call(f"{domain}.enable")
         page.resize(width, height)
-        page.call(
-            "Emulation.setEmulatedMedia",
-            features=[{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}],
-        )
+        page.prefer(dark)
         page.go(url)
+        # The first one may be lost where the page got a new process.
+        page.prefer(dark)
         return page
 
     def call(self, method: str, session: str | None = None, **parameters: Any) -> dict[str, Any]:
@@ -162,6 +161,11 @@ class Page:
     def resize(self, width: int, height: int = 800) -> None:
         """Change the size of the viewport, in CSS pixels."""
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+    def prefer(self, dark: bool) -> None:
+        """Change the colour scheme that the reader prefers."""
+        scheme = "dark" if dark else "light"
+        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
 
     def run(self, script: str) -> Any:
         """Return the value of a JavaScript expression, awaited if it is a promise."""

@@ -20,9 +20,9 @@ from ser_model.html.svg import Axis, Plot
 from ser_model.types import SAMPLE_RATE, Samples
 
 # Colours for colour-blind readers, too (Okabe and Ito, "Color Universal Design").
-_SILENCE, _SPEECH, _OPEN, _WAVE = "#0072b2", "#d55e00", "#009e73", "#444"
+_SILENCE, _SPEECH, _OPEN, _WAVE = "#0072b2", "#d55e00", "#009e73", "var(--soft)"
 
-_COLUMNS = 800
+_COLUMNS = 500
 
 
 def microphone_page(profile: MicrophoneProfile, measured: Measurement, recordings: Recordings) -> str:
@@ -121,7 +121,7 @@ def _spectra(silence: Samples, speech: Samples, found: SpeechSegments) -> str:
 def _gate(title: str, samples: Samples, found: SpeechSegments, measured: Measurement) -> str:
     """Return the plot of a waveform and its utterances; its scale follows the peak, so that soft sounds are visible."""
     seconds = len(samples) / SAMPLE_RATE
-    step = next(step for step in (1, 2, 5, 10, 30, 60, 600, 1e9) if seconds / step <= 16)
+    step = next(step for step in (1, 2, 5, 10, 30, 60, 600, 1e9) if seconds / step <= 10)
     peak = _round_up(float(np.abs(samples.astype(np.int32)).max(initial=0)) / 32768.0)
     plot = Plot(
         f"{title}: waveform and decisions",

@@ -18,21 +18,31 @@ _PAGE: Final = Template("""\
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <style>
-body { font: 17px/1.55 system-ui, sans-serif; color: #1a1a1a; background: #fff; max-width: 52rem; margin: 2rem auto;
-  padding: 0 1rem; }
-h1 { font-size: 1.7rem; line-height: 1.25; overflow-wrap: anywhere; }
+:root { color-scheme: light dark; --ink: #1a1a1a; --soft: #555; --rule: #ccc; --paper: #fff; --good: #0072b2;
+  --bad: #d55e00; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6e6e6; --soft: #aaa; --rule: #444; --paper: #161618; --good: #56b4e9; --bad: #e69f00; }
+  img { background: #fff; border-radius: 6px; }
+}
+body { font: 17px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 42rem;
+  margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere; }
+h1 { font-size: 1.7rem; line-height: 1.25; }
 h2 { font-size: 1.25rem; margin: 2.6rem 0 .6rem; }
 table { border-collapse: collapse; margin: 1rem 0; }
-td { border-top: 1px solid #ddd; padding: .35rem .9rem .35rem 0; vertical-align: top; }
-td:first-child { white-space: nowrap; font-weight: 600; }
+td { border-top: 1px solid var(--rule); padding: .35rem .9rem .35rem 0; vertical-align: top; }
+td:first-child { min-width: 7rem; font-weight: 600; }
 figure { margin: 0; }
 img, svg { display: block; width: 100%; height: auto; }
-figcaption, .absent { color: #333; }
-.note { border-left: 4px solid #d55e00; padding: .1rem 0 .1rem 1rem; }
-.verdict { border-left: 4px solid #0072b2; padding: .1rem 0 .1rem 1rem; font-weight: 600; }
-.bad { border-color: #d55e00; }
-.small { color: #555; font-size: .9rem; }
-@media print { figure { break-inside: avoid; } h2 { break-after: avoid; } }
+figcaption { margin-top: .5rem; }
+.note { border-left: 4px solid var(--bad); padding: .1rem 0 .1rem 1rem; }
+.verdict { border-left: 4px solid var(--good); padding: .1rem 0 .1rem 1rem; font-weight: 600; }
+.bad { border-color: var(--bad); }
+.small { color: var(--soft); font-size: .9rem; }
+@media print {
+  :root { color-scheme: light; --ink: #000; --paper: #fff; }
+  figure { break-inside: avoid; }
+  h2 { break-after: avoid; }
+}
 </style>
 </head>
 <body>
@@ -45,6 +55,8 @@ $body
 
 def render_page(title: str, parts: Sequence[str]) -> str:
     """Return a page.
+
+    Its colours follow the reader's choice of light or dark.
 
     Args:
         title: name of the page, and its heading.

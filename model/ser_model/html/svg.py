@@ -1,4 +1,7 @@
-"""Small plots as SVG text, for self-contained pages."""
+"""Small plots as SVG text, for self-contained pages.
+
+A plot has the colours of the page around it: letters `currentColor`, background `--paper`, thin lines `--rule`.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 12.0, 30.0, 44.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64.0, 12.0, 8.0, 50.0
+
+_LINE = 18.0
+"""Height of a line of text."""
+
+_LETTER = 7.0
+"""Width of a letter, on average."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +45,11 @@ class Plot:
     """Text for screen readers."""
     x: Axis
     y: Axis
-    width: float = 860.0
+    width: float = 560.0
+    """So narrow that the letters can still be read on a telephone."""
     height: float = 300.0
+    """Without the legend, which is above the plot and as high as it needs."""
+    _marks: int = 0
     _parts: list[str] = field(default_factory=list)
     _legend: list[tuple[str, str]] = field(default_factory=list)
 
@@ -70,21 +82,25 @@ class Plot:
         self._name(name, colour)
 
     def mark_x(self, value: float, label: str, *, left: bool = False) -> None:
-        """Draw a vertical dashed line with a label beside its top, on the other side if there is no room."""
+        """Draw a vertical dashed line with a label beside its top, on the other side if there is no room.
+
+        Each label is a line lower than the one before, so that they never meet.
+        """
         x, top = self._x(value), self._y(self.y.high)
         self._dashed(x, top, x, self._y(self.y.low))
-        # Letters are about half as wide as they are high.
-        length = 8.0 * len(label)
+        length = _LETTER * len(label) + 5
         left = x - length > _LEFT if left else x + length > self.width - _RIGHT
-        self._text(x - 5 if left else x + 5, top + 14, label, "end" if left else "start")
+        self._text(x - 5 if left else x + 5, top + 14 + 1.2 * _LINE * self._marks, label, "end" if left else "start")
+        self._marks += 1
 
     def svg(self) -> str:
         """Return the plot as an SVG element."""
-        parts = [*self._grid(), *self._parts, *self._legend_parts()]
+        legend, above = self._legend_parts()
+        parts = [*legend, *self._grid(), *self._parts]
         title = escape(self.title, quote=True)
         return (
-            f'<svg viewBox="0 0 {self.width:.0f} {self.height:.0f}" role="img" aria-label="{title}" '
-            f'font-size="13" fill="#333">\n' + "\n".join(parts) + "\n</svg>"
+            f'<svg viewBox="0 {-above:.0f} {self.width:.0f} {self.height + above:.0f}" role="img" '
+            f'aria-label="{title}" font-size="14" fill="currentColor">\n' + "\n".join(parts) + "\n</svg>"
         )
 
     def _x(self, value: float) -> float:
@@ -97,27 +113,36 @@ class Plot:
         kept, self._parts = self._parts, []
         left, right, bottom = _LEFT, self.width - _RIGHT, self.height - _BOTTOM
         for tick in self.x.ticks:
-            self._rule(self._x(tick), bottom, self._x(tick), bottom + 5, "#666")
-            self._text(self._x(tick), bottom + 19, _number(tick), "middle")
+            self._rule(self._x(tick), bottom, self._x(tick), bottom + 5, "currentColor")
+            self._text(self._x(tick), bottom + 22, _number(tick), "middle")
         for tick in self.y.ticks:
-            self._rule(left, self._y(tick), right, self._y(tick), "#ddd")
+            self._rule(left, self._y(tick), right, self._y(tick), "var(--rule)")
             self._text(left - 7, self._y(tick) + 4, _number(tick), "end")
-        self._rule(left, bottom, right, bottom, "#666")
+        self._rule(left, bottom, right, bottom, "currentColor")
         self._text((left + right) / 2, self.height - 6, self.x.label, "middle")
         middle = (_TOP + bottom) / 2
-        place = f'transform="translate(15 {middle:.1f}) rotate(-90)" text-anchor="middle"'
+        place = f'transform="translate(14 {middle:.1f}) rotate(-90)" text-anchor="middle"'
         self._parts.append(f"<text {place}>{escape(self.y.label)}</text>")
         grid, self._parts = self._parts, kept
         return grid
 
-    def _legend_parts(self) -> list[str]:
-        parts, at = [], _LEFT
-        for name, colour in self._legend:
-            parts.append(f'<rect x="{at:.1f}" y="8" width="14" height="12" fill="{colour}" fill-opacity=".7"/>')
-            parts.append(f'<text x="{at + 20:.1f}" y="19">{escape(name)}</text>')
-            # Letters are about half as wide as they are high.
-            at += 50 + 7 * len(name)
-        return parts
+    def _legend_parts(self) -> tuple[list[str], float]:
+        """Return the legend in lines above the plot, which ends at y 0, and its height."""
+        places: list[tuple[float, int]] = []
+        at, line = _LEFT, 0
+        for name, _ in self._legend:
+            length = 20 + _LETTER * len(name)
+            if places and at + length > self.width:
+                at, line = _LEFT, line + 1
+            places.append((at, line))
+            at += length + 20
+        height = _LINE * (line + 1) + 6 if places else 0.0
+        parts = []
+        for (name, colour), (x, row) in zip(self._legend, places, strict=True):
+            y = _LINE * row - height
+            parts.append(f'<rect x="{x:.1f}" y="{y + 4:.1f}" width="14" height="12" fill="{colour}"/>')
+            parts.append(f'<text x="{x + 20:.1f}" y="{y + 15:.1f}">{escape(name)}</text>')
+        return parts, height
 
     def _name(self, name: str, colour: str) -> None:
         if name and (name, colour) not in self._legend:
@@ -133,13 +158,13 @@ class Plot:
         self._parts.append(f'<path d="M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}" stroke="{colour}"{more}/>')
 
     def _dashed(self, x1: float, y1: float, x2: float, y2: float) -> None:
-        self._rule(x1, y1, x2, y2, "#333", ' stroke-dasharray="5 4"')
+        self._rule(x1, y1, x2, y2, "currentColor", ' stroke-dasharray="5 4"')
 
     def _text(self, x: float, y: float, text: str, anchor: str) -> None:
-        # A white outline keeps letters readable over other parts.
+        # An outline keeps letters readable over other parts.
         self._parts.append(
-            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" stroke="#fff" stroke-width="3" '
-            f'paint-order="stroke">{escape(text)}</text>'
+            f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" stroke="var(--paper)" stroke-width="3" '
+            f'stroke-linejoin="round" paint-order="stroke">{escape(text)}</text>'
         )
 
 

@@ -24,6 +24,7 @@ from ser_daemon.config.loading import load_config
 from ser_daemon.config.profiles import MicrophoneProfile, gate_with_profile, read_profile, write_profile
 from ser_model.errors import SerError
 from ser_model.types import SAMPLE_RATE
+from support.browser import PHONE, Browser
 from support.speech import synthetic_speech
 
 TIMING = Timing(
@@ -67,6 +68,34 @@ def test_the_page_shows_every_picture_and_loads_nothing(recordings: Recordings, 
     assert "default-src 'none'" in page
     assert "16000.2 samples a second for 16000 (+12 ± 9 ppm)" in page
     assert len(page) < 200_000
+
+
+OVERLAPS = """[...document.querySelectorAll("svg")].flatMap((svg) => {
+  const texts = [...svg.querySelectorAll("text")].map((one) => [one.textContent, one.getBoundingClientRect()]);
+  const frame = svg.getBoundingClientRect();
+  const cut = texts.filter(([, box]) => box.left < frame.left - 1 || box.right > frame.right + 1);
+  const meet = texts.flatMap(([name, a], at) => texts.slice(at + 1).filter(([, b]) =>
+    a.left < b.right && b.left < a.right && a.top + 1 < b.bottom && b.top + 1 < a.bottom
+  ).map(([other]) => [name, other]));
+  return [...cut.map(([name]) => [name]), ...meet];
+})"""
+"""Names of texts in plots that lie on each other, or are cut off."""
+
+
+@pytest.mark.parametrize("levels", [(-60.0, -30.0), (-31.0, -30.0), (-20.0, -94.0), (-5.0, -4.0)])
+def test_the_page_fits_a_telephone_and_no_words_meet(
+    recordings: Recordings, measured: Measurement, tmp_path: Path, browser: Browser, levels: tuple[float, float]
+) -> None:
+    floor, speech = levels
+    changed = replace(measured, noise_floor_dbfs=floor, speech_level_dbfs=speech)
+    path = tmp_path / "page.html"
+    path.write_text(
+        microphone_page(profile("alsa_input.usb-Generic_USB_Audio_200901010001-00.HiFi"), changed, recordings)
+    )
+    for width in (PHONE, 1000):
+        with browser.open(path.as_uri(), width=width, dark=width == PHONE) as page:
+            assert (page.overflow(), page.errors) == ([], [])
+            assert page.run(OVERLAPS) == []
 
 
 def test_the_gates_decisions_stand_where_somebody_speaks(recordings: Recordings, measured: Measurement) -> None:

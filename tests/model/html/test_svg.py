@@ -18,5 +18,5 @@ def test_a_value_outside_an_axis_is_drawn_at_its_edge(value: float) -> None:
     root = xml.etree.ElementTree.fromstring(plot.svg())
     line = next(item for item in root if item.tag == "polyline")
     x, y = map(float, line.get("points", "").split(","))
-    assert 0 <= x <= 860
-    assert 0 <= y <= 300
+    assert 0 <= x <= plot.width
+    assert 0 <= y <= plot.height

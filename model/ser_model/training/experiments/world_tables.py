@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ser_model.labels import LABELS
+from ser_model.labels import LABELS, SHORT_LABELS
 from ser_model.training.experiments.world_metrics import Metrics
 
 _COLUMNS = {
@@ -114,7 +114,7 @@ def _ordinary(rows: Sequence[Metrics]) -> Table:
 
 
 def _confusion(row: Metrics) -> Table:
-    table = _table(f"{row['corpus']}: share of each true emotion", ("", *(label[:4] for label in LABELS), "missed"))
+    table = _table(f"{row['corpus']}: share of each true emotion", ("", *SHORT_LABELS, "missed"))
     for label, counts in zip(LABELS, row["confusion"], strict=True):
         if sum(counts):
             table.add_row(label, *(f"{count / sum(counts):.2f}".removeprefix("0") for count in counts))

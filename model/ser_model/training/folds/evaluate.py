@@ -9,7 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ser_model.labels import LABELS
+from ser_model.labels import LABELS, SHORT_LABELS
 from ser_model.training.data.corpus import NEVER_VALIDATING
 from ser_model.training.data.dataset import build
 from ser_model.training.files import write_json
@@ -86,8 +86,8 @@ def _print(result: dict[str, Any]) -> None:
         f"{result['missed_or_split']} of {result['recordings']} recordings missed or split by the gate: errors"
     )
     matrix = Table(title="confusion, share of each true emotion, all seeds")
-    for title in ("", *result["confusion"]["labels"]):
-        matrix.add_column(title[:9], justify="right")
+    for title in ("", *SHORT_LABELS, "missed"):
+        matrix.add_column(title, justify="right")
     for label, counts in zip(LABELS, result["confusion"]["counts"], strict=True):
         matrix.add_row(label, *(f"{count / max(sum(counts), 1):.2f}" for count in counts))
     console.print(matrix)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from ser_model.features.features import FRAME, HOP, MFCC
 from ser_model.labels import LABELS
 from ser_model.training.report.activations import Activations
-from ser_model.training.report.result_plots import COLOURS, Floats
+from ser_model.training.report.result_plots import COLOURS, WIDTH, Floats
 from ser_model.training.scores import Classes
 from ser_model.types import SAMPLE_RATE, Samples
 
@@ -39,7 +39,7 @@ def nearest_agree(points: Floats, truth: Classes, actors: Classes) -> float:
 
 def draw_signal(samples: Samples, activations: Activations, title: str) -> Figure:
     """Plot an utterance, its attention weights, and the output of every layer, over time."""
-    figure = Figure(figsize=(9.6, 11.0))
+    figure = Figure(figsize=(WIDTH, 8.6))
     rows = figure.subplots(5, 1, sharex=True, height_ratios=(1.2, 1, 1, 1, 1))
     _draw_attention(rows[0], samples, activations.attention)
     rows[0].set_title(title)
@@ -58,7 +58,7 @@ def draw_signal(samples: Samples, activations: Activations, title: str) -> Figur
         image = axes.imshow(
             values.T, aspect="auto", origin="lower", cmap="RdBu_r", vmin=-limit, vmax=limit, extent=extent
         )
-        axes.set_title(name, loc="left", fontsize=11)
+        axes.set_title(name, loc="left", fontsize=10)
         axes.set_ylabel("cell")
         # Beside the plot, below the axis of the attention.
         figure.colorbar(image, cax=axes.inset_axes((1.015, 0, 0.015, 1)), label=unit)
@@ -67,7 +67,7 @@ def draw_signal(samples: Samples, activations: Activations, title: str) -> Figur
         rows[1].axhline(edge, color="black", linewidth=0.8)
     rows[1].set_ylabel("")
     middles = [(low + high) / 2 for low, high in pairwise(edges)]
-    rows[1].set_yticks(middles, ("level, cepstra", "their changes", "prosody"))
+    rows[1].set_yticks(middles, ("level,\ncepstra", "their\nchanges", "prosody"))
     rows[-1].set_xlabel("time (s)")
     rows[-1].set_xlim(0, max(end, len(samples) / SAMPLE_RATE))
     return figure
@@ -96,8 +96,8 @@ def draw_spaces(spaces: Sequence[tuple[str, Floats]], truth: Classes, actors: Cl
         truth: classes, shape (n,).
         actors: shape (n,).
     """
-    figure = Figure(figsize=(10.4, 6.2))
-    for axes, (title, points) in zip(figure.subplots(1, len(spaces)), spaces, strict=True):
+    figure = Figure(figsize=(WIDTH, 9.4))
+    for axes, (title, points) in zip(figure.subplots(len(spaces), 1), spaces, strict=True):
         flat, shares = principal_axes(points)
         for emotion, (label, colour, marker) in enumerate(zip(LABELS, COLOURS, _MARKERS, strict=True)):
             chosen = truth == emotion
@@ -106,10 +106,10 @@ def draw_spaces(spaces: Sequence[tuple[str, Floats]], truth: Classes, actors: Cl
             )
         agreement = nearest_agree(points, truth, actors)
         axes.set_title(
-            f"{title}\nnearest utterance of another speaker: same emotion in {100 * agreement:.0f} %", fontsize=11
+            f"{title}\nnearest utterance of another speaker: same emotion in {100 * agreement:.0f} %", fontsize=10
         )
         axes.set(xlabel=f"first axis ({100 * shares[0]:.0f} % of the variance)", xticks=[], yticks=[])
         axes.set_ylabel(f"second axis ({100 * shares[1]:.0f} %)")
     handles, labels = axes.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(LABELS), frameon=False, handletextpad=0.1)
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(LABELS) // 2, handletextpad=0.1)
     return figure

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from ser_model.training.report.result_plots import CHANCE
+from ser_model.training.report.result_plots import CHANCE, WIDTH, legend_below
 
 PUBLISHED: Final[Mapping[str, Sequence[tuple[str, float, float, float]]]] = {
     "LSTM-SA": (("h32", 10_600, 0.5352, 0.0123), ("h64", 28_300, 0.5751, 0.0108), ("h128", 91_600, 0.5895, 0.0076)),
@@ -36,7 +36,7 @@ class Bar(NamedTuple):
 
 def draw_robustness(bars: Sequence[Bar]) -> Figure:
     """Plot UAR and share missed for each condition; the first is the reference."""
-    figure = Figure(figsize=(8.6, 1.8 + 0.36 * len(bars)))
+    figure = Figure(figsize=(WIDTH, 2.0 + 0.32 * len(bars)))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
     places = range(len(bars))
     left.barh(
@@ -48,23 +48,24 @@ def draw_robustness(bars: Sequence[Bar]) -> Figure:
     )
     right.barh(places, [bar.missed for bar in bars], color="#CC79A7")
     for place, bar in enumerate(bars):
-        left.text(0.01, place, f"{bar.uar:.3f}", va="center", fontsize=10)
-        right.text(bar.missed, place, f" {100 * bar.missed:.0f} %", va="center", fontsize=10)
+        left.text(0.01, place, f"{bar.uar:.3f}", va="center")
+        right.text(bar.missed, place, f" {100 * bar.missed:.0f} %", va="center")
     left.axvline(bars[0].uar, color="#08519c", linestyle=":", label=f"{bars[0].title}")
     left.axvline(CHANCE, color="#D55E00", linestyle="--", label="guessing")
     left.set_yticks(places, [bar.title for bar in bars])
     left.invert_yaxis()
-    left.set(xlim=(0, max(bar.uar + bar.std for bar in bars) + 0.03), xlabel="UAR, ± standard deviation over seeds")
-    left.set_title("Accuracy under other conditions", pad=30)
-    left.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, ncols=2)
-    right.set(xlim=(0, max(0.05, 1.35 * max(bar.missed for bar in bars))), xlabel="missed or split")
+    left.set(xlim=(0, max(bar.uar + bar.std for bar in bars) + 0.03), xlabel="UAR, ± over seeds")
+    figure.suptitle("Accuracy under other conditions", fontsize=10.5)
+    right.set(xlim=(0, max(0.05, 1.6 * max(bar.missed for bar in bars))), xlabel="missed or split")
     right.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    right.xaxis.set_major_locator(MaxNLocator(2))
+    legend_below(figure, left, columns=2)
     return figure
 
 
 def draw_sizes(parameters: int, uar: float, std: float, variant: str) -> Figure:
     """Plot UAR against the number of parameters, for the published models and this run."""
-    figure = Figure(figsize=(8.6, 4.8))
+    figure = Figure(figsize=(WIDTH, 4.8))
     axes = figure.subplots()
     styles = {"LSTM-SA": ("s", "#56B4E9"), "ResLSTM-SA": ("o", "#0072B2"), "large, pretrained": ("D", "#666666")}
     for family, models in PUBLISHED.items():
@@ -75,10 +76,10 @@ def draw_sizes(parameters: int, uar: float, std: float, variant: str) -> Figure:
         for name, size, score, error in models:
             below = family == "LSTM-SA"
             at = score - error if below else score + error
-            # Beside the point: above it, the star of a better run of this size would cover the name.
-            beside = (16 if name == "h128" else -13, -1)
-            offset = (0, -14) if below else beside if family == "ResLSTM-SA" else (0, 6)
-            axes.annotate(name, (size, at), offset, textcoords="offset points", ha="center", fontsize=9.5)
+            # Above the star of a better run of the same size, which would cover the name.
+            beside = {"h32": (-13, -1), "h64": (0, 18), "h128": (16, -1)}
+            offset = (0, -14) if below else beside.get(name, (0, 6))
+            axes.annotate(name, (size, at), offset, textcoords="offset points", ha="center", fontsize=9)
     label = f"this run, {variant}: {uar:.3f} ± {std:.3f}"
     axes.errorbar(
         parameters,
@@ -94,7 +95,7 @@ def draw_sizes(parameters: int, uar: float, std: float, variant: str) -> Figure:
     )
     axes.axhline(CHANCE, color="#666666", linestyle=":", label="guessing")
     axes.set_xscale("log")
-    axes.set(xlim=(5e3, 1e9), ylim=(0.1, 0.9), xlabel="trainable parameters (logarithmic)", ylabel="UAR on RAVDESS")
-    axes.set_title("Accuracy against size: published models and this run")
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 0.2), frameon=False)
+    axes.set(xlim=(5e3, 1e9), ylim=(0, 0.9), xlabel="trainable parameters (logarithmic)", ylabel="UAR on RAVDESS")
+    axes.set_title("Published models and this run")
+    legend_below(figure, axes, columns=2)
     return figure

@@ -14,7 +14,7 @@ from ser_model.errors import SerError
 from ser_model.training.calibration_files import CONFIDENCE_FILE, ConfidenceFile, read_confidence
 from ser_model.training.folds.run_results import RunResults
 from ser_model.training.report.page import Picture
-from ser_model.training.report.result_plots import picture
+from ser_model.training.report.result_plots import WIDTH, legend_below, picture
 
 _NOT_MEASURED: Final = (
     "Confidence was not measured for this run: it has no confidence.json (`ser-calibrate confidence`)."
@@ -89,7 +89,7 @@ def draw_coverage(measured: Mapping[str, Any]) -> Figure:
     Args:
         measured: by kind of answer, from confidence.json.
     """
-    figure = Figure(figsize=(8.0, 4.8))
+    figure = Figure(figsize=(WIDTH, 4.8))
     axes = figure.subplots()
     for kind, label, style, colour in _KINDS:
         points = measured[kind]["after"]["risk_coverage"]
@@ -99,7 +99,7 @@ def draw_coverage(measured: Mapping[str, Any]) -> Figure:
     axes.set_title("Accuracy on the surest answers")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.legend(loc="lower left", frameon=False)
+    legend_below(figure, axes)
     return figure
 
 
@@ -109,7 +109,7 @@ def draw_voiced(rows: Sequence[Mapping[str, Any]]) -> Figure:
     Args:
         rows: the value of `heard` in confidence.json.
     """
-    figure = Figure(figsize=(8.0, 4.8))
+    figure = Figure(figsize=(WIDTH, 4.8))
     axes = figure.subplots()
     place = np.arange(len(rows))
     axes.bar(place, [row["accuracy"] for row in rows], color="#9ecae1", label="right")
@@ -120,5 +120,5 @@ def draw_voiced(rows: Sequence[Mapping[str, Any]]) -> Figure:
     axes.set(ylim=(0, 1), xlabel="voiced speech heard so far", ylabel="share of the answers")
     axes.set_title("Confidence and accuracy by how much was heard")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    axes.legend(loc="upper left", frameon=False)
+    legend_below(figure, axes)
     return figure

@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 from rich.progress import track
 
+from ser_model.errors import SerError
 from ser_model.training.calibration_files import PRECISION
+from ser_model.training.corpora.corpora_run import is_corpora_run
 from ser_model.training.data.corpus import NEVER_VALIDATING
 from ser_model.training.data.dataset import build
 from ser_model.training.folds.run_results import RunResults, coverage_and_precision, open_results
@@ -29,8 +31,13 @@ def report(folder: Path, data: Path, output: Path | None = None) -> Path:
         path of the page
 
     Raises:
-        SerError: The run is not finished, or the recordings are others.
+        SerError: The run is not finished or is one on several corpora, or the recordings are others.
     """
+    if is_corpora_run(folder):
+        raise SerError(
+            f"{folder}: is a run on several corpora, and a page can be made only of `ser-model train --data`; "
+            "the command that trained it, given again, prints its tables"
+        )
     run = open_results(folder)
     dataset = build(run.folder.corpus(data), cache=folder.parent / "cache")
     inspection = inspect_network(run, dataset)

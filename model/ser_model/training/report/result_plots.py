@@ -12,7 +12,7 @@ import numpy.typing as npt
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ser_model.labels import LABELS
 from ser_model.training.report.page import Picture
@@ -21,10 +21,16 @@ from ser_model.training.scores import Classes, confusion
 COLOURS: Final = ("#000000", "#56B4E9", "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#009E73", "#E69F00")
 """One colour for each label, distinct for colour-blind readers too (Okabe & Ito 2008, "Color Universal Design")."""
 
+WIDTH: Final = 5.6
+"""Width of all figures in inches: so narrow that their letters can still be read on a telephone."""
+
 CHANCE: Final = 1 / len(LABELS)
 """UAR of guessing."""
 
 Floats = npt.NDArray[np.float64]
+
+_FEW: Final = 20
+"""Epochs up to which each has a marker: a line through one or two cannot be seen."""
 
 _MIN_SHARE: Final = 0.002
 """Share of the predictions below which a bin of the reliability diagram is not drawn."""
@@ -34,12 +40,13 @@ def style() -> AbstractContextManager[None]:
     """Return a context with the style of all plots, for drawing and saving."""
     return rc_context(
         {
-            "font.size": 11.0,
-            "axes.titlesize": 12.0,
+            "font.size": 10.0,
+            "axes.titlesize": 10.5,
+            "legend.frameon": False,
             "axes.spines.top": False,
             "axes.spines.right": False,
             "figure.constrained_layout.use": True,
-            "figure.dpi": 150.0,
+            "figure.dpi": 200.0,
             "savefig.dpi": "figure",
         }
     )
@@ -60,9 +67,9 @@ def draw_confusion(truth: Classes, predicted: Sequence[Classes]) -> Figure:
     """Plot the share of each prediction for each true emotion, over all seeds; arguments as for `scores.confusion`."""
     counts = np.sum([confusion(truth, one) for one in predicted], axis=0)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(8.6, 6.4))
+    figure = Figure(figsize=(WIDTH, 5.4))
     axes = figure.subplots()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(*shares.shape):
         share = shares[row, column]
         text = f"{100 * share:.0f}" if share >= 0.005 else "·"
@@ -75,7 +82,6 @@ def draw_confusion(truth: Classes, predicted: Sequence[Classes]) -> Figure:
     axes.tick_params(length=0)
     axes.set(xlabel="the network's answer", ylabel="the emotion that was acted")
     axes.set_title("Which emotion is taken for which (percent of each row)")
-    figure.colorbar(image, ax=axes, format=PercentFormatter(1.0), shrink=0.85, label="share of the row")
     return figure
 
 
@@ -90,23 +96,32 @@ def draw_recall(truth: Classes, predicted: Sequence[Classes]) -> Figure:
     """Plot the mean recall of each class as a bar, and each seed as a dot."""
     rows = np.array([recalls(truth, one) for one in predicted])
     mean, std = rows.mean(axis=0), rows.std(axis=0)
-    figure = Figure(figsize=(8.6, 4.4))
+    figure = Figure(figsize=(WIDTH, 4.4))
     axes = figure.subplots()
     places = np.arange(len(LABELS))
-    axes.bar(places, mean, color="#9ecae1", width=0.7)
+    axes.barh(places, mean, color="#9ecae1", height=0.7)
     shift = np.linspace(-0.2, 0.2, len(rows)) if len(rows) > 1 else np.zeros(1)
+    beside = axes.get_yaxis_transform()
     for place in range(len(LABELS)):
-        axes.plot(place + shift, rows[:, place], "o", color="#08519c", markersize=5)
-        if np.isfinite(mean[place]):
-            text = f"{100 * mean[place]:.0f} ± {100 * std[place]:.0f} %"
-            axes.text(place, np.max(rows[:, place]) + 0.025, text, ha="center", fontsize=10)
-    axes.axhline(CHANCE, color="#D55E00", linestyle="--", label="guessing (12.5 %)", zorder=3)
-    axes.set_xticks(places, LABELS)
-    axes.set(ylim=(0, 1), ylabel="share recognised")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_title("Share of each emotion recognised: mean (bar) and each seed (dots)")
-    axes.legend(loc="upper left", frameon=False)
+        # A dot at either end is not cut off.
+        axes.plot(rows[:, place], place + shift, "o", color="#08519c", markersize=5, clip_on=False, zorder=4)
+        known = np.isfinite(mean[place])
+        text = f"{100 * mean[place]:.0f} ± {100 * std[place]:.0f} %" if known else "does not occur"
+        axes.text(1.02, place, text, va="center", transform=beside)
+    axes.axvline(CHANCE, color="#D55E00", linestyle="--", label="guessing (12.5 %)", zorder=3)
+    axes.set_yticks(places, LABELS)
+    axes.invert_yaxis()
+    axes.set(xlim=(0, 1), xlabel="share recognised")
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.set_title("Share recognised: mean (bar) and each seed (dots)")
+    legend_below(figure, axes)
     return figure
+
+
+def legend_below(figure: Figure, axes: Axes, columns: int = 1) -> None:
+    """List what a plot shows below it, where it covers nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
 def draw_curves(curves: Mapping[str, Sequence[Floats]]) -> Figure:
@@ -116,20 +131,22 @@ def draw_curves(curves: Mapping[str, Sequence[Floats]]) -> Figure:
         curves: for `validation` and `test` the curves of all networks, each of shape (points, 3): epoch, training
             loss, and UAR on the actors that the network is evaluated on.
     """
-    figure = Figure(figsize=(8.6, 6.0))
+    figure = Figure(figsize=(WIDTH, 5.6))
     upper, lower = figure.subplots(2, 1, sharex=True)
     styles = {
-        "validation": ("#0072B2", "-", "for validation actors"),
-        "test": ("#D55E00", "--", "for test actors"),
+        "validation": ("#0072B2", "o-", "answer for validation actors"),
+        "test": ("#D55E00", "s--", "answer for test actors"),
     }
     for split, (colour, line, label) in styles.items():
         for axes, column in ((upper, 1), (lower, 2)):
             _band(axes, [curve[:, (0, column)] for curve in curves.get(split, ())], colour, line, label)
     lower.axhline(CHANCE, color="#666666", linestyle=":", label="guessing")
-    upper.set(ylabel="training loss (nats)", title="Learning: mean of all networks, shaded from worst to best")
+    upper.set(ylabel="training loss (nats)", title="Mean of all networks, shaded from worst to best")
     lower.set(ylabel="UAR", xlabel="epoch", ylim=(0, 1))
-    upper.legend(loc="upper right", frameon=False, title="networks that answer")
-    lower.legend(loc="upper left", frameon=False, ncols=3)
+    # From 0, so that a run with one point has an axis, too.
+    lower.set_xlim(0, max(curve[-1, 0] for several in curves.values() for curve in several) + 1)
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_below(figure, lower)
     return figure
 
 
@@ -140,8 +157,11 @@ def _band(axes: Axes, curves: Sequence[Floats], colour: str, line: str, label: s
     points = min(len(curve) for curve in curves)
     epoch = curves[0][:points, 0]
     values = np.array([curve[:points, 1] for curve in curves])
-    axes.plot(epoch, values.mean(axis=0), line, color=colour, label=label, linewidth=1.8)
+    size = 5 if points <= _FEW else 0
+    axes.plot(epoch, values.mean(axis=0), line, color=colour, label=label, linewidth=1.8, markersize=size)
     axes.fill_between(epoch, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.18, linewidth=0)
+    if points == 1:
+        axes.vlines(epoch, values.min(axis=0), values.max(axis=0), color=colour, alpha=0.4, linewidth=4)
 
 
 def reliability(confidence: Floats, right: npt.NDArray[np.bool_], bins: int = 10) -> tuple[Floats, float]:
@@ -171,9 +191,9 @@ def reliability(confidence: Floats, right: npt.NDArray[np.bool_], bins: int = 10
 
 def draw_reliability(before: tuple[Floats, float], after: tuple[Floats, float], temperature: float) -> Figure:
     """Plot the results of `reliability` without and with a temperature; `temperature` is the mean over seeds."""
-    figure = Figure(figsize=(7.0, 6.4))
+    figure = Figure(figsize=(WIDTH, 6.2))
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot((0, 1), (0, 1), ":", color="#666666", label="honest: as often right as sure")
+    upper.plot((0, 1), (0, 1), ":", color="#666666", label="ideal: as often right as sure")
     for (bins, error), style, colour, name in (
         (before, "s--", "#D55E00", "as the network says it"),
         (after, "o-", "#0072B2", f"calibrated (temperature {temperature:.2f})"),
@@ -181,12 +201,12 @@ def draw_reliability(before: tuple[Floats, float], after: tuple[Floats, float], 
         # The accuracy of a few predictions means little.
         some = bins[:, 2] >= _MIN_SHARE
         label = f"{name}: error {100 * error:.1f} points"
-        upper.plot(bins[some, 0], bins[some, 1], style, color=colour, label=label)
+        upper.plot(bins[some, 0], bins[some, 1], style, color=colour, label=label, clip_on=False)
     edges = np.linspace(0, 1, len(after[0]), endpoint=False)
     lower.bar(edges, after[0][:, 2], width=0.95 / len(edges), align="edge", color="#9ecae1")
-    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that was right", title="Is the confidence honest?")
+    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that was right", title="Confidence and accuracy")
     lower.set(xlabel="confidence of the answer", ylabel="share of answers\n(calibrated)")
     for axis in (upper.xaxis, upper.yaxis, lower.yaxis):
         axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-    upper.legend(loc="upper left", frameon=False)
+    legend_below(figure, upper)
     return figure

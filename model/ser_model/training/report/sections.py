@@ -107,11 +107,12 @@ def _spaces(inspection: Inspection) -> Picture:
         "spaces",
         "Sorting voices by emotion",
         f"Each point is one of {len(inspection.truth)} utterances of the {speakers} speakers of fold "
-        f"{inspection.fold + 1}, whom this network has never heard; colour and shape tell the emotion. Left: the mean "
-        "features that go in, in which emotions lie on top of each other. Right: the network's embedding, in which "
+        f"{inspection.fold + 1}, whom this network has never heard; colour and shape tell the emotion. Above: the mean "
+        "features that go in, in which emotions lie on top of each other. Below: the network's embedding, in which "
         "it should have moved equal emotions together. Both are flattened to the two directions in which the points "
-        "differ most (principal components), so some that look close may not be. The percentage above, measured before "
-        "flattening, says how often the most similar utterance of anybody else was acted with the same emotion.",
+        "differ most (principal components), so some that look close may not be. The percentage in the heading, "
+        "measured before flattening, says how often the most similar utterance of anybody else was acted with the same "
+        "emotion.",
         partial(
             draw_spaces,
             (("mean raw features", inspection.raw), ("embeddings of the network", inspection.embeddings)),
@@ -138,7 +139,7 @@ def _reliability(run: RunResults) -> Picture:
         "reliability",
         "Whether its confidence can be believed",
         "Of all answers given with, say, 60 % confidence, 60 % should be right: then the points lie on the dotted "
-        "line. Points below it are boasting, points above it are modesty. Calibration divides the network's raw "
+        "line. Below it, the network is too sure; above it, not sure enough. Calibration divides the network's raw "
         "scores by a number, the temperature, which was chosen on other (validation) speakers; here it is one for all "
         "answers, what ships has one by how much was heard (see below). The error "
         "(expected calibration error) is the mean distance from the dotted line over all answers; the bars below "

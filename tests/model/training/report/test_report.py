@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from ser_model.cli.main import main
+from support.browser import PHONE, Browser
 from support.run_folder import make_corpus
 
 for module in ("torch", "matplotlib", "scipy", "onnx"):
@@ -28,7 +30,8 @@ from ser_model.training.networks.architecture import ResLstmSa  # noqa: E402
 from ser_model.training.networks.inference import predict  # noqa: E402
 from ser_model.training.report.activation_plots import nearest_agree, principal_axes  # noqa: E402
 from ser_model.training.report.activations import compute_activations  # noqa: E402
-from ser_model.training.report.result_plots import recalls, reliability  # noqa: E402
+from ser_model.training.report.page import compose  # noqa: E402
+from ser_model.training.report.result_plots import draw_curves, draw_recall, picture, recalls, reliability  # noqa: E402
 
 PICTURES = ["confusion", "recall", "curves", "signal", "spaces", "reliability", "coverage", "heard", "robustness"]
 PICTURES += ["sizes"]
@@ -134,6 +137,32 @@ def test_the_page_holds_every_picture_and_loads_nothing(
     assert "default-src 'none'" in text
 
 
+def test_the_page_fits_a_telephone(tmp_path: Path, browser: Browser) -> None:
+    truth = np.arange(80) % 8
+    drawn = picture("recall", "How much it recognises", "caption " * 30, partial(draw_recall, truth, [truth]))
+    absent = picture("heard", "What is not there", "It was not measured (`ser-calibrate confidence`).", None)
+    figures = [("when it may say “unknown”", "it labels 40 % of the recordings " * 3), ("parameters", "46,772")]
+    path = tmp_path / "index.html"
+    path.write_text(
+        compose("ResLSTM-SA h64: what it hears, and what it doesn't", figures, ["note " * 40], [drawn, absent])
+    )
+    with browser.open(path.as_uri(), width=PHONE) as page:
+        assert (page.overflow(), page.errors) == ([], [])
+        ((natural, width),) = page.run("[...document.images].map((image) => [image.naturalWidth, image.width])")
+    # As wide as the telephone without its margins, with more pixels than that.
+    assert width == PHONE - 32
+    assert natural > 2 * PHONE
+
+
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_the_learning_curve_of_a_short_run_can_be_seen(epochs: int) -> None:
+    curve = np.array([[1, 2.0, 0.2], [2, 1.5, 0.3], [3, 1.2, 0.4]])[:epochs]
+    figure = draw_curves({"validation": [curve], "test": [curve, curve + 0.1]})
+    lines = [line for axes in figure.axes for line in axes.lines if len(line.get_xdata()) == epochs]
+    assert len(lines) == 4
+    assert all(line.get_marker() != "None" and line.get_markersize() > 3 for line in lines)
+
+
 def test_the_page_begins_with_metrics_and_weaknesses(run: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     _, text = written(run, data, capsys)
     before = text[: text.index("<figure")]
@@ -165,6 +194,11 @@ def test_changed_predictions_are_reported(run: Path, data: Path, capsys: pytest.
         kept = {name: file[name] for name in file}
     np.savez(path, **{**kept, "logits": kept["logits"] + 1})
     assert "have changed since" in written(run, data, capsys)[1]
+
+
+def test_a_run_on_several_corpora_is_refused(run: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (run / "corpora.json").write_text("{}")
+    assert "is a run on several corpora" in refused(run, data, capsys)
 
 
 def refused(run: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> str:
