@@ -21,6 +21,7 @@ MODULES = {
     "ser-model": "ser_model.cli.main",
     "ser-mqtt": "ser_bridges.mqtt.cli",
     "ser-wyoming": "ser_bridges.wyoming.cli",
+    "ser-ovos": "ser_bridges.ovos.cli",
 }
 
 

@@ -18,6 +18,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "systemd/bridges"
 UNITS = sorted(FOLDER.rglob("*.service"))
 WYOMING = sorted(FOLDER.rglob("ser-wyoming.service"))
 MQTT = sorted(FOLDER.rglob("ser-mqtt.service"))
+OVOS = sorted(FOLDER.rglob("ser-ovos.service"))
 
 
 def name_of(unit: Path) -> str:
@@ -31,7 +32,7 @@ def command_of(unit: Path) -> list[str]:
 
 
 def test_there_is_one_for_the_machine_and_one_for_a_user() -> None:
-    for units in (WYOMING, MQTT):
+    for units in (WYOMING, MQTT, OVOS):
         assert [unit.parent.name for unit in units] == ["bridges", "user"]
 
 
@@ -80,6 +81,20 @@ def test_the_command_line_of_ser_mqtt_names_the_sockets_and_settings_that_there_
     assert done.returncode == 0, done.stderr
     user = "/home/anna/.config/ser-daemon/mqtt.yaml /run/user/1000/ser-daemon/ser.sock"
     system = f"/etc/ser-daemon/mqtt.yaml {SYSTEM_SOCKET}"
+    assert done.stdout.strip() == (user if unit.parent.name == "user" else system)
+
+
+@pytest.mark.parametrize("unit", OVOS, ids=name_of)
+def test_the_command_line_of_ser_ovos_names_a_socket_that_there_is_and_no_other_machine(unit: Path) -> None:
+    arguments = command_of(unit)
+    assert Path(arguments[0]).name == "ser-ovos"
+    code = (
+        "import sys; from ser_bridges.ovos import cli; options = cli.build_parser().parse_args(sys.argv[1:]);"
+        "print(options.url, options.socket)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments[1:]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    user, system = "None /run/user/1000/ser-daemon/ser.sock", f"ws://127.0.0.1:8181/core {SYSTEM_SOCKET}"
     assert done.stdout.strip() == (user if unit.parent.name == "user" else system)
 
 
