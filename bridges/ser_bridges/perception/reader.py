@@ -13,7 +13,6 @@ from ser_bridges.perception.stream import AudioFormat, Stream
 from ser_model.config import DecisionConfig, GateConfig
 from ser_model.errors import SerError
 from ser_model.network.estimator import Model
-from ser_model.perception import perception
 from ser_model.recognizer import Recognizer
 from ser_model.types import EmotionResult
 
@@ -27,6 +26,12 @@ BLOCK_SECONDS = 0.096
 
 TURN_SECONDS = 0.64
 """Audio that is processed at once at most. It takes some 15 ms, which is how long one user may delay the others."""
+
+ECHO_SECONDS = 0.3
+"""Audio that is ignored after the assistant has spoken: its echo in a room, and what a sound card still had to play."""
+
+PATIENCE_SECONDS = 0.5
+"""How long a turn waits for its reading at most. It is usually there, since the speech has ended by then."""
 
 
 class Mark(Enum):
@@ -228,13 +233,3 @@ def _joined(audio: list[Audio]) -> list[Audio]:
         else:
             joined.append((piece, format_))
     return joined
-
-
-def as_text(result: EmotionResult | None) -> str | None:
-    """Return a result as a language model reads it; None where there is nothing to say."""
-    if result is None:
-        return None
-    activation = result.activation
-    return perception(
-        result.label, result.scores, None if activation is None else (activation.level, activation.probability)
-    )

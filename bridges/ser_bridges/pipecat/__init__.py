@@ -3,6 +3,7 @@
 from ser_bridges.pipecat import SerPerceptionProcessor
 """
 
-from ser_bridges.pipecat.processor import INSTRUCTION, SerPerceptionProcessor
+from ser_bridges.perception.prompt import INSTRUCTION
+from ser_bridges.pipecat.processor import SerPerceptionProcessor
 
 __all__ = ["INSTRUCTION", "SerPerceptionProcessor"]

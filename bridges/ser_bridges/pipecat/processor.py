@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ser_bridges.command import require
-from ser_bridges.perception.reader import VoiceReader, as_text
+from ser_bridges.perception.prompt import message_of
+from ser_bridges.perception.reader import ECHO_SECONDS, PATIENCE_SECONDS, VoiceReader
 from ser_model.config import DecisionConfig, GateConfig
 from ser_model.network.estimator import Model
 from ser_model.types import EmotionResult
@@ -31,23 +32,6 @@ from pipecat.frames.frames import (  # noqa: E402
     VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection, FrameProcessor  # noqa: E402
-
-INSTRUCTION = (
-    "Before some of the user's messages a line says how the user's voice sounded, as estimated from the sound alone: "
-    "[emotion ...] lists the likeliest emotions with their probabilities, [arousal value=...] is the probability of an "
-    "agitated voice. It is a hint and often wrong. Let it shape the tone of your answer, never mention it, and never "
-    "let it outweigh what the user says."
-)
-"""For the system prompt: what the lines mean."""
-
-LINE = "How the user's next message sounded: {reading}"
-"""The message in the context."""
-
-ECHO_SECONDS = 0.3
-"""Audio that is ignored after the bot has spoken: its echo in a room, and what a sound card still had to play."""
-
-PATIENCE_SECONDS = 0.5
-"""How long a transcription waits for the reading at most. It is usually there, since the speech has ended by then."""
 
 
 class SerPerceptionProcessor(FrameProcessor):  # type: ignore[misc]
@@ -144,11 +128,11 @@ class SerPerceptionProcessor(FrameProcessor):  # type: ignore[misc]
             await self._attach(frame, final)
 
     async def _attach(self, frame: TranscriptionFrame, final: EmotionResult | None) -> None:
-        text = as_text(final)
-        if final is not None and text is not None:
+        message = message_of(final)
+        if final is not None and message is not None:
             if self._perception is not None and any(each.name == "perception" for each in dataclasses.fields(frame)):
                 frame.perception = self._perception(final)
             else:
-                message = {"role": "developer", "content": LINE.format(reading=text)}
-                await self.push_frame(LLMMessagesAppendFrame(messages=[message], run_llm=False))
+                messages = [{"role": "developer", "content": message}]
+                await self.push_frame(LLMMessagesAppendFrame(messages=messages, run_llm=False))
         await self.push_frame(frame)

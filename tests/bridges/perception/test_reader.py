@@ -10,7 +10,8 @@ import pytest
 import soxr
 
 from ser_bridges.perception import reader as reader_module
-from ser_bridges.perception.reader import WAITING_SECONDS, VoiceReader, as_text
+from ser_bridges.perception.prompt import as_text
+from ser_bridges.perception.reader import WAITING_SECONDS, VoiceReader
 from ser_model import Model, Recognizer, read_audio
 from ser_model.types import SAMPLE_RATE, EmotionResult, Samples
 from support.demo import write_demo_recordings

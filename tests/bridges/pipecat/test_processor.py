@@ -24,7 +24,8 @@ from pipecat.frames.frames import (
 )
 from pipecat.processors.frame_processor import FrameDirection
 
-from ser_bridges.perception.reader import _thread, as_text
+from ser_bridges.perception.prompt import as_text
+from ser_bridges.perception.reader import _thread
 from ser_bridges.pipecat import SerPerceptionProcessor
 from ser_model.types import SAMPLE_RATE, EmotionResult, Samples
 from support.pipecat_call import WAIT, Call, call
