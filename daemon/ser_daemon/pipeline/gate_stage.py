@@ -64,8 +64,10 @@ class GateStage:
         if ignore:
             self._ignored += block.lost + len(block.samples)
         else:
-            lost, self._ignored = block.lost + self._ignored, 0
-            self._forward(self.gate.push(replace(block, lost=lost)), block.arrival, wait=not live)
+            heard = block
+            if self._ignored:
+                heard, self._ignored = replace(block, lost=block.lost + self._ignored), 0
+            self._forward(self.gate.push(heard), block.arrival, wait=not live)
         return block
 
     def end_utterance(self) -> None:

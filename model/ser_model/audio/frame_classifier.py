@@ -7,7 +7,7 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from ser_model.audio.late_detector import WARM_UP_FRAMES, LateDetector
+from ser_model.audio.late_detector import WARM_UP_FRAMES, LateDetector, Scaled
 from ser_model.audio.levels import SILENCE_DBFS, DetectorGain, NoiseFloor, dbfs
 from ser_model.audio.vad import Frames, VoiceDetector
 from ser_model.config import GateConfig
@@ -15,6 +15,8 @@ from ser_model.types import SAMPLE_RATE
 
 _KEEP_RATIO = 0.6
 """Factor of the threshold while speech continues: words end more softly than they begin."""
+
+_FULL_SCALE = 32768.0
 
 _ROOM_FRAMES = 32
 _ROOM_DBFS = -60.0
@@ -47,12 +49,14 @@ class FrameClassifier:
         learns = config.noise_floor_dbfs is None and config.engine == "silero"
         self._pause = 0 if learns else _PAUSE_FRAMES
         """Frames of the present pause; not counted any more once the floor is known."""
-        self._beginning: deque[npt.NDArray[np.float32]] = deque(maxlen=WARM_UP_FRAMES)
+        self._beginning: deque[Scaled] = deque(maxlen=WARM_UP_FRAMES)
         """The last frames while the floor is not known."""
         self._frames: Frames = np.zeros((0, detector.frame_samples), dtype=np.float32)
-        """The detector's copy of the frames that came last."""
+        """The frames that came last, in steps of 16 bits."""
+        self._factors: list[float] = []
+        """What the detector's copy of each is multiplied by."""
         self._levels: list[tuple[float, float]] = []
-        """Their levels, and the noise floor with each of them."""
+        """The level of each, and the noise floor with it."""
         self._next = 0
         """Index of the next of them."""
         self.level_dbfs = SILENCE_DBFS
@@ -82,17 +86,14 @@ class FrameClassifier:
 
     def prepare(self, frames: npt.NDArray[np.int16]) -> None:
         """Take the frames that `is_voiced` classifies next, shape (n, frame_samples). All before must be classified."""
-        samples = frames.astype(np.float32) / 32768.0
+        self._frames = frames.astype(np.float32)
         self._levels.clear()
-        factors = np.empty((len(frames), 1), dtype=np.float32)
-        for index, frame in enumerate(samples):
-            level = dbfs(frame)
+        self._factors.clear()
+        for frame in self._frames:
+            level = dbfs(frame, _FULL_SCALE)
             self._floor.push(level)
             self._levels.append((level, self._floor.dbfs))
-            factors[index] = self._gain.push(level, self._floor.dbfs)
-        samples *= factors
-        np.minimum(samples, 1.0, out=samples)
-        self._frames = np.maximum(samples, -1.0, out=samples)
+            self._factors.append(self._gain.push(level, self._floor.dbfs) / _FULL_SCALE)
         self._next = 0
 
     def is_voiced(self, *, in_speech: bool) -> bool:
@@ -101,35 +102,33 @@ class FrameClassifier:
         Args:
             in_speech: whether a voiced frame came shortly before; the threshold is lower then.
         """
-        coming = self._coming()
-        frame = coming[0]
-        self.level_dbfs, self.noise_floor_dbfs = self._levels[self._next]
-        self._next += 1
+        at, self._next = self._next, self._next + 1
+        self.level_dbfs, self.noise_floor_dbfs = self._levels[at]
         loud = self.level_dbfs > self.quiet_dbfs
         if not loud and not in_speech:
             if self.floor_known:
-                self._detector.skip(frame)
+                self._detector.skip(self._frames[at], self._factors[at])
             else:
-                self._look_for_pause(frame, speech=False, in_speech=in_speech)
+                self._look_for_pause(at, speech=False, in_speech=in_speech)
             return False
         threshold = self._threshold * (_KEEP_RATIO if in_speech and self.floor_known else 1.0)
-        speech = self._detector.probability(coming) >= threshold
+        end = self._end(at)
+        speech = self._detector.probability(self._frames[at:end], self._factors[at:end]) >= threshold
         if not self.floor_known:
-            self._look_for_pause(frame, speech=speech, in_speech=in_speech)
+            self._look_for_pause(at, speech=speech, in_speech=in_speech)
         return speech and loud
 
-    def _coming(self) -> Frames:
-        """The next frame, and those after it that the detector will get in any case."""
+    def _end(self, at: int) -> int:
+        """End of the frames from this one on that the detector will get in any case."""
         end = len(self._levels)
-        if not self.floor_known:
-            # Digital silence is passed over then, so the detector may not run on it before it is needed.
-            later = range(self._next + 1, end)
-            end = next((index for index in later if self._levels[index][0] <= SILENCE_DBFS), end)
-        return self._frames[self._next : end]
+        if self.floor_known:
+            return end
+        # Digital silence is passed over then, so the detector may not run on it before it is needed.
+        return next((index for index in range(at + 1, end) if self._levels[index][0] <= SILENCE_DBFS), end)
 
-    def _look_for_pause(self, amplified: npt.NDArray[np.float32], *, speech: bool, in_speech: bool) -> None:
+    def _look_for_pause(self, at: int, *, speech: bool, in_speech: bool) -> None:
         self._pause = 0 if speech else self._pause + 1
-        self._beginning.append(amplified)
+        self._beginning.append((self._frames[at], self._factors[at]))
         if self.floor_known:
             if not in_speech:
                 # The stream began with noise. Go on as if only this had been heard, without a quiet room before it.
@@ -137,7 +136,7 @@ class FrameClassifier:
             self._beginning.clear()
 
 
-def _quiet_room(frame_samples: int) -> list[npt.NDArray[np.float32]]:
+def _quiet_room(frame_samples: int) -> list[Scaled]:
     rng = np.random.default_rng(0)
     noise = rng.standard_normal((_ROOM_FRAMES, frame_samples), dtype=np.float32)
-    return list(noise * np.float32(10 ** (_ROOM_DBFS / 20)))
+    return [(frame, 10 ** (_ROOM_DBFS / 20)) for frame in noise]

@@ -93,7 +93,8 @@ class Gate:
             events += self.finish("gap")
             self._restart(block.start)
         self._position = block.end
-        samples = np.concatenate((self._rest, block.samples))
+        # A copy in any case: the caller may use its buffer again, and the gate keeps the last seconds.
+        samples = np.concatenate((self._rest, block.samples)) if len(self._rest) else block.samples.copy()
         whole = len(samples) - len(samples) % self._frame
         frames = samples[:whole].reshape(-1, self._frame)
         for at, frame in enumerate(frames):

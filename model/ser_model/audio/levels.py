@@ -15,8 +15,8 @@ SILENCE_DBFS = -96.0
 """Lowest level reported; below the least significant bit of 16-bit audio."""
 
 
-def dbfs(samples: npt.NDArray[np.float32]) -> float:
-    """Root mean square level of samples in ±1, in dB relative to full scale, at least -96.
+def dbfs(samples: npt.NDArray[np.float32], full_scale: float = 1.0) -> float:
+    """Root mean square level of samples in ±`full_scale`, in dB relative to full scale, at least -96.
 
     Example:
         >>> round(dbfs(np.full(100, 0.5, dtype=np.float32)), 2)
@@ -24,7 +24,7 @@ def dbfs(samples: npt.NDArray[np.float32]) -> float:
     """
     if len(samples) == 0:
         return SILENCE_DBFS
-    power = float(np.dot(samples, samples)) / len(samples)
+    power = float(samples.dot(samples)) / len(samples) / full_scale**2
     return max(10.0 * math.log10(power + 1e-12), SILENCE_DBFS)
 
 
