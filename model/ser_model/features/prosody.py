@@ -66,11 +66,13 @@ class Prosody:
         self._deemphasis = 1 / emphasis
         bands = [(hertz >= low) & (hertz < high) for low, high in _BANDS]
         self._sums = np.stack((np.ones_like(hertz), hertz, hertz**2, *bands), axis=1)
-        self._low, self._middle = hertz < 2000, (hertz >= 2000) & (hertz < 5000)
+        low, middle = (int(np.searchsorted(hertz, edge)) for edge in (2000, 5000))
+        self._low, self._middle = slice(0, low), slice(low, middle)
         self._speech = slice(8, 640)
         self._lowpass = 1 / (1 + (hertz / 1200) ** 4)
         correlation = np.fft.irfft(np.abs(np.fft.rfft(window, 2 * nfft)) ** 2)[: _LONGEST + 2]
         self._window_correlation = correlation / correlation[0]
+        self._octave_costs = _OCTAVE_COST * np.log2(np.arange(_SHORTEST, _LONGEST + 1) / _SHORTEST)
         self._nfft = nfft
         self.reset()
 
@@ -121,14 +123,14 @@ class Prosody:
 
     def _spectral_shape(self, power: _Array) -> tuple[_Array, _Array, _Array, _Array, tuple[_Array, ...]]:
         """Centroid, roll-off, flatness, spread, and the ratios from `alpha-ratio` to `slope-4000`, all logarithms."""
-        total, first, second, *bands = (power @ self._sums).T
+        sums = (power @ self._sums).T
+        total, first, second = sums[:3]
         centroid = first / total
         spread = np.sqrt(np.maximum(second / total - centroid**2, 1))
-        below = np.cumsum(power, axis=1) < 0.85 * total[:, None]
-        rolloff = self._hertz[np.minimum(below.sum(axis=1), len(self._hertz) - 1)]
+        rolloff = self._hertz[(np.cumsum(power, axis=1) >= 0.85 * total[:, None]).argmax(axis=1)]
         speech = power[:, self._speech]
         flatness = np.log(speech).mean(axis=1) - np.log(speech.mean(axis=1))
-        log = np.log(np.maximum(bands, _FLOOR))
+        log = np.log(np.maximum(sums[3:], _FLOOR))
         hammarberg = np.log(power[:, self._low].max(axis=1) / power[:, self._middle].max(axis=1))
         balance = (log[5] - log[4], hammarberg, log[1] - log[0], log[3] - log[2], log[6] - log[7])
         return np.log(centroid), np.log(rolloff + 50), flatness, np.log(spread), balance
@@ -139,21 +141,19 @@ class Prosody:
         correlation = correlation / np.maximum(correlation[:, :1], 1e-9) / self._window_correlation
         here = correlation[:, _SHORTEST : _LONGEST + 1]
         peak = (here >= correlation[:, _SHORTEST - 1 : _LONGEST]) & (here >= correlation[:, _SHORTEST + 1 :])
-        lags = np.arange(_SHORTEST, _LONGEST + 1)
-        best = np.where(peak, here - _OCTAVE_COST * np.log2(lags / _SHORTEST), -1).argmax(axis=1) + _SHORTEST
-        rows = np.arange(len(power))
-        before, at, after = (correlation[rows, best + step] for step in (-1, 0, 1))
+        best = np.where(peak, here - self._octave_costs, -1).argmax(axis=1) + _SHORTEST
+        before, at, after = _around(correlation, best).T
         curvature = before - 2 * at + after
         steep = np.abs(curvature) > 1e-9
         shift = np.where(steep, (before - after) / 2 / np.where(steep, curvature, 1), 0)
-        return np.log2(SAMPLE_RATE / (best + np.clip(shift, -0.5, 0.5)) / 100), np.clip(at, 0, 0.999)
+        return np.log2(SAMPLE_RATE / (best + shift.clip(-0.5, 0.5)) / 100), at.clip(0, 0.999)
 
     def _pitch_contour(self, f0: _Array, voicing: _Array) -> tuple[_Array, _Array, _Array, _Array]:
         """Pitch held through unvoiced frames, its change, its distance from the mean so far, and the voiced frames."""
         is_voiced = voicing > _VOICED
         last = np.maximum.accumulate(np.where(is_voiced, np.arange(len(f0)), -1))
         held = np.where(last >= 0, f0[last], self._f0)
-        delta = np.diff(held, prepend=held[0] if self._frames == 0 else self._f0)
+        delta = changes(held, None if self._frames == 0 else self._f0)
         total = self._sum_f0 + np.cumsum(np.where(is_voiced, f0, 0))
         count = self._voiced + np.cumsum(is_voiced)
         relative = np.where(is_voiced, held - total / np.maximum(count, 1), 0)
@@ -162,35 +162,43 @@ class Prosody:
 
     def _energy_contour(self, energy: _Array, mel: _Array) -> tuple[_Array, _Array, _Array]:
         """Change of the log energy, its distance from the mean so far, and the log spectral flux."""
-        first = self._mel is None
-        delta = np.diff(energy, prepend=energy[0] if self._energy is None else self._energy)
+        delta = changes(energy, self._energy)
         total = self._sum_energy + np.cumsum(energy)
         relative = energy - total / (self._frames + np.arange(1, len(energy) + 1))
-        change = np.diff(mel, axis=0, prepend=mel[:1] if first else self._mel)  # type: ignore[arg-type]
-        flux = np.log(np.sqrt(np.square(change, dtype=np.float64).mean(axis=1)) + 1e-2)
-        self._mel, self._energy = mel[-1:], float(energy[-1])
+        flux = np.log(np.sqrt(np.square(changes(mel, self._mel), dtype=np.float64).mean(axis=1)) + 1e-2)
+        self._mel, self._energy = mel[-1], float(energy[-1])
         self._sum_energy = float(total[-1])
         self._frames += len(energy)
         return delta, relative, flux
 
     def _first_harmonics(self, power: _Array, f0: _Array, is_voiced: _Array) -> _Array:
         """Log ratio of the powers of the first two harmonics, which is high for a breathy voice."""
-        rows = np.arange(len(power))
+        harmonics = np.array([[100], [200]]) * 2**f0 * self._nfft / SAMPLE_RATE
+        first, second = (np.log(_around(power, np.rint(at).astype(np.int64)).max(axis=1)) for at in harmonics)
+        return np.asarray(np.where(is_voiced, first - second, 0))
 
-        def strength(harmonic: int) -> _Array:
-            at = np.rint(harmonic * 100 * 2**f0 * self._nfft / SAMPLE_RATE).astype(np.int64)
-            return np.asarray(np.log(np.max([power[rows, at + step] for step in (-1, 0, 1)], axis=0)))
 
-        return np.asarray(np.where(is_voiced, strength(1) - strength(2), 0))
+def changes(values: _Array, before: _Array | float | None) -> _Array:
+    """Differences of successive values along the first axis, the first one from `before`, or 0 where it is None."""
+    differences = np.empty_like(values)
+    differences[0] = 0 if before is None else values[0] - before
+    np.subtract(values[1:], values[:-1], out=differences[1:])
+    return differences
+
+
+def _around(rows: _Array, columns: _Array) -> _Array:
+    """From each row the value in its column and those beside it, shape (rows, 3)."""
+    return np.asarray(rows[np.arange(len(rows))[:, None], columns[:, None] + (-1, 0, 1)])
 
 
 def _zero_crossings(raw: _Array) -> _Array:
     """Logarithm of the share of samples at which the sign changes."""
-    negative = np.signbit(raw)
-    return np.asarray(np.log(np.mean(negative[:, 1:] != negative[:, :-1], axis=1) + 1e-3))
+    negative = raw < 0
+    crossings = np.count_nonzero(negative[:, 1:] != negative[:, :-1], axis=1)
+    return np.asarray(np.log(crossings / (raw.shape[1] - 1) + 1e-3))
 
 
 def _roughness(raw: _Array) -> _Array:
     """Standard deviation of the log energies of four parts of a frame."""
-    parts = raw[:, : raw.shape[1] // 4 * 4].reshape(len(raw), 4, -1)
-    return np.asarray(np.log(np.square(parts, dtype=np.float64).sum(axis=2) + 1).std(axis=1))
+    parts = raw[:, : raw.shape[1] // 4 * 4].reshape(len(raw), 4, -1).astype(np.float64)
+    return np.asarray(np.log(np.einsum("fps,fps->fp", parts, parts) + 1).std(axis=1))
