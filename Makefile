@@ -9,7 +9,7 @@ SERVICE_PYTHON ?= /usr/bin/python3
 SERVICE := PYTHONPATH=model:daemon $(SERVICE_PYTHON) -B -m ser_daemon.install
 PURGE ?=
 
-.PHONY: help deps run test lint bench torture fuzz lock man schema wheel sdist deb sbom audit
+.PHONY: help deps run test lint bench torture fuzz lock man schema docs wheel sdist deb sbom audit
 .PHONY: install-service uninstall-service install-user-service uninstall-user-service
 .DELETE_ON_ERROR:
 
@@ -24,6 +24,7 @@ help:
 	@echo 'make lock     renew the versions and hashes of the packages that the service is installed with'
 	@echo 'make man      write the manual pages and completions in share from the parsers of the commands'
 	@echo 'make schema   write docs/protocol.schema.json from the classes of the protocol'
+	@echo 'make docs     write the documentation as a site into dist/site, and check its links'
 	@echo 'make wheel    build the wheel into dist; the same source gives the same bytes'
 	@echo 'make sdist    build the source distribution into dist; the same commit gives the same bytes'
 	@echo 'make deb      build the Debian package of program and service into dist, for the Debian of this machine'
@@ -94,6 +95,9 @@ man: $(VENV)/.full
 
 schema: $(VENV)/.base
 	@$(BIN)/python -B release/protocol_schema.py
+
+docs: $(VENV)/.full
+	@$(BIN)/python -B release/documentation.py $(ARGS)
 
 wheel: | $(VENV)/.python
 	@$(BIN)/python -B release/wheel.py

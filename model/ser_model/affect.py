@@ -50,7 +50,7 @@ def project(scores: Mapping[str, float]) -> Affect:
     Args:
         scores: posterior by label; they sum to 1.
 
-    Example:
+    Examples:
         >>> project({"angry": 0.75, "neutral": 0.25})
         Affect(arousal=0.6900000000000001, valence=-0.28500000000000003)
     """

@@ -25,7 +25,7 @@ def in_unit(text: str, unit: Literal["ms", "s"]) -> str:
     Returns:
         the number as text; any other text, such as a number without a unit, as it is
 
-    Example:
+    Examples:
         >>> in_unit("1.5s", "ms"), in_unit("2min", "s"), in_unit("700", "ms")
         ('1500', '120', '700')
     """

@@ -21,7 +21,7 @@ def perception(label: str, scores: Mapping[str, float], activation: tuple[str, f
         scores: by label.
         activation: level, and probability of high arousal; None: the model cannot say.
 
-    Example:
+    Examples:
         >>> perception("angry", {"neutral": 0.2, "angry": 0.71, "sad": 0.09}, ("high", 0.84))
         '[emotion angry=0.71, neutral=0.20],[arousal value=0.84]'
         >>> perception("unknown", {"neutral": 0.2, "angry": 0.71, "sad": 0.09}, ("unknown", 0.5)) is None

@@ -25,7 +25,7 @@ def printable(text: str, most: int = LONGEST_LINE) -> str:
         text: Any text.
         most: Characters of the result at most; 300 or more.
 
-    Example:
+    Examples:
         >>> print(printable("USB\x1b[2J Mic\n"))
         USB\x1b[2J Mic\n
     """

@@ -207,7 +207,7 @@ class Recognizer:
         decision: `None` uses the defaults.
         adaptation: `None` disables it.
 
-    Example:
+    Examples:
         >>> from importlib.resources import files
         >>> from ser_model import Recognizer, read_audio
         >>> recognizer = Recognizer()

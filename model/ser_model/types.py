@@ -39,7 +39,7 @@ ActivationLevel = Literal["high", "low", "unknown"]
 def to_samples(ms: int) -> int:
     """Convert milliseconds to samples at 16 kHz.
 
-    Example:
+    Examples:
         >>> to_samples(300)
         4800
     """

@@ -129,7 +129,7 @@ class Teaching:
     def page(self, start: int) -> dict[str, Any]:
         """Return plain data: `PAGE` examples from `start` on, and where the next page starts; `None` after the last.
 
-        Example:
+        Examples:
             `{"model": …, "examples": [{"source": "profile", "label": …, …}], "next": None}`
         """
         data = [{"source": "profile", **one.to_data()} for one in self._profile[start : start + PAGE]]

@@ -27,7 +27,12 @@ from ser_model.errors import SerError
 
 
 class Client(ClientSettings):
-    """A synchronous client; each request and each stream has a connection of its own."""
+    """A synchronous client; each request and each stream has a connection of its own.
+
+    Args:
+        path: the daemon's socket; `None`: `$SER_SOCKET`, else the user's socket, else the system's.
+        timeout: seconds to wait for the answer to a request.
+    """
 
     def __init__(self, path: str | Path | None = None, *, timeout: float = 10.0) -> None:
         super().__init__(path, timeout=timeout)

@@ -177,7 +177,7 @@ class LabelKeys:
 def label_keys(labels: Sequence[str]) -> dict[str, str]:
     """Return a key for each label: its first letter that no label before it has.
 
-    Example:
+    Examples:
         >>> label_keys(["sad", "surprised", "angry"])
         {'s': 'sad', 'u': 'surprised', 'a': 'angry'}
     """
@@ -193,7 +193,7 @@ def label_keys(labels: Sequence[str]) -> dict[str, str]:
 def describe_keys(keys: Mapping[str, str]) -> str:
     """Describe the keys of the labels.
 
-    Example:
+    Examples:
         >>> describe_keys({"s": "sad", "u": "surprised"})
         '[s]ad s[u]rprised'
     """

@@ -49,7 +49,7 @@ class Resampler:
     Raises:
         SerError: the rate or the number of channels is out of range, or there is no such channel.
 
-    Example:
+    Examples:
         >>> Resampler(48_000).push(np.zeros(4_800, dtype=np.int16)).dtype
         dtype('int16')
     """

@@ -43,7 +43,7 @@ class Gate:
     An utterance opens after `min_speech_ms` of voiced frames, begins with the pre-roll, and ends after `hangover_ms`
     without a voiced frame. See `FrameClassifier` for what is voiced.
 
-    Example:
+    Examples:
         >>> gate = Gate()
         >>> silence = np.zeros(16_000, dtype=np.int16)
         >>> gate.push(Block(silence, start=0)) + gate.finish()

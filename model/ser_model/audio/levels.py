@@ -18,7 +18,7 @@ SILENCE_DBFS = -96.0
 def dbfs(samples: npt.NDArray[np.float32], full_scale: float = 1.0) -> float:
     """Root mean square level of samples in ±`full_scale`, in dB relative to full scale, at least -96.
 
-    Example:
+    Examples:
         >>> round(dbfs(np.full(100, 0.5, dtype=np.float32)), 2)
         -6.02
     """

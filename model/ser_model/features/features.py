@@ -156,7 +156,7 @@ def _positive(energy: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def compute_features(samples: Samples) -> Frames:
     """Features of a whole utterance, shape (frames, 46).
 
-    Example:
+    Examples:
         >>> compute_features(np.zeros(16_000, dtype=np.int16)).shape
         (23, 46)
     """

@@ -54,7 +54,7 @@ class Model:
         Raises:
             SerError: a file is missing, unreadable, damaged, or not made for this program.
 
-        Example:
+        Examples:
             >>> Model.load().name
             'reslstm-sa-h64'
         """

@@ -32,7 +32,7 @@ class ModelFiles(NamedTuple):
         Raises:
             SerError: the path has no file name.
 
-        Example:
+        Examples:
             >>> [path.name for path in ModelFiles.named(Path("models/net.stream.onnx"))]
             ['net.window.onnx', 'net.stream.onnx']
         """
@@ -54,7 +54,7 @@ def mode_of(path: Path) -> Mode | None:
 def checksum_file(path: Path) -> Path:
     """Path of the checksums beside a graph.
 
-    Example:
+    Examples:
         >>> checksum_file(Path("net.window.onnx")).name
         'net.sha256'
     """

@@ -40,7 +40,7 @@ def log_odds(scores: npt.NDArray[Any]) -> FloatArray:
     Returns:
         shape () or (n,)
 
-    Example:
+    Examples:
         >>> scores = np.array([[0.1, 0.1, 0.1, 0.1, 0.5, 0.0, 0.1, 0.0], [0.5, 0.0, 0.25, 0.0, 0.25, 0.0, 0.0, 0.0]])
         >>> log_odds(scores).round(4).tolist()
         [0.6931, 0.0]

@@ -50,7 +50,7 @@ def class_mean_logits_from(value: object) -> ClassMeanLogits:
 def is_finite(value: object) -> bool:
     """Whether a value is a number, not a bool, that a finite float can hold.
 
-    Example:
+    Examples:
         >>> [is_finite(value) for value in (1, -0.5, True, float("nan"), 10**400, "1")]
         [True, True, False, False, False, False]
     """

@@ -103,7 +103,7 @@ class OodScorer:
 def energy(logits: Array) -> npt.NDArray[np.float64]:
     """Negative log of the sum of the exponentials, shape (n,) from (n, 8).
 
-    Example:
+    Examples:
         >>> energy(np.log([[1.0, 2.0, 5.0]])).round(4).tolist()
         [-2.0794]
     """

@@ -16,7 +16,7 @@ class Smoother:
         margin: lead in score that another label needs to replace the current one.
         updates: number of successive updates for which it needs the lead.
 
-    Example:
+    Examples:
         >>> smoother = Smoother(weight=0.5)
         >>> smoother.push(np.array([1.0, 0.0]))[1], smoother.push(np.array([0.2, 0.8]))
         (0, (array([0.6, 0.4]), 0))

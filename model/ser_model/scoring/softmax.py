@@ -11,7 +11,7 @@ import numpy.typing as npt
 def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     """Softmax over the last axis, computed in float64; shape as given.
 
-    Example:
+    Examples:
         >>> softmax(np.array([0.0, 0.0, np.log(2.0)])).tolist()
         [0.25, 0.25, 0.5]
     """

@@ -22,7 +22,7 @@ class Temperature:
     A network is as confident after half a word as after a sentence, but wrong more often. One temperature for both
     would calibrate neither.
 
-    Example:
+    Examples:
         >>> Temperature(short=2.0, long=1.0).after(np.array([0, 16_000, 48_000])).tolist()
         [2.0, 1.3333333333333333, 1.0]
     """
