@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+import re
+import sys
+from typing import TYPE_CHECKING, Any
 
+from ser_model.c_stderr import without_lines
 from ser_model.console import uninterrupted
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
+
+_HARMLESS = re.compile(rb"Error in cpuinfo: |onnxruntime (cpuid_info )?warning: .*(cpuinfo|CPU vendor)")
+"""What it writes on ARM where it cannot find out about the processor. It then uses instructions that all have."""
 
 
 def new_session(content: bytes) -> InferenceSession:
@@ -15,8 +22,7 @@ def new_session(content: bytes) -> InferenceSession:
 
     A thread pool would cost more than it gains with graphs of this size, and a spinning pool takes whole cores.
     """
-    with uninterrupted():
-        import onnxruntime
+    onnxruntime = _load()
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -26,3 +32,11 @@ def new_session(content: bytes) -> InferenceSession:
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     options.log_severity_level = 4
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _load() -> Any:
+    # Once it is loaded, stderr is left alone.
+    quiet = contextlib.nullcontext() if "onnxruntime" in sys.modules else without_lines(_HARMLESS)
+    with uninterrupted(), quiet:
+        import onnxruntime
+    return onnxruntime
