@@ -47,9 +47,11 @@ def require_python(python: Path, files: Files, target: Target) -> None:
     """Check that the service can run an interpreter.
 
     Raises:
-        InstallError: It is missing, of another version, or below a home folder, which the service cannot read.
+        InstallError: It is missing, of another version, a 32-bit program, or below a home folder, which the service
+            cannot read.
     """
-    code = "import sys, os; print(*sys.version_info[:2], os.path.realpath(sys.executable)); import venv, ensurepip"
+    code = "import sys, os; print(*sys.version_info[:2], sys.maxsize >> 32, os.path.realpath(sys.executable)); "
+    code += "import venv, ensurepip"
     try:
         done = subprocess.run([python, "-I", "-c", code], capture_output=True, text=True, check=False)
     except OSError as error:
@@ -58,10 +60,15 @@ def require_python(python: Path, files: Files, target: Target) -> None:
         ) from error
     if not done.stdout:
         raise InstallError(f"{python} does not work: {done.stderr.strip()}; name another with {files.python_option}.")
-    major, minor, real = done.stdout.split()
+    major, minor, wide, real = done.stdout.split()
     if not (3, 11) <= (int(major), int(minor)) <= (3, 13):
         raise InstallError(
             f"{python} is Python {major}.{minor}; name a Python 3.11 to 3.13 with {files.python_option}."
+        )
+    if wide == "0":
+        raise InstallError(
+            f"{python} is a 32-bit program, and NumPy and ONNX Runtime have no wheels for 32-bit ARM: install a 64-bit "
+            "system."
         )
     if target.user is None and Path(real).parts[1] in ("home", "root"):
         raise InstallError(f"{python} is {real}: a service cannot see home folders; take the system's own Python.")
