@@ -186,3 +186,10 @@ def test_the_sandbox_holds(service: Machine) -> None:
     # Only the header line: there is no inet socket.
     for table in ("tcp", "udp", "raw", "tcp6", "udp6"):
         assert service.box.run("wc", "-l", f"/proc/{pid}/net/{table}").stdout.split()[0] in ("0", "1")
+
+
+def test_the_running_systemd_rates_the_sandbox_as_safe(machine: Machine) -> None:
+    # The threshold has no decimal point: 6 stands for 0.6 of 10.
+    words = ["systemd-analyze", "security", "--threshold=6", "--no-pager", "ser-daemon.service"]
+    rating = machine.box.run(*words).stdout.strip().splitlines()[-1]
+    print(machine.box.run("systemctl", "--version").stdout.splitlines()[0], rating)
