@@ -10,6 +10,7 @@ SERVICE := PYTHONPATH=model:daemon $(SERVICE_PYTHON) -B -m ser_daemon.install
 PURGE ?=
 
 .PHONY: help deps run test lint bench torture fuzz lock man schema docs wheel sdist deb sbom audit
+.PHONY: check-wheels test-arm64 test-debian13
 .PHONY: install-service uninstall-service install-user-service uninstall-user-service
 .DELETE_ON_ERROR:
 
@@ -30,6 +31,9 @@ help:
 	@echo 'make deb      build the Debian package of program and service into dist, for the Debian of this machine'
 	@echo 'make sbom     list what is installed with the service, with licences and hashes, in dist (CycloneDX)'
 	@echo 'make audit    look for known vulnerabilities of the locked packages'
+	@echo 'make check-wheels   ask the package index whether x86-64 and ARM have wheels of the locked packages'
+	@echo 'make test-arm64     compare the results on 64-bit ARM, emulated, with those here, and test there; takes long'
+	@echo 'make test-debian13  the same in Debian 13, and its systemd with the service'
 	@echo
 	@echo 'sudo make install-service     install a service of this machine, which listens from boot on'
 	@echo 'make install-user-service     install a service of your own session, which uses its sound server'
@@ -113,6 +117,16 @@ sbom: $(VENV)/.release
 
 audit: $(VENV)/.release
 	@$(BIN)/python -B release/audit.py
+
+check-wheels: | $(VENV)/.python
+	@$(BIN)/python -B release/check_wheels.py $(ARGS)
+
+# They make roots of other Debian systems, as root.
+test-arm64: $(VENV)/.full
+	@$(BIN)/python -B release/try_root.py arm64 $(ARGS)
+
+test-debian13: $(VENV)/.full
+	@$(BIN)/python -B release/try_root.py debian13 $(ARGS)
 
 # The program alone, without torch. In an environment with more packages this changes nothing.
 $(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/.python

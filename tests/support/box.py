@@ -1,7 +1,7 @@
 """A box: a container that boots systemd over an overlay of this system's files.
 
 Systemd is PID 1 of its own namespaces. All writes go to memory; `/changed` shows them. A box needs root, overlayfs and
-cgroup v2.
+cgroup v2. `BOX_ROOT` names the root of another Debian, whose systemd boots in place of this one's.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-SYSTEMD = Path("/lib/systemd/systemd")
+ROOT = Path(os.environ.get("BOX_ROOT", "/"))
+SYSTEMD = ROOT / "lib/systemd/systemd"
 
 _MOUNT_OPTIONS = ("rw", "ro", "relatime", "noatime", "nosuid", "nodev", "noexec", "xattr", "clone_children")
 
 # $1: a folder to share; $2: commands to run in the new root before systemd starts, with network access;
-# $3: the control group hierarchies of version 1, none where there is version 2 alone.
+# $3: the control group hierarchies of version 1, none where there is version 2 alone; $4: the root.
 _SETUP = """
 set -eu
 mount --make-rprivate /
 mount -t tmpfs -o size=3g box /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
-mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
+mount -t overlay -o lowerdir=$4,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root
 root=/mnt/root
 mkdir -p $root/changed
 mount --bind /mnt/upper $root/changed
@@ -137,7 +138,7 @@ class Box:
         enter = "".join(f'echo $$ >"{group}/cgroup.procs"; ' for group in self._groups)
         enter += 'exec setpriv --pdeathsig=KILL unshare "$@"'
         spaces = ["--pid", "--fork", "--mount", "--uts", "--ipc", "--cgroup", "--kill-child=SIGKILL"]
-        inside = ["sh", "-c", _SETUP, "box", str(share), prepare, " ".join(filter(None, _hierarchies()))]
+        inside = ["sh", "-c", _SETUP, "box", str(share), prepare, " ".join(filter(None, _hierarchies())), str(ROOT)]
         self._process = subprocess.Popen(
             ["sh", "-c", enter, "enter", *spaces, *inside], stdin=subprocess.PIPE, start_new_session=True
         )

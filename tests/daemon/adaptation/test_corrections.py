@@ -215,6 +215,7 @@ def test_a_write_that_hung_while_all_was_forgotten_writes_nothing(tmp_path: Path
     assert not file.forget()
 
 
+@pytest.mark.timing
 def test_a_head_is_fitted_to_500_examples_within_50_ms(metadata: ModelMetadata) -> None:
     teaching = Teaching(metadata)
     some = corrections(MOST_CORRECTIONS)

@@ -155,6 +155,7 @@ def test_only_the_newest_examples_count() -> None:
     assert head.examples == MOST_EXAMPLES
 
 
+@pytest.mark.timing
 def test_a_fit_does_not_take_long() -> None:
     rng = np.random.default_rng(0)
     examples = [example(LABELS[at % 8], rng, 0.2) for at in range(MOST_EXAMPLES)]
