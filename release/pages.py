@@ -72,6 +72,7 @@ def make() -> dict[str, str]:
         found[f"man/man1/{name}.1"] = manual_page(parser, list(parsers))
     for name, parser in parsers.items():
         _complete_paths(parser, shtab)
+        _shorten(parser)
         for shell, place in COMPLETIONS.items():
             found[place.format(name)] = shtab.complete(parser, shell).rstrip() + "\n"
     return found
@@ -100,6 +101,14 @@ def _complete_paths(parser: argparse.ArgumentParser, shtab: Any) -> None:
             action.complete = shtab.FILE  # type: ignore[attr-defined] # shtab reads this attribute
         elif action.metavar in ("DIR", "FOLDER", "RUN"):
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
+
+
+def _shorten(parser: argparse.ArgumentParser) -> None:
+    """Describe each sub-command by its one line of help: a shell shows it beside the name."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for choice in action._choices_actions:
+                action.choices[choice.dest].description = choice.help
 
 
 def manual_page(parser: CommandParser, commands: list[str]) -> str:

@@ -90,25 +90,3 @@ def test_the_manual_page_is_accepted_by_groff(name: str) -> None:
     text = page.read_text()
     for section in ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES", "EXIT STATUS", "FILES", "SEE ALSO"):
         assert f"\n.SH {section}\n" in text
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["ser-ctl", "ho"], {"hold"}),
-        (["ser-ctl", "config", "--di"], {"--diff"}),
-        (["ser-watch", "--forma"], {"--format"}),
-    ],
-)
-def test_bash_completes_commands_and_options(words: list[str], expected: set[str]) -> None:
-    if shutil.which("bash") is None:
-        pytest.skip("no bash on this machine")
-    file = SHARE / "bash-completion/completions" / words[0]
-    script = f"""
-source {file}
-function=$(complete -p {words[0]} | sed 's/.*-F \\([^ ]*\\).*/\\1/')
-COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}
-$function; printf '%s\\n' "${{COMPREPLY[@]}}"
-"""
-    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True, check=False)
-    assert (set(done.stdout.split()), done.stderr) == (expected, "")
