@@ -8,6 +8,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 SERVICE_PYTHON ?= /usr/bin/python3
 SERVICE := PYTHONPATH=model:daemon $(SERVICE_PYTHON) -B -m ser_daemon.install
 PURGE ?=
+# Most tests wait for a daemon most of the time.
+TEST_WORKERS ?= 2
 
 .PHONY: help deps run test lint bench torture fuzz lock man schema docs wheel sdist deb sbom audit
 .PHONY: check-wheels test-arm64 test-debian13
@@ -51,7 +53,7 @@ run: $(VENV)/.base
 	@$(BIN)/ser-daemon --demo
 
 test: deps
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(ARGS)
 
 lint: $(VENV)/.full
 	$(BIN)/ruff check

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
 from collections.abc import Iterator
@@ -57,3 +58,29 @@ def browser() -> Iterator[Browser]:
         pytest.skip(lack)
     with Browser() as one:
         yield one
+
+
+@pytest.fixture(autouse=True)
+def turn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Where several workers run, let a test that is marked `alone` run while no other does."""
+    if not hasattr(request.config, "workerinput"):
+        yield
+        return
+    kind = fcntl.LOCK_EX if request.node.get_closest_marker("alone") else fcntl.LOCK_SH
+    folder = tmp_path_factory.getbasetemp().parent
+    with (folder / "queue").open("w") as queue, (folder / "running").open("w") as running:
+        # Who waits keeps the queue, so that nobody overtakes a test that waits for all others.
+        fcntl.flock(queue, fcntl.LOCK_EX)
+        fcntl.flock(running, kind)
+        fcntl.flock(queue, fcntl.LOCK_UN)
+        yield
+        # A child of a test may have the same open file.
+        fcntl.flock(running, fcntl.LOCK_UN)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of a file on one worker, and all that boot a system on one, where several workers run."""
+    for item in items:
+        folder = item.path.parent
+        name = "system" if folder.name == "system" else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(name))

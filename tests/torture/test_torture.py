@@ -55,6 +55,7 @@ def check(scenario: Callable[[], list[Check]]) -> None:
     assert not [str(one) for one in checks if not one.ok]
 
 
+@pytest.mark.alone
 @scenarios(list(ALONE))
 def test_bounds_hold(name: str) -> None:
     check(lambda: SCENARIOS[name](True))

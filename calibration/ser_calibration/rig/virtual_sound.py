@@ -134,7 +134,7 @@ class PulseAudio:
         config.write_text(_ALSA_CONFIG)
         for name in ("home", "run"):
             (self.folder / name).mkdir(mode=0o700)
-        kept = {name: value for name, value in environ.items() if not name.startswith(("PULSE_", "DBUS_"))}
+        kept = {name: value for name, value in environ.items() if not name.startswith(("PULSE_", "DBUS_", "XDG_"))}
         return kept | {
             "HOME": str(self.folder / "home"),
             "XDG_RUNTIME_DIR": str(self.folder / "run"),
