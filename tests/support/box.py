@@ -65,6 +65,8 @@ touch /etc/machine-id
 sh -euc "$2" </dev/null >/prepared.log 2>&1 || { echo failed >/prepared; exec sleep infinity; }
 echo done >/prepared
 read -r go
+# As systemd itself does outside of containers; the credentials of a unit are mounted in another namespace.
+mount --make-rshared /
 exec unshare --net /lib/systemd/systemd --system --unit=multi-user.target --log-target=journal --show-status=0
 """
 

@@ -57,18 +57,24 @@ class Target:
         return (Path(runtime) / "systemd/private").exists()
 
 
-def system_target(files: Files) -> Target:
+def system_target(files: Files, *, daemon: bool = True) -> Target:
     """Return the target of the system service.
 
+    Args:
+        files: of the program.
+        daemon: whether the daemon itself is meant, not its bridges.
+
     Raises:
-        InstallError: The caller is not root, or the machine's service belongs to the Debian package.
+        InstallError: The caller is not root, or the daemon belongs to the Debian package.
     """
+    if os.geteuid() != 0 and not daemon:
+        raise InstallError("Bridges of this machine need root: put sudo before it; bridges of your own: add --user.")
     if os.geteuid() != 0:
         raise InstallError(
             f"The machine's service needs root: {files.command('install', user=False)}; "
             f"a service of your own does not: {files.command('install', user=True)}."
         )
-    if _DEBIAN.exists():
+    if daemon and _DEBIAN.exists():
         raise InstallError(
             "The machine's service belongs to the Debian package ser-daemon: upgrade or remove it with apt."
         )

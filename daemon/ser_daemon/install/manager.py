@@ -42,15 +42,20 @@ def require_manager(target: Target) -> None:
         os.environ["SYSTEMD_OFFLINE"] = "1"
 
 
-def systemctl(target: Target, *words: str) -> str:
+def systemctl(target: Target, *words: str, log: str = "ser-daemon") -> str:
     """Run `systemctl` and return its output.
+
+    Args:
+        target: for its service manager.
+        words: of the command line.
+        log: the unit whose log an error names.
 
     Raises:
         InstallError: The command failed.
     """
     done = subprocess.run([*target.systemctl, *words], capture_output=True, text=True, check=False)
     if done.returncode:
-        hint = f"; see: journalctl {'--user ' if target.user else ''}-u ser-daemon"
+        hint = f"; see: journalctl {'--user ' if target.user else ''}-u {log}"
         raise InstallError(f"systemctl {' '.join(words)}: {done.stderr.strip()}{hint}")
     return done.stdout
 

@@ -50,7 +50,7 @@ function _shtab_ser_ctl_using
   test "$_shtab_ser_ctl_cmdpath" = "$argv"
 end
 
-set -g _shtab_ser_ctl_commands status mute unmute hold release reload reset-adaptation label taught metrics ping describe config install-service uninstall-service
+set -g _shtab_ser_ctl_commands status mute unmute hold release reload reset-adaptation label taught metrics ping describe config install-service uninstall-service install-bridge uninstall-bridge
 set -g _shtab_ser_ctl_opts_with_value --config --export --output --python --socket --timeout --uri
 
 complete -c ser-ctl -e
@@ -167,3 +167,12 @@ complete -c ser-ctl -n '_shtab_ser_ctl_using uninstall-service' -s h -l help -d 
 complete -c ser-ctl -n '_shtab_ser_ctl_using uninstall-service' -s v -l verbose -l debug -d 'say on stderr what is done, and where an error comes from'
 complete -c ser-ctl -n '_shtab_ser_ctl_using uninstall-service' -l purge -d 'also remove settings, profiles, mute and groups'
 complete -c ser-ctl -n '_shtab_ser_ctl_using uninstall-service' -l user -d 'the service of a user, not of the machine'
+complete -c ser-ctl -n '_shtab_ser_ctl_using; and test $_shtab_ser_ctl_npos -eq 0' -a install-bridge -d 'install or upgrade bridges, such as mqtt'
+complete -c ser-ctl -n '_shtab_ser_ctl_using install-bridge' -s h -l help -d 'show this help message and exit'
+complete -c ser-ctl -n '_shtab_ser_ctl_using install-bridge' -s v -l verbose -l debug -d 'say on stderr what is done, and where an error comes from'
+complete -c ser-ctl -n '_shtab_ser_ctl_using install-bridge' -l python -x -d 'what runs them (default: as for install-service)'
+complete -c ser-ctl -n '_shtab_ser_ctl_using install-bridge' -l user -d 'the service of a user, not of the machine'
+complete -c ser-ctl -n '_shtab_ser_ctl_using; and test $_shtab_ser_ctl_npos -eq 0' -a uninstall-bridge -d 'remove bridges'
+complete -c ser-ctl -n '_shtab_ser_ctl_using uninstall-bridge' -s h -l help -d 'show this help message and exit'
+complete -c ser-ctl -n '_shtab_ser_ctl_using uninstall-bridge' -s v -l verbose -l debug -d 'say on stderr what is done, and where an error comes from'
+complete -c ser-ctl -n '_shtab_ser_ctl_using uninstall-bridge' -l user -d 'the service of a user, not of the machine'
