@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Sequence
@@ -61,7 +62,7 @@ def _count(text: str) -> int:
 async def _bridge(options: argparse.Namespace) -> None:
     command.require("wyoming.event", "wyoming")
     from ser_bridges.daemon import Daemon
-    from ser_bridges.wyoming.announce import announce, check_announcement
+    from ser_bridges.wyoming.announce import announced, check_announcement
     from ser_bridges.wyoming.connection import Shared
     from ser_bridges.wyoming.encoding import encode_event
     from ser_bridges.wyoming.info import make_info
@@ -80,12 +81,10 @@ async def _bridge(options: argparse.Namespace) -> None:
     try:
         await server.start(address)
         log.info("Serving %s with model %s.", options.uri, settings.model.name)
-        # Kept until the end: the announcement lasts as long.
-        announced = None
-        if options.zeroconf is not None and isinstance(address, TcpAddress):
-            announced = await announce(address, options.zeroconf or None)
-        await asyncio.Event().wait()
-        del announced
+        async with contextlib.AsyncExitStack() as stack:
+            if options.zeroconf is not None and isinstance(address, TcpAddress):
+                await stack.enter_async_context(announced(address, options.zeroconf or None))
+            await asyncio.Event().wait()
     finally:
         if subscribers is not None:
             subscribers.close()
