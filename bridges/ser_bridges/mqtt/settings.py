@@ -163,7 +163,8 @@ def _check(settings: Settings) -> None:
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(_read_text(path))
-    except yaml.YAMLError as error:
+    # Besides its own error: brackets without end, a number of thousands of digits, a date that does not exist.
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark is not None else ""
         raise SerError(
