@@ -62,7 +62,10 @@ def add_commands(commands: Any) -> None:
     install_bridge.add_argument("--python", type=Path, help="what runs them (default: as for install-service)")
     install_bridge.set_defaults(run=_run_install_bridge)
     remove_bridge = commands.add_parser(
-        "uninstall-bridge", help="remove bridges", description="Stop and remove bridges. Their settings stay."
+        "uninstall-bridge",
+        help="remove bridges",
+        description="Stop and remove bridges. Their settings stay.",
+        examples=(("sudo ser-ctl uninstall-bridge mqtt", "results go to the broker no more"),),
     )
     remove_bridge.set_defaults(run=_run_uninstall_bridge)
     for command in (install_bridge, remove_bridge):
