@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +26,9 @@ def open_atomic(path: Path, mode: int = 0o644) -> Iterator[BinaryIO]:
     Raises:
         OSError: there is no space or no permission. The old file is unchanged, as after any error in the block.
     """
+    # Not above: it brings compression and more, and most runs write nothing.
+    import tempfile
+
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ser_daemon.cli.openssl import import_without_openssl
 from ser_daemon.cli.options import add_socket
 from ser_model import console
 from ser_model.command_line import LOGGERS, CommandParser, Version, add_verbose, show_log
@@ -105,6 +106,7 @@ def _run(options: argparse.Namespace) -> int:
         from ser_daemon.diagnostics.check import run_check
 
         return run_check(config, verbose=options.verbose)
+    import_without_openssl()
     from ser_daemon.cli.run import run_daemon
 
     return run_daemon(

@@ -7,7 +7,6 @@ Each layer overrides single keys of the next one: command line > `SER_*` environ
 from __future__ import annotations
 
 import contextlib
-import difflib
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -147,6 +146,8 @@ def _reject_misspelling(name: str, known: list[str]) -> None:
 
     It is if its name resembles that of a variable, also one without its section, or begins with a section.
     """
+    import difflib
+
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
     if not near:
         without_section = {f"SER_{key.name.partition('.')[2].upper()}": key.variable for key in KEYS.values()}

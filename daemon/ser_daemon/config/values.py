@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from dataclasses import dataclass
@@ -191,5 +190,7 @@ def unknown_section(source: str, name: str) -> ConfigError:
 
 def did_you_mean(word: str, known: list[str] | tuple[str, ...]) -> str:
     """Return `; did you mean "KNOWN"?` for the most similar of `known`, or an empty string."""
+    import difflib
+
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f'; did you mean "{near[0]}"?' if near else ""

@@ -14,6 +14,7 @@ from ser_daemon.config.schema import Config
 from ser_daemon.paths import control_socket, state_directory, user_socket
 from ser_daemon.service.control import Control
 from ser_daemon.service.engine import Engine
+from ser_daemon.service.memory import trim_memory
 from ser_daemon.service.metrics import Metrics
 from ser_daemon.service.mute import MuteMemory
 from ser_daemon.service.output_thread import QUEUE_SIZE, RECORDING_QUEUE_SIZE
@@ -138,6 +139,7 @@ class Service:
         # Not the configured paths: systemd may have passed other sockets.
         served = " and ".join(map(str, self._server.paths))
         log.info("Serving %s with model %s.", served, self._engine.model.name)
+        trim_memory()
         done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
         if self._end.is_complete:
             # The recording is over and nothing is captured any more, so its last results may wait for their reader.

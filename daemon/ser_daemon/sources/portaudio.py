@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -154,6 +153,8 @@ def _available(devices: Sequence[Device]) -> str:
 
 def _suggest(wanted: str, devices: Sequence[Device]) -> str:
     by_name = {name: device for device in devices for name in (device.name.casefold(), *_words(device))}
+    import difflib
+
     near = difflib.get_close_matches(wanted.casefold(), by_name, n=1, cutoff=0.6)
     hint = f'did you mean "{by_name[near[0]].name}"? ' if near else ""
     return hint + _available(devices)

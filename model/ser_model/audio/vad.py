@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import as_file, files
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from ser_model.config import GateConfig
 from ser_model.errors import SerError
-from ser_model.network.checksums import read_shipped_file
+from ser_model.network.checksums import WEIGHTS, read_shipped_file
 from ser_model.network.onnx_session import new_session
 from ser_model.types import SAMPLE_RATE
 
@@ -101,8 +100,7 @@ def _silero_session() -> InferenceSession:
     Raises:
         SerError: the file is damaged.
     """
-    with as_file(files("ser_model").joinpath("weights")) as folder:
-        return new_session(read_shipped_file(folder / "silero_vad_16k_batch.onnx"))
+    return new_session(read_shipped_file(WEIGHTS / "silero_vad_16k_batch.onnx"))
 
 
 def make_detector(config: GateConfig) -> VoiceDetector:

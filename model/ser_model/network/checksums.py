@@ -10,6 +10,9 @@ from ser_model.errors import SerError
 from ser_model.network.model_files import MOST_BYTES, checksum_file
 from ser_model.small_file import UnreadableFileError, read_small_file
 
+WEIGHTS: Final = Path(__file__).parents[1] / "weights"
+"""Folder of the shipped models."""
+
 _SUM: Final = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 """A line of sha256sum's output."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
-from ser_model.network.checksums import read_shipped_file
+from ser_model.network.checksums import WEIGHTS, read_shipped_file
 from ser_model.network.graph_check import STATE, input_shapes
 from ser_model.network.metadata import ModelMetadata
 from ser_model.network.model_files import MODES, ModelFiles
@@ -61,8 +60,7 @@ class Model:
         if path is not None and path not in SHIPPED:
             return cls._start(ModelFiles.named(path), read_model_file)
         name = DEFAULT_MODEL if path is None else SHIPPED[path]
-        with as_file(files("ser_model").joinpath("weights")) as folder:
-            return cls._start(ModelFiles.named(folder / name), read_shipped_file)
+        return cls._start(ModelFiles.named(WEIGHTS / name), read_shipped_file)
 
     @classmethod
     def _start(cls, pair: ModelFiles, read: Callable[[Path], bytes]) -> Model:
