@@ -35,5 +35,9 @@ def name_format(head: bytes) -> str | None:
 
 
 def conversion(path: str) -> str:
-    """Return the command that converts a file, or stdin for `-`, and lets the daemon listen to it."""
-    return f"ffmpeg -i {shlex.quote(path)} -f wav - | ser-daemon --mic stdin"
+    """Return the command that converts a file, or stdin for `-`, and lets the daemon listen to it.
+
+    ffmpeg neither reads the keys of the live view nor writes into it. A word before a colon would be a protocol.
+    """
+    source = shlex.quote(f"file:{path}" if ":" in path else path)
+    return f"ffmpeg -nostdin -loglevel error -i {source} -f wav - | ser-daemon --mic stdin"

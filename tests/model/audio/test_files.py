@@ -171,5 +171,5 @@ def test_a_format_that_cannot_be_read_is_named_with_the_command_that_converts_it
         read_audio(path)
     assert str(caught.value) == (
         f"{path} is {name} that cannot be read, expected WAV or FLAC; "
-        f"convert it: ffmpeg -i '{path}' -f wav - | ser-daemon --mic stdin"
+        f"convert it: ffmpeg -nostdin -loglevel error -i '{path}' -f wav - | ser-daemon --mic stdin"
     )
