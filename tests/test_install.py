@@ -19,7 +19,17 @@ from ser_model.version import COMMIT_FILE
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"ser_model": "model", "ser_daemon": "daemon", "ser_calibration": "calibration", "ser_bridges": "bridges"}
-COMMANDS = ("ser-daemon", "ser-watch", "ser-ctl", "ser-calibrate", "ser-model", "ser-mqtt", "ser-wyoming", "ser-ovos")
+COMMANDS = (
+    "ser-daemon",
+    "ser-watch",
+    "ser-ctl",
+    "ser-calibrate",
+    "ser-model",
+    "ser-mqtt",
+    "ser-wyoming",
+    "ser-ovos",
+    "ser-web",
+)
 
 
 def isolated(code: str, *path: Path, timeout: float = 60) -> str:

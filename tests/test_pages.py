@@ -17,7 +17,17 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARE = ROOT / "share"
-NAMES = ("ser-daemon", "ser-watch", "ser-ctl", "ser-calibrate", "ser-model", "ser-mqtt", "ser-wyoming", "ser-ovos")
+NAMES = (
+    "ser-daemon",
+    "ser-watch",
+    "ser-ctl",
+    "ser-calibrate",
+    "ser-model",
+    "ser-mqtt",
+    "ser-wyoming",
+    "ser-ovos",
+    "ser-web",
+)
 HOW = "the command line has changed: make man"
 
 

@@ -22,6 +22,7 @@ MODULES = {
     "ser-mqtt": "ser_bridges.mqtt.cli",
     "ser-wyoming": "ser_bridges.wyoming.cli",
     "ser-ovos": "ser_bridges.ovos.cli",
+    "ser-web": "ser_bridges.web.cli",
 }
 
 

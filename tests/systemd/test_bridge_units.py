@@ -19,6 +19,7 @@ UNITS = sorted(FOLDER.rglob("*.service"))
 WYOMING = sorted(FOLDER.rglob("ser-wyoming.service"))
 MQTT = sorted(FOLDER.rglob("ser-mqtt.service"))
 OVOS = sorted(FOLDER.rglob("ser-ovos.service"))
+WEB = sorted(FOLDER.rglob("ser-web.service"))
 
 
 def name_of(unit: Path) -> str:
@@ -32,7 +33,7 @@ def command_of(unit: Path) -> list[str]:
 
 
 def test_there_is_one_for_the_machine_and_one_for_a_user() -> None:
-    for units in (WYOMING, MQTT, OVOS):
+    for units in (WYOMING, MQTT, OVOS, WEB):
         assert [unit.parent.name for unit in units] == ["bridges", "user"]
 
 
@@ -95,6 +96,21 @@ def test_the_command_line_of_ser_ovos_names_a_socket_that_there_is_and_no_other_
     done = subprocess.run([sys.executable, "-c", code, *arguments[1:]], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     user, system = "None /run/user/1000/ser-daemon/ser.sock", f"ws://127.0.0.1:8181/core {SYSTEM_SOCKET}"
+    assert done.stdout.strip() == (user if unit.parent.name == "user" else system)
+
+
+@pytest.mark.parametrize("unit", WEB, ids=name_of)
+def test_the_command_line_of_ser_web_names_a_token_file_and_listens_on_this_machine_only(unit: Path) -> None:
+    arguments = command_of(unit)
+    assert Path(arguments[0]).name == "ser-web"
+    code = (
+        "import sys; from ser_bridges.web import cli; options = cli.build_parser().parse_args(sys.argv[1:]);"
+        "print(options.host, options.token_file, options.socket)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments[1:]], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    user = "127.0.0.1 /home/anna/.config/ser-daemon/web-token /run/user/1000/ser-daemon/ser.sock"
+    system = f"127.0.0.1 ${{CREDENTIALS_DIRECTORY}}/web-token {SYSTEM_SOCKET}"
     assert done.stdout.strip() == (user if unit.parent.name == "user" else system)
 
 
