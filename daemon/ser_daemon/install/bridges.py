@@ -7,6 +7,7 @@ the daemon's has no more than the lock file names.
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -146,8 +147,7 @@ def _state(target: Target, unit: str) -> str:
         return "it starts with the next boot or login"
     shown = manager.systemctl(target, "show", "--property=ActiveState,ConditionResult", unit)
     if "ConditionResult=no" in shown:
-        # The only condition of these units is their settings file.
-        name = unit.removeprefix("ser-").removesuffix(".service")
-        settings = target.config.with_name(f"{name}.yaml")
-        return f"it waits for its settings: write {settings}, then restart it"
+        # The only condition of these units is a file of settings.
+        (path,) = re.findall(r"^ConditionPathExists=(.*)$", (target.units / unit).read_text(), re.MULTILINE)
+        return f"it waits for {path.replace('%h', str(Path.home()))}: write it, then restart it"
     return "it runs" if "ActiveState=active" in shown else "it does not run"
