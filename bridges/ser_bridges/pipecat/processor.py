@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Any
@@ -46,7 +48,7 @@ class SerPerceptionProcessor(FrameProcessor):  # type: ignore[misc]
         decision: None: the defaults.
         echo: seconds of audio to ignore after the bot has spoken; while it speaks, all audio is ignored. None: the
             transport removes the bot's voice from the user's audio, and it is heard all the time.
-        patience: seconds that a transcription waits for the reading at most.
+        patience: seconds that a transcription waits at most for the end of the speech, and again for the reading.
         perception: makes the framework's own perception object of a final, for versions whose transcriptions have a
             field `perception` (1.15 and later). None, or an older version: a message in the context says it.
         kwargs: of `FrameProcessor`.
@@ -71,7 +73,9 @@ class SerPerceptionProcessor(FrameProcessor):  # type: ignore[misc]
         self._echo = echo
         self._patience = patience
         self._perception = perception
-        self._user_speaks = False
+        self._silent = asyncio.Event()
+        """Set unless the framework's detector says that the user speaks."""
+        self._silent.set()
         self._user_id: str | None = None
 
     async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
@@ -96,11 +100,11 @@ class SerPerceptionProcessor(FrameProcessor):  # type: ignore[misc]
                 self._hear(frame)
             case StartFrame():
                 self._reader.reset()
-                self._user_speaks = False
+                self._silent.set()
             case VADUserStartedSpeakingFrame():
-                self._user_speaks = True
+                self._silent.clear()
             case VADUserStoppedSpeakingFrame():
-                self._user_speaks = False
+                self._silent.set()
             case UserStartedSpeakingFrame() | InterruptionFrame():
                 # A new turn: what was read before and went with no words is not of it.
                 self._reader.forget()
@@ -120,8 +124,12 @@ class SerPerceptionProcessor(FrameProcessor):  # type: ignore[misc]
         """Pass a transcription on, with the reading of the speech that it is of."""
         final = None
         try:
-            # While the user still speaks, the speech that these words are of is not over: later words get the reading.
-            if not self._user_speaks:
+            # Some transcribers are faster than the detector of the end of speech.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._patience):
+                    await self._silent.wait()
+            # Where the user still speaks, the speech that these words are of is not over: later words get the reading.
+            if self._silent.is_set():
                 final = await self._reader.reading(self._patience)
         finally:
             # Also where an interruption ends the wait: the words must not be lost with the reading.

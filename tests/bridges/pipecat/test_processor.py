@@ -21,6 +21,8 @@ from pipecat.frames.frames import (
     LLMMessagesAppendFrame,
     TranscriptionFrame,
     UserStartedSpeakingFrame,
+    VADUserStartedSpeakingFrame,
+    VADUserStoppedSpeakingFrame,
 )
 from pipecat.processors.frame_processor import FrameDirection
 
@@ -96,6 +98,32 @@ async def test_words_are_not_lost_when_an_interruption_ends_the_wait_for_a_readi
         assert not busy.done()
         await busy
     assert read == said(("user", "Good morning."))
+
+
+async def test_words_that_come_before_the_end_of_speech_is_detected_get_the_reading(recordings: list[Samples]) -> None:
+    async with call(SerPerceptionProcessor(patience=2.0), "") as running:
+        await running.say(recordings[ANGRY])
+        await running.send(VADUserStartedSpeakingFrame())
+        await running.send(TranscriptionFrame("Good morning.", "user", ""))
+        await asyncio.sleep(0.2)
+        assert not [frame for frame in running.reader.frames if isinstance(frame, LLMMessagesAppendFrame)]
+        await running.send(VADUserStoppedSpeakingFrame())
+        assert [message["role"] for message in await running.heard()] == ["system", "developer", "user"]
+
+
+async def test_words_in_the_middle_of_speech_are_passed_on_and_later_ones_get_the_reading(
+    recordings: list[Samples],
+) -> None:
+    async with call(SerPerceptionProcessor(patience=0.1), "") as running:
+        await running.say(recordings[ANGRY])
+        await running.send(VADUserStartedSpeakingFrame())
+        await running.send(TranscriptionFrame("Good", "user", ""))
+        await asyncio.sleep(0.3)
+        await running.send(VADUserStoppedSpeakingFrame())
+        await running.send(TranscriptionFrame("morning.", "user", ""))
+        read = await running.heard()
+    assert [message["role"] for message in read] == ["system", "developer", "user"]
+    assert read[-1]["content"] == "Good morning."
 
 
 async def test_a_slow_machine_delays_words_by_no_more_than_patience(recordings: list[Samples]) -> None:
