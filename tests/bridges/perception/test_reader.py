@@ -144,6 +144,8 @@ async def test_an_answer_that_comes_too_late_does_not_go_to_the_next_turn(record
     hear(reader, recordings["angry 0"])
     assert await reader.reading(0.0) is None
     assert await reader.reading(WAIT) is None
+    hear(reader, recordings["angry 0"])
+    assert await reader.reading(WAIT) is not None
     await reader.close()
 
 
