@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ser_model.audio.foreign_formats import conversion, name_format
+from ser_model.audio.foreign_formats import name_format, stdin_conversion
 from ser_model.errors import SerError
 
 Encoding = Literal["u8", "s16le", "s24le", "s32le", "f32le", "f64le"]
@@ -135,7 +135,7 @@ class PcmStream:
         head = bytes(self._pending[:12])
         if not (b"RIFF".startswith(head[:4]) and b"WAVE".startswith(head[8:12])):
             if name := name_format(head):
-                raise SerError(f"stdin carries {name}, expected WAV; convert it: ... | {conversion('-')}")
+                raise SerError(f"stdin carries {name}, expected WAV; {stdin_conversion(name)}")
             raise SerError(
                 f"stdin carries no WAV file: it starts with {head[:12]!r}, expected RIFF....WAVE; "
                 "for raw samples give their rate, channels and format."

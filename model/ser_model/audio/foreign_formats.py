@@ -7,8 +7,10 @@ import shlex
 HEAD_BYTES = 16
 """Bytes that `name_format` needs."""
 
+_MPEG4 = "MPEG-4 audio (M4A, MP4)"
+
 _MAGIC = (
-    (4, b"ftyp", "MPEG-4 audio (M4A, MP4)"),
+    (4, b"ftyp", _MPEG4),
     (0, b"\x1aE\xdf\xa3", "WebM or Matroska"),
     (0, b"ID3", "MP3"),
     (0, b"OggS", "Ogg"),
@@ -32,6 +34,16 @@ def name_format(head: bytes) -> str | None:
     if len(head) > 1 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0:
         return "AAC" if head[1] & 0x06 == 0 else "MP3"
     return None
+
+
+def stdin_conversion(name: str) -> str:
+    """Return what to do with stdin in a format of `name_format`.
+
+    The index of an MPEG-4 file is often its end, so that ffmpeg cannot convert it from a pipe.
+    """
+    if name == _MPEG4:
+        return f"save it, and convert the file: {conversion('FILE')}"
+    return f"convert it: ... | {conversion('-')}"
 
 
 def conversion(path: str) -> str:

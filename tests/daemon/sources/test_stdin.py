@@ -172,6 +172,11 @@ def test_a_pipe_closed_midway_keeps_the_whole_samples() -> None:
         (b"\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00", "stdin carries no WAV file: it starts with"),
         (b"hello", "stdin carries no WAV file"),
         (b"RIFF\x00\x00\x00\x00AVI LIST", "stdin carries no WAV file"),
+        (
+            b"\x1aE\xdf\xa3" + bytes(20),
+            "WebM or Matroska, expected WAV; convert it: ... | ffmpeg -nostdin -loglevel error -i - ",
+        ),
+        (b"\0\0\0\x20ftypM4A " + bytes(20), "(M4A, MP4), expected WAV; save it, and convert the file: ffmpeg "),
         (wav(b"1234", tag=7, bits=8), "format 0x0007 with 8 bits and 1 channels; expected PCM of 8"),
         (wav(b"1234", channels=0), "with 16 bits and 0 channels"),
         (wav(b"1234", rate=0), "its sample rate is 0 Hz, expected 1000 to 384000 Hz"),
