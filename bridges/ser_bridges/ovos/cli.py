@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Sequence
 
 from ser_bridges import command
@@ -30,6 +31,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def _bridge(options: argparse.Namespace) -> None:
     address = BusAddress() if options.url is None else parse_url(options.url)
+    for library in ("combo_lock", "websocket"):
+        # What they say is said by the bridge in its own words, or, of a folder that a sandbox hides, no matter.
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     command.require("ovos_bus_client.message", "ovos")
     from ser_bridges.ovos.bridge import Bridge
 

@@ -36,12 +36,11 @@ class Connection(MessageBusClient):  # type: ignore[misc]
     def __init__(
         self, address: BusAddress, handlers: Mapping[str, Callable[[], None]], opened: Callable[[], None]
     ) -> None:
-        # Handlers are called in the order of the messages; the client's own emitter would use several threads.
+        # The client's own emitter would start several threads.
         super().__init__(**address._asdict(), emitter=EventEmitter())
         self.error: BaseException | None = None
         """Why the connection ended."""
-        for name, handler in handlers.items():
-            self.on(name, lambda _message, handler=handler: handler())
+        self._called = handlers
         self.on("open", opened)
 
     @property
@@ -94,11 +93,18 @@ class Connection(MessageBusClient):  # type: ignore[misc]
         threading.Thread(target=self.close, name="ovos-close", daemon=True).start()
 
     def on_message(self, *args: Any) -> None:
-        """Take a message; what is none is ignored: any program may write to the bus."""
+        """Call the handler of a message, in the order of the messages.
+
+        What is no message is ignored, since any program may write to the bus. Unlike the client, this keeps no
+        sessions: their number has no bound.
+        """
         try:
-            super().on_message(*args)
+            kind = Message.deserialize(args[-1]).msg_type
         except Exception as error:
             LOG.debug(f"Not a message: {error}")
+            return
+        if isinstance(kind, str) and kind in self._called:
+            self._called[kind]()
 
     def on_error(self, *args: Any) -> None:
         """Note why the connection ends."""

@@ -191,6 +191,7 @@ def test_without_a_daemon_it_waits(bus: MessageBus, folder: Path, bridge: Start)
 def test_what_is_no_message_harms_nothing(bus: MessageBus, daemon: ScriptedDaemon, bridge: Start) -> None:
     process, client = connected(bus, bridge)
     no_data = json.dumps({"type": BEGINS, "data": "text"})
+    client.send("error")
     for text in ("no JSON", "[]", "{}", '{"type": 3}', no_data, "\u0000" * 100_000):
         client.send_raw(text)
     client.send(BEGINS)
