@@ -1,13 +1,16 @@
-"""Measure what a bridge costs beside its daemon: processor time and memory in silence and in speech.
+r"""Measure what a bridge costs beside its daemon: processor time and memory in silence and in speech.
 
 A real daemon hears weak noise, and then the synthetic speech of the tests with its pauses, both in real time. The
 bridge is any command; `{socket}` in it becomes the daemon's socket:
 
     python benchmarks/bridge_cost.py -- ser-mqtt --host localhost --socket {socket}
     python benchmarks/bridge_cost.py --pages 1 -- ser-web --port 0 --socket {socket}
+    python benchmarks/bridge_cost.py --subscribers 1 -- ser-wyoming --uri tcp://127.0.0.1:10700 --events \
+        --socket {socket}
 
 With `--pages`, so many clients do what the page of ser-web does: they read all events, and ask for the level four
-times a second. Other work on the machine changes the figures; compare runs side by side.
+times a second. With `--subscribers`, so many clients of ser-wyoming read all events. Other work on the machine changes
+the figures; compare runs side by side.
 """
 
 from __future__ import annotations
@@ -128,13 +131,32 @@ async def show_page(output: Path) -> None:
     raise SystemExit("bridge_cost: ser-web has closed the connection of a page.")
 
 
-async def measure(words: list[str], seconds: float, pages: int) -> None:
+async def subscribe(uri: str) -> None:
+    """Read the daemon's events from ser-wyoming."""
+    from wyoming.client import AsyncClient
+    from wyoming.event import Event
+
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(OSError):
+                await (client := AsyncClient.from_uri(uri)).connect()
+                break
+            await asyncio.sleep(0.1)
+    await client.write_event(Event("subscribe"))
+    while await client.read_event() is not None:
+        pass
+    raise SystemExit("bridge_cost: ser-wyoming has closed the connection of a subscriber.")
+
+
+async def measure(words: list[str], seconds: float, pages: int, subscribers: int) -> None:
     noise = np.random.default_rng(0).normal(0, 8, 30 * RATE).astype(np.int16)
     with tempfile.TemporaryDirectory(prefix="cost-", dir="/tmp") as folder:
         async with started(words, Path(folder)) as (daemon, processes, output):
             showing = [asyncio.create_task(show_page(output)) for _ in range(pages)]
+            uri = next((word for word in words if "://" in word), "")
+            showing += [asyncio.create_task(subscribe(uri)) for _ in range(subscribers)]
             await feed(daemon, noise, SETTLE_SECONDS)
-            print(f"{' '.join(words)}; pages: {pages}; {seconds:g} s each; load {os.getloadavg()[0]:.1f}")
+            print(f"{' '.join(words)}; clients: {len(showing)}; {seconds:g} s each; load {os.getloadavg()[0]:.1f}")
             print("| | " + " | ".join(f"{each.name}: % of a core | MB" for each in processes) + " |")
             for name, samples in (("silence", noise), ("speech", read_audio(SPEECH))):
                 before = [each.cpu_seconds() for each in processes]
@@ -158,9 +180,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60.0, help="length of each of the two parts (60)")
     parser.add_argument("--pages", type=int, default=0, metavar="N", help="clients of ser-web (0)")
+    parser.add_argument("--subscribers", type=int, default=0, metavar="N", help="clients of ser-wyoming (0)")
     parser.add_argument("bridge", nargs="+", help="the bridge's command line, after --")
     options = parser.parse_args()
-    asyncio.run(measure(options.bridge, options.seconds, options.pages))
+    asyncio.run(measure(options.bridge, options.seconds, options.pages, options.subscribers))
 
 
 if __name__ == "__main__":
