@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,14 @@ def test_a_password_file_that_cannot_be_used(tmp_path: Path, content: str | None
         file.chmod(mode)
     with pytest.raises((SerError, OSError), match=words):
         read_password(settings("--user", "ser", "--password-file", file))
+
+
+def test_a_missing_library_names_its_extra() -> None:
+    code = "import sys; sys.modules['aiomqtt'] = None; from ser_bridges.mqtt.cli import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "install the extra mqtt: pip install 'ser-daemon[mqtt]'." in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_no_password_on_the_command_line() -> None:

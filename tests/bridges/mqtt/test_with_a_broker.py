@@ -117,6 +117,15 @@ def test_results_wait_for_a_broker_that_is_away_and_everything_is_announced_agai
         assert live.value("/diagnostics", seconds=90).data["partials_dropped"] == 20
 
 
+def test_a_broker_that_is_away_at_the_start_is_waited_for(broker, daemon, bridge) -> None:
+    broker.stop()
+    process = bridge(broker.port)
+    process.wait_for_log(f"The broker localhost:{broker.port} cannot be reached", "Trying again.")
+    broker.start()
+    process.wait_for_log("Connected to the broker")
+    assert process.log.count("cannot be reached") == 1, "it is said once, however many attempts follow"
+
+
 def test_home_assistant_that_starts_gets_the_configuration_again(broker, daemon, bridge) -> None:
     with broker.listen("homeassistant/#") as live:
         bridge(broker.port)

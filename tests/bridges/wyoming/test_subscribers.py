@@ -57,6 +57,21 @@ async def test_subscribers_get_what_they_asked_for_over_a_restart_of_the_daemon(
                 assert [event.data["final"] for event in await until(some, "emotion")] == [True]
 
 
+async def test_subscribers_learn_of_a_muted_daemon(tmp_path: Path) -> None:
+    with daemon_in(tmp_path) as daemon, WyomingBridge("--events", "--socket", str(tmp_path / "ser.sock")) as bridge:
+        async with bridge.client() as before, bridge.client() as after:
+            await before.write_event(Event("subscribe", {"events": ["audio-state"]}))
+            assert (await until(before, "hello"))[-1].data["muted"] is False
+            daemon.controller().request("mute")
+            while (await until(before, "audio-state"))[-1].data["state"] != "muted":
+                pass
+            await after.write_event(Event("subscribe"))
+            await until(after, "hello")
+            daemon.controller().request("unmute")
+            for client in (before, after):
+                assert (await until(client, "audio-state"))[-1].data["state"] == "listening"
+
+
 async def test_a_filter_that_cannot_be_is_refused(tmp_path: Path) -> None:
     with WyomingBridge("--events", "--socket", str(tmp_path / "ser.sock")) as bridge:
         async with bridge.client() as client:
