@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable
@@ -45,7 +46,8 @@ class LiveView:
             clock: monotonic, in seconds; limits how often the view is redrawn.
             keys: whether somebody reads keys, so that the view names them.
         """
-        self._console = Console(file=stream)
+        # An empty NO_COLOR asks for nothing (no-color.org); rich before 14 takes it for a request.
+        self._console = Console(file=stream, no_color=bool(os.environ.get("NO_COLOR")))
         self._clock = clock
         self._drawn = float("-inf")
         self._title = "ser-daemon"
