@@ -133,7 +133,7 @@ def matches(pattern: str, finding: Finding) -> bool:
 def missing(target: Target) -> str | None:
     """Say what a target lacks here; None: nothing."""
     if target.needs and importlib.util.find_spec(target.needs) is None:
-        return f"{target.needs} is not installed (the train extra)"
+        return f"{target.needs} is not installed (see the extras in pyproject.toml)"
     return None
 
 
