@@ -95,10 +95,11 @@ class PayloadStream:
 
     def _line(self) -> bytes | None:
         end = self._buffer.find(b"\n", self._searched)
+        # Also where it came as a whole: the pieces in which bytes come must change nothing.
+        if (end if end >= 0 else len(self._buffer)) >= MAX_LINE:
+            raise FramingError(f"A header is longer than {MAX_LINE} bytes; expected Wyoming events.")
         if end < 0:
             self._searched = len(self._buffer)
-            if self._searched >= MAX_LINE:
-                raise FramingError(f"A header is longer than {MAX_LINE} bytes; expected Wyoming events.")
             return None
         return self._remove(end + 1)
 

@@ -116,10 +116,12 @@ async def _serve(stream: bytes) -> None:
     serving = asyncio.create_task(connection.serve())
     client_writer.write(stream)
     client_writer.write_eof()
+    # The service may end the connection before it has read everything.
     async with asyncio.timeout(20):
-        while (event := await async_read_event(client_reader)) is not None:
-            if event.type == "error":
-                check_sentence(SerError(str(event.data.get("text"))))
+        with contextlib.suppress(ConnectionResetError):
+            while (event := await async_read_event(client_reader)) is not None:
+                if event.type == "error":
+                    check_sentence(SerError(str(event.data.get("text"))))
         await serving
     client_writer.close()
     for each in (client_writer, writer):
