@@ -31,7 +31,7 @@ make install-service
 /opt/ser-daemon/bin/python -m pip download --quiet --no-deps --require-hashes -r systemd/requirements.txt \\
     --dest /usr/src/wheels
 # What the bridges need besides.
-/opt/ser-daemon/bin/python -m pip download --quiet --dest /usr/src/wheels aiomqtt wyoming
+/opt/ser-daemon/bin/python -m pip download --quiet --dest /usr/src/wheels aiomqtt wyoming aiohttp
 useradd --no-create-home --groups ser member
 useradd --no-create-home --groups ser,ser-control controller
 useradd --no-create-home stranger

@@ -20,7 +20,10 @@ from system.conftest import Machine
 pytestmark = pytest.mark.slow
 
 OFFLINE = ("env", "--unset=PYTHONPATH", "PIP_NO_INDEX=1", "PIP_FIND_LINKS=/usr/src/wheels")
-UNITS = ("ser-mqtt.service", "ser-wyoming.service")
+BRIDGES = ("mqtt", "wyoming", "web")
+UNITS = tuple(f"ser-{name}.service" for name in BRIDGES)
+STARTED = dict(zip(UNITS, ("Connected to the broker", "Serving", "Open http"), strict=True))
+TOKEN = "0123456789abcdef"
 LOGIN = ("-u", "ser", "-P", "secret")
 
 _BROKER = """
@@ -85,6 +88,7 @@ def home(machine: Machine) -> Iterator[Machine]:
     if reason := mosquitto.missing():
         pytest.skip(reason)
     files = {
+        "/etc/ser-daemon/web-token": f"{TOKEN}\n",
         "/etc/broker.conf": "listener 1883 127.0.0.1\npassword_file /etc/broker-passwords\nuser root\n",
         "/etc/systemd/system/broker.service": _BROKER,
         "/etc/ser-daemon/mqtt.yaml": "user: ser\npassword_file: mqtt-password\nroom: kitchen\n",
@@ -92,14 +96,15 @@ def home(machine: Machine) -> Iterator[Machine]:
     }
     for name, text in files.items():
         machine.box.path(name).write_text(text)
-    machine.box.path("/etc/ser-daemon/mqtt-password").chmod(0o600)
+    for name in ("mqtt-password", "web-token"):
+        machine.box.path(f"/etc/ser-daemon/{name}").chmod(0o600)
     machine.box.run("mosquitto_passwd", "-b", "-c", "/etc/broker-passwords", "ser", "secret")
     machine.make("install-service")
     machine.box.run("systemctl", "start", "broker")
-    installed = machine.box.run(*OFFLINE, "ser-ctl", "install-bridge", "mqtt", "wyoming", timeout=240)
-    assert [f"{unit}: it runs" in installed.stdout for unit in UNITS] == [True, True], installed.stdout
+    installed = machine.box.run(*OFFLINE, "ser-ctl", "install-bridge", *BRIDGES, timeout=240)
+    assert [f"{unit}: it runs" in installed.stdout for unit in UNITS] == [True] * 3, installed.stdout
     yield machine
-    machine.box.run("ser-ctl", "uninstall-bridge", "mqtt", "wyoming")
+    machine.box.run("ser-ctl", "uninstall-bridge", *BRIDGES)
     assert not machine.box.path("/opt/ser-bridges").exists()
     assert machine.box.run("systemctl", "list-units", "--plain", "--no-legend", *UNITS).stdout == ""
     machine.box.run("systemctl", "stop", "broker", "microphone")
@@ -141,7 +146,16 @@ def test_it_survives_a_restart_of_the_daemon_and_of_the_broker(home: Machine, su
     home.box.run("systemctl", "restart", "broker")
     subscriber.wait_for("status", "online")
     subscriber.wait_for("microphone")
-    assert [home.pid(unit) for unit in UNITS] == pids, "neither bridge was restarted"
+    assert [home.pid(unit) for unit in UNITS] == pids, "no bridge was restarted"
+
+
+def test_the_page_is_served_and_only_who_has_the_token_gets_the_state(home: Machine) -> None:
+    address = "http://127.0.0.1:8737/"
+    assert "How it was said" in home.box.run("curl", "-s", address).stdout
+    assert "The token is missing or wrong" in home.box.run("curl", "-s", f"{address}status").stdout
+    status = home.box.run("curl", "-s", "-H", f"Authorization: Bearer {TOKEN}", f"{address}status").stdout
+    assert json.loads(status)["protocol"] == 1
+    assert TOKEN not in home.box.run("journalctl", "--unit=ser-web").stdout
 
 
 def test_a_client_of_the_wyoming_service_gets_an_emotion(home: Machine) -> None:
@@ -152,7 +166,9 @@ def test_a_client_of_the_wyoming_service_gets_an_emotion(home: Machine) -> None:
     assert done.stdout.strip() in {*LABELS, "unknown"}
 
 
-@pytest.mark.parametrize(("unit", "exposure"), [("ser-mqtt.service", 1.3), ("ser-wyoming.service", 1.1)])
+@pytest.mark.parametrize(
+    ("unit", "exposure"), [("ser-mqtt.service", 1.3), ("ser-wyoming.service", 1.1), ("ser-web.service", 1.1)]
+)
 def test_the_sandbox_has_a_good_score(home: Machine, unit: str, exposure: float) -> None:
     shown = home.box.run("systemd-analyze", "security", "--no-pager", unit).stdout
     score = float(re.findall(r"Overall exposure level for \S+: ([0-9.]+)", shown)[0])
@@ -168,7 +184,7 @@ def test_a_bridge_that_dies_is_restarted_and_one_that_is_stopped_ends_within_a_s
     before = home.box.journal(unit)
     home.box.run("systemctl", "restart", unit)
     # A signal before it is at work would only show how fast Python ends.
-    started = {"ser-mqtt.service": "Connected to the broker", "ser-wyoming.service": "Serving"}[unit]
+    started = STARTED[unit]
     wait_until(lambda: started in home.box.journal(unit)[len(before) :], 15, f"{unit} at work")
     begun = time.monotonic()
     home.box.run("systemctl", "stop", unit)

@@ -68,6 +68,8 @@ class Streams:
                     async for line in lines:
                         async with asyncio.timeout(SEND_SECONDS):
                             await response.write(_server_sent(line))
+                async with asyncio.timeout(SEND_SECONDS):
+                    await response.write_eof()
             return response
         finally:
             self._open.discard(task)

@@ -18,6 +18,7 @@ from support.scripted_daemon import TIME, ScriptedDaemon, emotion, utterance
 from support.web_bridge import WebBridge, until
 
 aiohttp = pytest.importorskip("aiohttp", reason="aiohttp is not installed (extra web)")
+pytest.importorskip("aiohttp.web")
 
 Web = Callable[..., WebBridge]
 
@@ -217,6 +218,29 @@ async def test_a_client_that_never_reads_takes_no_memory_and_holds_nobody_up(dae
         assert memory_mb() - before < 6
         assert seen == 40
     lazy.close()
+
+
+async def test_a_client_that_takes_nothing_is_given_up(daemon: ScriptedDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ser_bridges.web import server, streams
+
+    monkeypatch.setattr(streams, "SEND_SECONDS", 0.5)
+    settings = server.Settings(token="0123456789abcdef", socket=daemon.socket)
+    runner = aiohttp.web.AppRunner(server.WebService(settings).application())
+    await runner.setup()
+    await aiohttp.web.TCPSite(runner, "127.0.0.1", 0).start()
+    lazy = socket.create_connection(runner.addresses[0])
+    lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    lazy.settimeout(20)
+    lazy.sendall(b"GET /events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer 0123456789abcdef\r\n\r\n")
+    assert (await asyncio.to_thread(lazy.recv, 100)).startswith(b"HTTP/1.1 200")
+    assert runner.server is not None
+    async with asyncio.timeout(20):
+        while runner.server.connections:
+            events = [VoiceStarted(utterance_id="u" * 20_000, timestamp=0, time=TIME) for _ in range(20)]
+            await asyncio.to_thread(daemon.publish, *events)
+            await asyncio.sleep(0.05)
+    lazy.close()
+    await runner.cleanup()
 
 
 async def test_strangers_who_send_nothing_keep_nobody_out(daemon: ScriptedDaemon, web: Web) -> None:
