@@ -11,7 +11,7 @@ from importlib.abc import MetaPathFinder
 
 class Missing(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
-        if name == "livekit.agents":
+        if name == "livekit":
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Missing())
@@ -22,6 +22,6 @@ import ser_bridges.livekit
 def test_a_missing_library_names_the_extra() -> None:
     result = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=False)
     assert result.stderr.splitlines()[-1] == (
-        "ser_model.errors.SerError: The library livekit.agents is missing; install the extra livekit: "
+        "ser_model.errors.SerError: The library livekit is missing; install the extra livekit: "
         "pip install 'ser-daemon[livekit]'."
     )
