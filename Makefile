@@ -12,7 +12,7 @@ PURGE ?=
 TEST_WORKERS ?= 2
 
 .PHONY: help deps run test lint bench torture fuzz lock man schema docs wheel sdist deb sbom audit
-.PHONY: check-wheels test-arm64 test-debian13
+.PHONY: check-wheels container test-arm64 test-debian13
 .PHONY: install-service uninstall-service install-user-service uninstall-user-service
 .DELETE_ON_ERROR:
 
@@ -31,6 +31,7 @@ help:
 	@echo 'make wheel    build the wheel into dist; the same source gives the same bytes'
 	@echo 'make sdist    build the source distribution into dist; the same commit gives the same bytes'
 	@echo 'make deb      build the Debian package of program and service into dist, for the Debian of this machine'
+	@echo 'make container      build the images ser-daemon and ser-bridges; ENGINE=docker, else podman if it is there'
 	@echo 'make sbom     list what is installed with the service, with licences and hashes, in dist (CycloneDX)'
 	@echo 'make audit    look for known vulnerabilities of the locked packages'
 	@echo 'make check-wheels   ask the package index whether x86-64 and ARM have wheels of the locked packages'
@@ -113,6 +114,14 @@ sdist: | $(VENV)/.python
 
 deb: | $(VENV)/.python
 	@$(BIN)/python -B release/deb.py
+
+# podman keeps the health check only in Docker's format. ARGS="--build-arg BASE=..." names another base.
+ENGINE ?= $(if $(shell command -v podman),podman,docker)
+IMAGE = $(ENGINE) build $(if $(findstring docker,$(ENGINE)),,--format docker) $(ARGS) -f Containerfile \
+	--build-arg COMMIT="$$(git rev-parse HEAD 2>/dev/null)"
+container:
+	$(IMAGE) -t ser-daemon .
+	$(IMAGE) --target bridges -t ser-bridges .
 
 sbom: $(VENV)/.release
 	@$(BIN)/python -B release/sbom.py

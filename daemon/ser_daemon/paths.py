@@ -53,7 +53,8 @@ def candidate_sockets(explicit: Path | None = None, environ: Mapping[str, str] =
         return [explicit]
     if environ.get("SER_SOCKET"):
         return [Path(environ["SER_SOCKET"])]
-    return [user_socket(environ), SYSTEM_SOCKET]
+    # Both are the same where XDG_RUNTIME_DIR is /run, as in the container.
+    return list(dict.fromkeys([user_socket(environ), SYSTEM_SOCKET]))
 
 
 def config_files(environ: Mapping[str, str] = os.environ) -> list[Path]:

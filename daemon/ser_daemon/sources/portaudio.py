@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,11 @@ from ser_model.c_stderr import silence_c_stderr
 _MISSING = (
     "The PortAudio library is not installed, without which no microphone can be opened; "
     "install the package libportaudio2: sudo apt-get install libportaudio2"
+)
+_NONE = "There is no capture device; plug in a microphone, or start the sound server."
+_NONE_IN_CONTAINER = (
+    "There is no capture device in this container; pass the sound server's socket or /dev/snd into it, "
+    "and run it as the user that may use them."
 )
 
 _lock = threading.RLock()
@@ -104,7 +110,8 @@ def find_device(wanted: CaptureDeviceSpec, devices: Sequence[Device]) -> Device:
         NoSuchDevice: No device matches, or several do; the text lists their names.
     """
     if not devices:
-        raise NoSuchDevice("There is no capture device; plug in a microphone, or start the sound server.")
+        # Engines of containers set the variable; where one does not, its image should (systemd.io/CONTAINER_INTERFACE).
+        raise NoSuchDevice(_NONE_IN_CONTAINER if "container" in os.environ else _NONE)
     if isinstance(wanted, DeviceIndex):
         return _by_index(wanted.index, devices)
     if isinstance(wanted, DefaultDevice):

@@ -95,5 +95,6 @@ def _make_private(folder: Path, name: str) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise SocketError(
-            f"Cannot create the {name} {folder}: {error.strerror}; choose another place with --socket."
+            f"User {os.geteuid()} cannot create the {name} {folder}: {error.strerror}; "
+            "choose another place with --socket."
         ) from None

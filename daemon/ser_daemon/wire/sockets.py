@@ -76,7 +76,9 @@ def bind(path: Path, mode: int = 0o600) -> Listener:
             sock.listen(BACKLOG)
         except OSError as error:
             sock.close()
-            raise SocketError(f"Cannot listen on {path}: {error.strerror or error}.") from None
+            raise SocketError(
+                f"Cannot listen on {path}: {error.strerror or error}; choose another place with --socket."
+            ) from None
         identity = _identity(path)
     sock.setblocking(False)
     return Listener(sock, path, identity)

@@ -88,8 +88,21 @@ def test_the_error_for_no_match_or_several_lists_devices(wanted: str, text: str)
     assert text in str(caught.value)
 
 
-def test_the_error_without_any_device_says_so() -> None:
-    with pytest.raises(NoSuchDevice, match="There is no capture device; plug in a microphone"):
+@pytest.mark.parametrize(
+    ("container", "text"),
+    [
+        (None, "There is no capture device; plug in a microphone"),
+        ("podman", "device in this container; pass the sound"),
+    ],
+)
+def test_the_error_without_any_device_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, container: str | None, text: str
+) -> None:
+    if container is None:
+        monkeypatch.delenv("container", raising=False)
+    else:
+        monkeypatch.setenv("container", container)
+    with pytest.raises(NoSuchDevice, match=text):
         find_device(DefaultDevice(), [])
 
 
