@@ -28,7 +28,7 @@ COMMANDS = {
     "status": Request(
         "what the daemon is doing",
         describe_status,
-        (("ser-ctl status --json | jq -r .data.state", "one word for a script: listening, muted, no-device, ..."),),
+        (("ser-ctl status --json | jq -r .state", "one word for a script: listening, muted, no-device, ..."),),
     ),
     "mute": Request(
         "close the microphone, also after a restart",

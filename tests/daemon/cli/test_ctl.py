@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
+import shutil
+import subprocess
 
 import pytest
 
 from ser_daemon.cli.ctl import main
+from ser_daemon.cli.ctl_requests import COMMANDS
 from ser_daemon.wire.protocol import CONTROL_VERBS, QUERIES
 from ser_model.version import full_version
 
@@ -109,6 +113,18 @@ async def test_json_prints_the_answers_data(ctl, position):
     code, out, _ = await ctl(*arguments)
     assert code == 0
     assert json.loads(out)["model"] == "reslstm-sa-h64"
+
+
+async def test_the_filters_in_the_examples_find_something(ctl):
+    if shutil.which("jq") is None:
+        pytest.skip("no jq on this machine")
+    lines = [line for _, _, examples in COMMANDS.values() for line, _ in examples if " | jq " in line]
+    assert lines
+    for line in lines:
+        command, _, jq = line.partition(" | ")
+        _, out, _ = await ctl(*shlex.split(command)[1:])
+        done = subprocess.run(shlex.split(jq), input=out, capture_output=True, text=True, timeout=60, check=True)
+        assert done.stdout.strip() not in ("", "null")
 
 
 async def test_ping_metrics_and_describe(ctl):
