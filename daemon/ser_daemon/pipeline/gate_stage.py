@@ -9,7 +9,10 @@ from typing import Protocol
 from ser_daemon.pipeline.sample_clock import SampleClock
 from ser_daemon.pipeline.speech_queue import SpeechQueue
 from ser_daemon.sources.base import Chunk, boot_time
-from ser_model.types import Block, EndCause, GateEvent
+from ser_model.types import SAMPLE_RATE, Block, EndCause, GateEvent, SpeechAudio
+
+LONGEST_HELD = SAMPLE_RATE
+"""Samples of speech that are held back at most, a tenth of what the queue takes."""
 
 
 class SpeechGate(Protocol):
@@ -35,10 +38,22 @@ class SpeechGate(Protocol):
 
 
 class GateStage:
-    """Clock and gate of the capture thread, with its end of the speech queue."""
+    """Clock and gate of the capture thread, with its end of the speech queue.
 
-    def __init__(self, gate: SpeechGate, queue: SpeechQueue) -> None:
+    Speech is held back until the next update of the utterance is due: no result follows from less, so the inference
+    thread would wake up for nothing.
+    """
+
+    def __init__(self, gate: SpeechGate, queue: SpeechQueue, update: int = 1) -> None:
+        """Prepare to process.
+
+        Args:
+            gate: cuts the stream into utterances.
+            queue: takes the gate's events.
+            update: samples of speech from one update to the next.
+        """
         self.gate = gate
+        self.update = update
         self.clock = SampleClock()
         self._queue = queue
         self._ignored = 0
@@ -47,6 +62,9 @@ class GateStage:
         """Utterances of earlier gates: a new gate counts from 1 again, the daemon does not."""
         self._last = 0
         """Number of the latest utterance."""
+        self._held: list[GateEvent] = []
+        self._speech = 0
+        """Samples of the open utterance so far."""
 
     def process(self, chunk: Chunk, *, live: bool, reopened: bool, ignore: bool) -> Block:
         """Process a chunk of one sample or more.
@@ -85,4 +103,18 @@ class GateStage:
         self._last = self._base + events[-1].utterance
         if self._base:
             events = [replace(event, utterance=self._base + event.utterance) for event in events]
-        self._queue.put(*events, arrival=arrival, wait=wait)
+        self._held += events
+        if self._is_due(events):
+            self._queue.put(*self._held, arrival=arrival, wait=wait)
+            self._held.clear()
+
+    def _is_due(self, events: Sequence[GateEvent]) -> bool:
+        """Count the speech of new events; return whether a result may follow from what is held."""
+        step = min(self.update, LONGEST_HELD)
+        before, due = self._speech // step, False
+        for event in events:
+            if isinstance(event, SpeechAudio):
+                self._speech += len(event.samples)
+            else:
+                self._speech, due = 0, True
+        return due or self._speech // step > before

@@ -26,6 +26,7 @@ from ser_daemon.wire.events import Event
 from ser_model.adaptation.adaptation import model_version
 from ser_model.network.estimator import Model
 from ser_model.recognizer import Analyzer
+from ser_model.types import to_samples
 
 STORE_SECONDS = 5.0
 """Longest wait until what was learned is saved, before a reload continues with another adaptation."""
@@ -75,10 +76,10 @@ class Engine:
         self._environ = environ
         self._folders = profile_folders(environ)
         self._patient = patient
-        stage, self.capture = self._make_capture(muted)
+        self._stage, self.capture = self._make_capture(muted)
         session = make_session(config, self.model.metadata, environ)
         analyzer = Analyzer(self.model, config.decision, session.adaptation)
-        self.inference = Inference(self.queue, Recognition(analyzer, session), stage.clock, emit)
+        self.inference = Inference(self.queue, Recognition(analyzer, session), self._stage.clock, emit)
         self.workers = (
             Worker("capture", self.capture.run, ended),
             Worker("inference", self.inference.run, ended),
@@ -126,7 +127,7 @@ class Engine:
         source = make_source(self.config.audio)
         self._gates = GateSelector(self.config, source.name, self._folders)
         """Belongs to the capture thread."""
-        stage = GateStage(self._gates.first_gate(), self.queue)
+        stage = GateStage(self._gates.first_gate(), self.queue, to_samples(self.config.decision.update_ms))
         capture = Capture(
             source,
             stage,
@@ -143,6 +144,7 @@ class Engine:
         gate = change.gates.take_over(self._gates, same_source=change.source is None)
         self._gates = change.gates
         self.capture.reconfigure(self._settings(change.config), gate, change.source)
+        self._stage.update = to_samples(change.config.decision.update_ms)
         if change.recognition is not None:
             self.queue.submit(partial(self.inference.use, change.recognition))
 
