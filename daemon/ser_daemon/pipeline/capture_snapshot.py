@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from ser_daemon.pipeline.gate_stage import GateStage
 from ser_daemon.pipeline.health import SourceHealth
 from ser_daemon.pipeline.source_reader import SourceReader
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureSnapshot:
+class CaptureSnapshot(NamedTuple):
     """The capture thread's values at one moment."""
 
     device: str

@@ -85,6 +85,9 @@ class Mailbox:
             call.fail(ended())
 
     def _next(self) -> Call | None:
+        # Mostly there is none; a call that is queued right now is the next round's.
+        if not self._calls:
+            return None
         with self._changed:
             return self._calls.popleft() if self._calls else None
 

@@ -92,6 +92,10 @@ class _SampleFifo:
 
     def take(self, count: int) -> Samples:
         """Remove and return `count` samples, or all if there are fewer."""
+        if self._pieces and len(self._pieces[0]) >= count:
+            samples = self._pieces[0]
+            self._pieces[0], self._length = samples[count:], self._length - count
+            return samples[:count]
         samples = np.concatenate([np.zeros(0, np.int16), *self._pieces])
         self._pieces.clear()
         self._length = 0

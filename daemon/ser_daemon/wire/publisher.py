@@ -145,10 +145,11 @@ class Publisher:
         """
         self.seq += 1
         event = event.numbered(self.seq)
-        line = encode(event.type, event.data())
-        partial = isinstance(event, Emotion) and not event.final
-        for subscription in tuple(self._subscriptions):
-            if subscription.filter.matches(event):
+        wanted = [subscription for subscription in self._subscriptions if subscription.filter.matches(event)]
+        if wanted:
+            line = encode(event.type, event.data())
+            partial = isinstance(event, Emotion) and not event.final
+            for subscription in wanted:
                 subscription.offer(line, partial)
         for listener in tuple(self._listeners):
             listener(event)
