@@ -31,6 +31,10 @@ _NOT_LEARNT = ("too-short", "unlike-speech")
 """Reasons for `unknown` after which adaptation skips the utterance: it was probably not speech."""
 
 
+_STREAM_FRAMES = 47
+"""Frames, two seconds, that the stream gets in one run: only the final answer needs it, and each run costs the same."""
+
+
 class Analyzer:
     """Turns the gate's events into results: a partial answer every `update_ms` of speech, and a final one.
 
@@ -97,7 +101,7 @@ class Analyzer:
     def _end(self, event: SpeechEnded) -> list[Result]:
         utterance = self._utterance
         utterance.add_frames(np.concatenate((self._features.push(utterance.take_pending()), self._features.flush())))
-        estimate = utterance.estimate
+        estimate = utterance.finish()
         if estimate is None:
             answer = self._decision.final(None, event.voiced)
         else:
@@ -135,8 +139,9 @@ class _Utterance:
         self.recent: Frames = np.zeros((0, SIZE), dtype=np.float32)
         """The last frames, less the speaker offset."""
         self.estimate: Estimate | None = None
-        """The network's estimate for all frames so far."""
+        """The network's estimate for the frames that the stream has had."""
         self._stream = stream
+        self._unheard: list[Frames] = []
         self._window = window
         self._pending: list[Samples] = []
 
@@ -157,13 +162,25 @@ class _Utterance:
         return samples
 
     def add_frames(self, frames: Frames) -> None:
-        """Run the network on the next raw frames."""
+        """Take the next raw frames."""
         if len(frames):
             self.frame_sum += frames.sum(axis=0, dtype=np.float64)
             self.frames += len(frames)
             frames = self.offset.apply_to_frames(frames)
-            self.estimate = self._stream.push(frames)
             self.recent = np.concatenate((self.recent, frames))[-self._window :]
+            self._unheard.append(frames)
+            if sum(map(len, self._unheard)) >= _STREAM_FRAMES:
+                self._run()
+
+    def finish(self) -> Estimate | None:
+        """Return the network's estimate for all frames, `None` if there is none."""
+        if self._unheard:
+            self._run()
+        return self.estimate
+
+    def _run(self) -> None:
+        self.estimate = self._stream.push(np.concatenate(self._unheard))
+        self._unheard.clear()
 
 
 def _emotion(
