@@ -76,6 +76,9 @@ class SerPerceptionAgent(Agent):  # type: ignore[misc]
             await self._voice.close()
 
     def _agent_changed(self, event: Any) -> None:
+        if event.new_state == "speaking":
+            # The turn that it answers has its reading; what else was read went with no words, such as a cough.
+            self._voice.forget()
         if self._echo is None:
             return
         if event.new_state == "speaking":

@@ -61,6 +61,14 @@ async def test_the_agents_own_speech_says_nothing_of_the_user(recordings: list[S
         assert [role for role, _ in await running.heard()] == ["system", "user"]
 
 
+async def test_speech_without_words_is_forgotten_when_the_agent_speaks(recordings: list[Samples]) -> None:
+    async with call(agent(echo=None), "", "Good morning.") as running:
+        await running.microphone.say(recordings[ANGRY])
+        await running.microphone.silence(1.0)
+        running.session.emit("agent_state_changed", AgentStateChangedEvent(old_state="listening", new_state="speaking"))
+        assert [role for role, _ in await one_turn(running, recordings[NEUTRAL])] == ["system", "user"]
+
+
 async def test_a_session_ends_in_mid_utterance(recordings: list[Samples]) -> None:
     hearing = agent()
     async with call(hearing, "Hello.") as running:
