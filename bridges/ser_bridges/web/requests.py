@@ -21,12 +21,9 @@ class Request:
 
     name: str
     data: dict[str, object]
-    id: object = None
-
-    @property
-    def line(self) -> bytes:
-        """The line for the daemon, made anew: no framing of Wyoming and no second line gets through."""
-        return encode(self.name, self.data, self.id)
+    id: object
+    line: bytes
+    """The line for the daemon, made anew: no framing of Wyoming and no second line gets through."""
 
 
 class BadRequest(Exception):  # noqa: N818
@@ -57,8 +54,9 @@ def read_request(text: str, *, read_only: bool) -> Request:
     try:
         message = json.loads(text)
         name, id_ = message["type"], message.get("id")
-        # In any other message an id may be inside data; it stays there.
         data = message.get("data") or {}
+        # Brackets may be so deep that they can be read and not written.
+        line = encode(name, data, id_)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         raise BadRequest("bad-line", 'Expected one JSON object with a type, such as {"type":"status"}.') from None
     if not isinstance(name, str) or not isinstance(data, dict):
@@ -66,9 +64,21 @@ def read_request(text: str, *, read_only: bool) -> Request:
     # bool is an int in Python; the daemon refuses it as well.
     if id_ is not None and (isinstance(id_, bool) or not isinstance(id_, int | str) or len(str(id_)) > 128):
         raise BadRequest("bad-id", "Expected an id that is a whole number, or a text of up to 128 characters.")
-    if name in COMMANDS and read_only:
-        raise BadRequest("not-permitted", f"This ser-web was started with --read-only, so it refuses {name}.", id_)
-    if name not in QUERIES | COMMANDS:
+    if name in COMMANDS:
+        if read_only:
+            raise BadRequest("not-permitted", f"This ser-web was started with --read-only, so it refuses {name}.", id_)
+        return Request(name, _read_hold(data, id_), id_, line)
+    if name not in QUERIES:
         known = ", ".join(sorted(QUERIES | COMMANDS))
         raise BadRequest("not-permitted", f"ser-web passes on only these requests: {known}.", id_)
-    return Request(name, data, id_)
+    return Request(name, data, id_, line)
+
+
+def _read_hold(data: dict[str, object], id_: object) -> dict[str, object]:
+    """Return what a control verb takes: `ms`, of `hold` alone."""
+    ms = data.get("ms")
+    if ms is None:
+        return {}
+    if isinstance(ms, bool) or not isinstance(ms, int):
+        raise BadRequest("bad-request", "ms is to be a whole number of milliseconds.", id_)
+    return {"ms": ms}

@@ -98,6 +98,24 @@ def test_what_is_not_passed_on_gets_a_code(text: str, code: str) -> None:
     assert json.loads(caught.value.line)["data"]["code"] == code
 
 
+def test_a_control_verb_takes_nothing_but_its_time() -> None:
+    read = read_request('{"type":"hold","data":{"ms":500,"verb":"x","name":"x","id":1}}', read_only=False)
+    assert read.data == {"ms": 500}
+    for ms in ("true", "1.5", '"1"', "[]"):
+        with pytest.raises(BadRequest, match="whole number"):
+            read_request(f'{{"type":"hold","data":{{"ms":{ms}}}}}', read_only=False)
+
+
+def test_brackets_of_any_depth_are_read_or_refused() -> None:
+    for depth in (*range(900, 1000), 5_000):
+        text = '{"type":"ping","data":{"text":' + "[" * depth + "]" * depth + "}}"
+        try:
+            line = read_request(text, read_only=False).line
+        except BadRequest as error:
+            line = error.line
+        assert line == text.encode() or json.loads(line)["data"]["code"] == "bad-line"
+
+
 @pytest.mark.parametrize("name", ["mute", "unmute", "hold", "release"])
 def test_read_only_refuses_what_changes_something(name: str) -> None:
     assert read_request(json.dumps({"type": name, "id": 7}), read_only=False).name == name

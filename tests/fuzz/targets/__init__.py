@@ -1,6 +1,19 @@
 """The targets, by area. Each module registers its targets when it is imported."""
 
-from fuzz.targets import audio, bridges, capture, config, gate, model, protocol, publisher, state, systemd, terminal
+from fuzz.targets import (
+    audio,
+    bridges,
+    capture,
+    config,
+    gate,
+    model,
+    protocol,
+    publisher,
+    state,
+    systemd,
+    terminal,
+    web,
+)
 
 __all__ = [
     "audio",
@@ -14,4 +27,5 @@ __all__ = [
     "state",
     "systemd",
     "terminal",
+    "web",
 ]
