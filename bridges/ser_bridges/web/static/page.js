@@ -35,11 +35,19 @@ let begun = { utterance: null, at: 0, last: 0 };
 /** Take the token out of the address, where it could be seen or copied; keep it for the next visit. */
 function takeToken() {
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (given) {
-    localStorage.setItem("token", given);
-    history.replaceState(null, "", location.pathname);
+  if (!given) return stored((storage) => storage.getItem("token"));
+  stored((storage) => storage.setItem("token", given));
+  history.replaceState(null, "", location.pathname);
+  return given;
+}
+
+/** Use the storage of this origin; a browser may forbid it. */
+function stored(action) {
+  try {
+    return action(localStorage);
+  } catch {
+    return null;
   }
-  return given || localStorage.getItem("token");
 }
 
 function connect() {
@@ -62,7 +70,7 @@ function connect() {
       // A browser does not tell why a WebSocket was refused.
       const answer = await fetch("status", { headers: { Authorization: `Bearer ${token}` } }).catch(() => null);
       if (answer && answer.status === 401) {
-        localStorage.removeItem("token");
+        stored((storage) => storage.removeItem("token"));
         return refuse("This link is no longer valid. Open the link that ser-web printed at its last start.");
       }
       if (answer && answer.status === 403) return refuse(await answer.text());
