@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from bench import machine
 
+from support.schema import checked
 from support.torture import SCENARIOS, Check, Unavailable
 
 
@@ -58,6 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"there is no scenario {', '.join(unknown)}; there are {', '.join(SCENARIOS)}")
     print(machine(), flush=True)
     missed = [name for name in options.scenarios or SCENARIOS if not run(name, options.quick)]
+    lines = ", ".join(f"{count} {kind}" for kind, count in checked.most_common())
+    print(f"lines that are as docs/protocol.schema.json says: {lines or 'none, as jsonschema is not installed'}")
     print(f"missed: {', '.join(missed)}" if missed else "all bounds hold")
     return int(bool(missed))
 

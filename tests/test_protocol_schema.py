@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,22 +12,11 @@ from ser_daemon.cli.demo import bundled_recording
 from ser_daemon.wire.events import EVENT_CLASSES, Emotion
 from ser_daemon.wire.protocol import CONTROL_VERBS, QUERIES
 from support.daemon import Daemon
+from support.schema import SCHEMA, check_line, closed
 
 jsonschema = pytest.importorskip("jsonschema")
 
 ROOT = Path(__file__).resolve().parents[1]
-SCHEMA: dict[str, Any] = json.loads((ROOT / "docs/protocol.schema.json").read_text())
-
-
-def closed(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema, with no other fields in events than those it names."""
-    strict = copy.deepcopy(schema)
-    for name in EVENT_CLASSES:
-        strict["$defs"][name]["additionalProperties"] = False
-        strict["$defs"][name]["properties"]["data"]["additionalProperties"] = False
-    return strict
-
-
 LINES = jsonschema.Draft202012Validator(closed(SCHEMA))
 REQUESTS = jsonschema.Draft202012Validator({**SCHEMA, "oneOf": [{"$ref": "#/$defs/request"}]})
 
@@ -96,7 +82,16 @@ def test_a_line_that_is_not_of_the_protocol_is_refused(change: dict[str, object]
         voiced_ms=2100,
     ).data()
     LINES.validate({"type": "emotion", "data": emotion})
+    check_line({"type": "emotion", "data": emotion})
     assert not LINES.is_valid({"type": "emotion", "data": {**emotion, **change}})
+    # So do the clients of all other tests.
+    with pytest.raises(AssertionError, match="not as docs"):
+        check_line({"type": "emotion", "data": {**emotion, **change}})
+
+
+def test_a_line_of_an_unknown_type_is_refused() -> None:
+    with pytest.raises(AssertionError, match="no line of the protocol"):
+        check_line({"type": "activation", "level": "high", "probability": 0.9})
 
 
 def test_requests_are_described_too() -> None:

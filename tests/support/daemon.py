@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from support.schema import check_line
+
 WAIT = 20.0
 """Time limit in seconds, a hundred times what is needed."""
 
@@ -28,7 +30,7 @@ Message = dict[str, Any]
 
 
 class Subscriber:
-    """A connection to a socket of the daemon that reads and writes lines."""
+    """A connection to a socket of the daemon that reads and writes lines; each line is checked against the schema."""
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -39,6 +41,11 @@ class Subscriber:
 
     def next(self) -> Message:
         """Return the next line; fail at the end of the stream."""
+        message = self._receive()
+        check_line(message)
+        return message
+
+    def _receive(self) -> Message:
         line = self._file.readline()
         assert line, "the daemon closed the connection"
         message: Message = json.loads(line)
@@ -53,7 +60,10 @@ class Subscriber:
 
     def rest(self) -> list[Message]:
         """Return all lines up to the end of the stream."""
-        return [json.loads(line) for line in self._file]
+        messages = [json.loads(line) for line in self._file]
+        for message in messages:
+            check_line(message)
+        return messages
 
     def request(self, kind: str, **data: object) -> Message:
         """Send a request and return its answer; events that come before it are skipped."""

@@ -19,6 +19,7 @@ import soundfile
 
 from support.daemon import Daemon, Message, Subscriber, fits
 from support.pulse import PulseAudio, unavailable_reason
+from support.schema import check_line
 from support.speech import SYNTHETIC_SPEECH
 
 RATE = 16_000
@@ -64,14 +65,20 @@ class TimedSubscriber(Subscriber):
         """(boot-time clock in seconds, line), in order."""
         self._changed = threading.Condition()
         self._ended = False
+        self._invalid: list[str] = []
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
         try:
             while True:
-                message = self.next()
+                message = self._receive()
+                came = now()
+                try:
+                    check_line(message)
+                except AssertionError as error:
+                    self._invalid.append(str(error))
                 with self._changed:
-                    self.lines.append((now(), message))
+                    self.lines.append((came, message))
                     self._changed.notify_all()
         except (AssertionError, OSError, ValueError):
             with self._changed:
@@ -79,10 +86,11 @@ class TimedSubscriber(Subscriber):
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Close the connection, also while the thread reads."""
+        """Close the connection, also while the thread reads; fail if a line was not of the protocol."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         super().close()
+        assert not self._invalid, self._invalid[0]
 
     def mark(self) -> int:
         """Return the present position in the stream, for `wait`."""
