@@ -11,7 +11,7 @@ PURGE ?=
 # Most tests wait for a daemon most of the time.
 TEST_WORKERS ?= 2
 
-.PHONY: help deps run test lint bench torture fuzz lock man schema docs wheel sdist deb sbom audit
+.PHONY: help deps run test lint bench bench-quick torture fuzz lock man schema docs wheel sdist deb sbom audit
 .PHONY: check-wheels container test-arm64 test-debian13
 .PHONY: install-service uninstall-service install-user-service uninstall-user-service
 .DELETE_ON_ERROR:
@@ -21,6 +21,7 @@ help:
 	@echo 'make test     run the tests; ARGS="-k gate" selects some'
 	@echo 'make lint     check style and types'
 	@echo 'make bench    measure processor time, memory and delay'
+	@echo 'make bench-quick  count instructions and wake-ups, and compare them with the last committed ones; 2 minutes'
 	@echo 'make torture  cause faults and measure how the daemon behaves; ARGS="--quick" takes minutes'
 	@echo 'make fuzz     feed every parser and state machine with random input; ARGS="--minutes 60" takes an hour'
 	@echo 'make deps     install what these need, into .venv and, where permitted, with apt'
@@ -64,6 +65,9 @@ lint: $(VENV)/.full
 bench: $(VENV)/.base
 	@PYTHON=$(BIN)/python .ci/system-packages run
 	$(BIN)/python benchmarks/bench.py $(ARGS)
+
+bench-quick: deps
+	$(BIN)/python benchmarks/quick.py $(ARGS)
 
 torture: deps
 	$(BIN)/python benchmarks/torture.py $(ARGS)

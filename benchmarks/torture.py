@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from bench import machine
+from measuring.machine import machine
 
 from support.schema import checked
 from support.torture import SCENARIOS, Check, Unavailable

@@ -1,0 +1,1 @@
+"""What several measurements share: processes, signals, delays, instruction counts, tables and pictures."""
