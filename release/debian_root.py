@@ -145,7 +145,9 @@ def inside(root: Path, *command: str) -> list[str]:
     """Return the command line that runs a command in a root. What it starts ends with it."""
     variables = [f"{name}={value}" for name, value in _ENVIRONMENT.items()]
     spaces = ["unshare", "--pid", "--fork", "--kill-child=SIGKILL", f"--mount-proc={root}/proc"]
-    return [*spaces, "env", "--ignore-environment", *variables, "chroot", str(root), *command]
+    # unshare leaves the signals blocked that it ignores itself.
+    clean = ["env", "--default-signal=INT,TERM", "--ignore-environment", *variables]
+    return [*spaces, *clean, "chroot", str(root), *command]
 
 
 def run_inside(root: Path, *command: str) -> str:

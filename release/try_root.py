@@ -144,7 +144,7 @@ def same_finals(root: Path, recordings: Sequence[Path]) -> bool:
     """Compare the final results for recordings with those of this machine; print the result."""
     collect = ROOT / "release/collect_finals.py"
     say(f"{len(recordings)} recordings on this machine")
-    launcher = root / "usr/src/ser-daemon"
+    launcher = root / "usr/src/launch"
     packages = ":".join(str(ROOT / name) for name in ("model", "daemon", "calibration", "bridges"))
     launcher.write_text(f'#!/bin/sh\nPYTHONPATH={packages} exec {sys.executable} -m ser_daemon.cli.daemon "$@"\n')
     launcher.chmod(0o755)

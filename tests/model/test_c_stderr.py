@@ -29,7 +29,7 @@ try:
         if "fail" in sys.argv[2]:
             raise OSError("it cannot be loaded")
 except OSError as error:
-    print(error)
+    print(error, flush=True)
 os.write(1, b"loaded\\n")
 os.write(2, b"later\\n")
 """

@@ -121,7 +121,14 @@ def test_a_user_installs_and_removes_a_service_of_the_session(wheel: Machine) ->
 
 def test_without_a_network_nothing_is_left(wheel: Machine) -> None:
     # The settings of this machine's pip may name wheels on its disk.
-    alone = ["env", "--unset=PYTHONPATH", "--unset=PIP_FIND_LINKS", "PIP_CONFIG_FILE=/dev/null", "PIP_RETRIES=1"]
+    alone = [
+        "env",
+        "--unset=PYTHONPATH",
+        "--unset=PIP_NO_INDEX",
+        "--unset=PIP_FIND_LINKS",
+        "PIP_CONFIG_FILE=/dev/null",
+        "PIP_RETRIES=1",
+    ]
     places = ["find", "/opt", "/etc/ser-daemon", "/etc/systemd/system"]
     wheel.box.run("rm", "-rf", "/opt/ser-daemon")
     before = wheel.box.run(*places).stdout
