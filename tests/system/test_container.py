@@ -136,12 +136,15 @@ def test_a_stop_during_the_start_is_not_lost(podman: Podman, volume: Path) -> No
         assert time.monotonic() - start < 3
 
 
-def test_mute_survives_a_new_container(podman: Podman, volume: Path) -> None:
-    options = ("--volume", "kept:/var/lib/ser-daemon")
-    with podman.container(*sockets(volume, *options)) as container:
+@pytest.mark.parametrize("user", [USER, 1234])
+def test_mute_survives_a_new_container_of_any_user(podman: Podman, user: int) -> None:
+    volumes = ("--volume", f"sockets-{user}:/run/ser-daemon", "--volume", f"state-{user}:/var/lib/ser-daemon")
+    words = (*volumes, "--user", f"{user}:{user}", "--network", "none", "ser-daemon")
+    with podman.container(*words) as container:
         wait_for(container, "Serving")
+        assert "could not" not in container.log()
         assert "Muted" in container.exec("ser-ctl", "mute").stdout
-    with podman.container(*sockets(volume, *options)) as container:
+    with podman.container(*words) as container:
         wait_for(container, "Serving")
         assert json.loads(container.exec("ser-ctl", "status", "--json").stdout)["state"] == "muted"
 

@@ -121,6 +121,39 @@ def test_the_package_runs_is_upgraded_and_leaves_nothing(inside: Box, package: P
     assert inside.run("systemctl", "list-units", "--all", "--plain", "--no-legend", "ser-daemon*").stdout == ""
 
 
+def test_settings_of_another_program_stay_and_the_log_names_what_is_wrong(inside: Box, package: Path) -> None:
+    config = inside.path("/etc/ser-daemon/config.yaml")
+    config.parent.mkdir(exist_ok=True)
+    config.write_text("foreign: 1\n")
+    dpkg(inside, "--install", "--force-confold", str(package))
+    assert config.read_text() == "foreign: 1\n"
+    reason = "/etc/ser-daemon/config.yaml:1: foreign: unknown section"
+    wait_until(lambda: reason in inside.journal("ser-daemon.service"), 20, "the reason")
+    config.write_text("gate: {hangover_ms: 700}\n")
+    wait_until(lambda: state(inside) == "no-device", 30, "the service with corrected settings")
+
+
+@pytest.mark.parametrize(
+    "removed",
+    [
+        "/opt/ser-daemon/env/lib/python3*/site-packages/onnxruntime",
+        "/opt/ser-daemon",
+        "/lib/systemd/system/ser-daemon.service /lib/systemd/system/ser-daemon.socket",
+    ],
+)
+def test_over_a_half_removed_package_it_installs_and_purges(inside: Box, package: Path, removed: str) -> None:
+    dpkg(inside, "--install", "--force-confnew", str(package))
+    inside.run("sh", "-c", f"rm -r {removed}")
+    dpkg(inside, "--install", "--force-confnew", str(package))
+    wait_until(lambda: state(inside) == "no-device", 20, "the service")
+    inside.run("sh", "-c", f"rm -r {removed}")
+    dpkg(inside, "--purge", "ser-daemon")
+    assert state(inside) == "unreachable"
+    assert inside.run("pgrep", "-f", "[s]er-daemon --service", check=False).stdout == ""
+    for path in ("/opt/ser-daemon", "/etc/ser-daemon", "/var/lib/ser-daemon", "/run/ser-daemon"):
+        assert not inside.path(path).exists(), path
+
+
 def test_a_service_of_ser_ctl_is_not_overwritten(inside: Box, package: Path) -> None:
     unit = inside.path("/etc/systemd/system/ser-daemon.service")
     unit.write_text("[Service]\nExecStart=/bin/true\n")
