@@ -113,6 +113,18 @@ def test_a_user_installs_and_removes_a_service_of_the_session(wheel: Machine) ->
     assert done.returncode == 0, done.stderr
     client = Client(wheel.box.path(f"/run/user/{uid}/ser-daemon/ser.sock"))
     wait_until(lambda: client.request("status")["state"] != "starting", 20, "the user's service")
+    config = wheel.box.path("/home/desktop/.config/ser-daemon/config.yaml")
+    config.write_text("foreign: 1\n")
+    done = ctl(wheel, "install-service", "--user", user="desktop")
+    assert done.returncode == 2
+    assert "Nothing was changed, as the service could not use its settings: " in done.stderr
+    assert "config.yaml:1: foreign: unknown" in done.stderr
+    config.write_text("gate: {hangover_ms: 700}\n")
+    wheel.box.run("sh", "-c", "rm -r /home/desktop/.local/share/ser-daemon")
+    done = ctl(wheel, "install-service", "--user", user="desktop")
+    assert done.returncode == 0, done.stderr
+    wait_until(lambda: client.request("status")["state"] != "starting", 20, "the user's service again")
+    wheel.box.run("sh", "-c", "rm -r /home/desktop/.local/share/ser-daemon")
     done = ctl(wheel, "uninstall-service", "--user", "--purge", user="desktop")
     assert done.returncode == 0, done.stderr
     find = "find /home/desktop /run/user -name '*ser-daemon*' -o -name 'ser-*' -o -name '_ser-*'"
