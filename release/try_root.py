@@ -34,7 +34,16 @@ WHEELS = "usr/src/wheels"
 SOURCE = "/usr/src/tree"
 RECORDINGS = "/usr/src/recordings"
 
-TEST_PACKAGES = ("aiomqtt", "hypothesis", "jsonschema", "pytest", "pytest-asyncio", "pytest-xdist", "wyoming")
+TEST_PACKAGES = (
+    "aiohttp",
+    "aiomqtt",
+    "hypothesis",
+    "jsonschema",
+    "pytest",
+    "pytest-asyncio",
+    "pytest-xdist",
+    "wyoming",
+)
 NO_SOUND = ("tests/model", "tests/daemon", "--ignore=tests/model/training", "-n", "2", "--dist", "loadfile")
 SYSTEM = ("tests/system/test_service.py", "tests/system/test_wheel.py", "tests/systemd")
 

@@ -28,10 +28,11 @@ cd {ROOT}
 cp -r --parents {_FILES} /usr/src/ser-daemon
 cd /usr/src/ser-daemon
 make install-service
-/opt/ser-daemon/bin/python -m pip download --quiet --no-deps --require-hashes -r systemd/requirements.txt \\
+# Python 3.13 finds no environment through the link /opt/ser-daemon/bin.
+/opt/ser-daemon/env-*/bin/python -m pip download --quiet --no-deps --require-hashes -r systemd/requirements.txt \\
     --dest /usr/src/wheels
 # What the bridges need besides.
-/opt/ser-daemon/bin/python -m pip download --quiet --dest /usr/src/wheels aiomqtt wyoming aiohttp
+/opt/ser-daemon/env-*/bin/python -m pip download --quiet --dest /usr/src/wheels aiomqtt wyoming aiohttp
 useradd --no-create-home --groups ser member
 useradd --no-create-home --groups ser,ser-control controller
 useradd --no-create-home stranger
