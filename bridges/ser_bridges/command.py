@@ -134,6 +134,17 @@ async def together(*parts: Coroutine[Any, Any, None]) -> None:
         raise first from first.__cause__
 
 
+def check_cancelled() -> None:
+    """Raise the cancellation of this task where a library has swallowed it.
+
+    `asyncio.wait_for` of Python 3.11 does so if what it waits for is done in the same moment (bpo-42130). A task that
+    never ends would follow, and a bridge that SIGTERM does not end.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 def _start_log(name: str, *, verbose: bool) -> None:
     """Write the log to stderr; for the journal, each line with its priority."""
     handler = logging.StreamHandler(sys.stderr)

@@ -81,3 +81,35 @@ async def test_a_daemon_that_is_away_is_reported_once_and_found_again(tmp_path: 
             assert isinstance(await anext(events), Hello)
     assert [reason for reason in reasons[1:] if "closed the connection" not in reason] == []
     await events.aclose()
+
+
+SWALLOWING = """
+import asyncio, sys
+from ser_bridges import command
+
+async def bridge(options):
+    done = asyncio.Event()
+    # Both happen in the same turn of the event loop: what is waited for, and the end by a signal.
+    asyncio.get_running_loop().call_soon(done.set)
+    asyncio.get_running_loop().call_soon(asyncio.current_task().cancel)
+    try:
+        await asyncio.wait_for(done.wait(), 10)
+        print("swallowed", flush=True)
+    finally:
+        print("cancelled", asyncio.current_task().cancelling(), flush=True)
+    command.check_cancelled()
+    await asyncio.sleep(60)
+
+async def main():
+    task = asyncio.create_task(bridge(None))
+    await asyncio.wait([task], timeout=5)
+    print(task.cancelled())
+
+asyncio.run(main())
+"""
+
+
+def test_a_cancellation_that_a_library_swallows_is_raised_at_the_next_check() -> None:
+    done = subprocess.run([sys.executable, "-c", SWALLOWING], capture_output=True, text=True, timeout=30, check=True)
+    # Python 3.11 swallows it, later ones do not.
+    assert done.stdout.splitlines()[-2:] == ["cancelled 1", "True"]

@@ -168,6 +168,21 @@ def test_a_client_of_the_wyoming_service_gets_an_emotion(home: Machine) -> None:
     assert done.stdout.strip() in {*LABELS, "unknown"}
 
 
+def test_what_cannot_be_installed_is_said_and_changes_nothing(home: Machine) -> None:
+    before = [home.pid(unit) for unit in UNITS]
+    for words, user, reason in (
+        (("mqqt",), None, "There is no bridge 'mqqt' with a unit; expected some of mqtt, "),
+        (("mqtt",), "member", "Bridges of this machine need root: put sudo before it; "),
+        # Its library is not among the wheels.
+        (("ovos",), None, "Could not install the libraries of mqtt, ovos, "),
+    ):
+        done = home.box.run(*OFFLINE, "ser-ctl", "install-bridge", *words, user=user, check=False, timeout=120)
+        assert done.returncode == 2
+        assert reason in done.stderr, done.stderr
+    assert [home.pid(unit) for unit in UNITS] == before
+    assert not home.box.path("/etc/systemd/system/ser-ovos.service").exists()
+
+
 @pytest.mark.parametrize(
     ("unit", "exposure"), [("ser-mqtt.service", 1.3), ("ser-wyoming.service", 1.1), ("ser-web.service", 1.1)]
 )

@@ -10,7 +10,7 @@ import time
 from functools import partial
 from typing import Any
 
-from ser_bridges.command import together
+from ser_bridges.command import check_cancelled, together
 from ser_bridges.daemon import Daemon
 from ser_bridges.mqtt.broker import Broker
 from ser_bridges.mqtt.commands import carry_out
@@ -121,6 +121,7 @@ class Bridge:
             await client.subscribe(self._topics.command("+"), qos=1)
             if self._discovery:
                 await client.subscribe(self._topics.home_assistant, qos=1)
+            check_cancelled()
             self._publisher.repeat()
             await together(self._send(client), self._receive(client), self._diagnose())
         except asyncio.CancelledError:
@@ -140,6 +141,7 @@ class Bridge:
             await client.publish(message.topic, payload, qos=message.qos, retain=message.retain)
             log.debug("Sent %s %s", message.topic, payload)
             self._outbox.sent(key, message)
+            check_cancelled()
 
     async def _receive(self, client: Any) -> None:
         async for message in client.messages:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -171,14 +172,19 @@ def _reason_code(error: BaseException) -> int | None:
 
 
 def _tls_error(error: BaseException) -> ssl.SSLError | None:
-    """Return the error of TLS behind an error; the library hides it (`raise ... from None`)."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return None
+    """Return the error of TLS behind an error."""
+    return next((each for each in _causes(error) if isinstance(each, ssl.SSLError)), None)
 
 
 def _short(error: BaseException) -> str:
-    return (str(error.__cause__ or error) or type(error).__name__).rstrip(".")
+    """Return the system's own words where it has some."""
+    words = (each.strerror for each in _causes(error) if isinstance(each, OSError))
+    return (next(filter(None, words), None) or str(error) or type(error).__name__).rstrip(".")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and those behind it; the library hides them (`raise ... from None`)."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

@@ -181,6 +181,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         items = value if isinstance(value, list) else ()
         if type(value) is not kind or not all(isinstance(item, str) for item in items):
             raise SerError(f"{path}: {name} is {value!r}; expected {_KIND_NAMES[kind]}.")
+        if isinstance(value, str) and not value.isprintable():
+            raise SerError(f"{path}: {name} is {value!r}; it holds a character that cannot be printed.")
     return content
 
 

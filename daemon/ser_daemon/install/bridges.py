@@ -37,22 +37,27 @@ def install(target: Target, files: Files, names: Sequence[str], python: Path | N
     manager.require_manager(target)
     place = _place(target)
     environment = build(place, files, choose_python(python, files, target))
-    wanted = sorted({*names, *_installed(target, folder)})
-    _add_libraries(environment, wanted)
-    if target.sysusers is not None:
-        # The units name the groups of the daemon's sockets; the daemon may come later.
-        run("make the groups", "systemd-sysusers", str(files.sysusers))
+    before = _installed(target, folder)
+    wanted = sorted({*names, *before})
     switch = Switch()
+    committing = False
     try:
+        _add_libraries(environment, wanted)
+        if target.sysusers is not None:
+            # The units name the groups of the daemon's sockets; the daemon may come later.
+            run("make the groups", "systemd-sysusers", str(files.sysusers))
         for name in wanted:
             switch.add_file(folder / _unit(name), target.units / _unit(name))
         switch.add_link(place.program / "bin", Path(environment.name) / "bin")
+        committing = True
         switch.commit()
         _start(target, wanted)
     except BaseException:
-        switch.undo()
-        with contextlib.suppress(InstallError):
-            _reload(target)
+        _return_to(target, before, wanted, switch, committing=committing)
+        if not (place.program / "bin").resolve().is_relative_to(environment):
+            shutil.rmtree(environment, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                place.program.rmdir()
         raise
     switch.finish()
     for old in place.program.glob("env-*"):
@@ -127,6 +132,21 @@ def _start(target: Target, names: Sequence[str]) -> None:
         manager.systemctl(target, "--quiet", "enable", unit, log=unit)
         if target.managed:
             manager.systemctl(target, "restart", unit, log=unit)
+
+
+def _return_to(
+    target: Target, before: Sequence[str], wanted: Sequence[str], switch: Switch, *, committing: bool
+) -> None:
+    """Bring the previous units back, and start them again where they may have been stopped."""
+    if committing:
+        for unit in {*map(_unit, wanted)} - {*map(_unit, before)}:
+            now = ["--now"] if target.managed else []
+            with contextlib.suppress(InstallError):
+                manager.systemctl(target, "--quiet", "disable", *now, unit)
+    switch.undo()
+    if committing:
+        with contextlib.suppress(InstallError):
+            _start(target, before)
 
 
 def _reload(target: Target) -> None:

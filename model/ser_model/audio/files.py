@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -56,7 +57,9 @@ class Resampler:
 
     def __init__(self, rate: float, channels: int = 1, channel: int | None = None) -> None:
         if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-            raise SerError(f"its sample rate is {rate:g} Hz, expected {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
+            # An integer of hundreds of digits is no float.
+            shown = "beyond any number of" if abs(rate) > sys.float_info.max else f"{rate:g}"
+            raise SerError(f"its sample rate is {shown} Hz, expected {LOWEST_RATE} to {HIGHEST_RATE} Hz.")
         if not 1 <= channels <= MOST_CHANNELS:
             raise SerError(f"it has {channels} channels, expected 1 to {MOST_CHANNELS}.")
         if rate * channels > MOST_VALUES:

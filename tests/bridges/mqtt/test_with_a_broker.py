@@ -114,13 +114,15 @@ def test_results_wait_for_a_broker_that_is_away_and_everything_is_announced_agai
         assert not [message for message in live.all if message.topic.endswith("/partial")]
         daemon.utterance(21)
         assert live.value("/utterance").data["utterance_id"] == "u-21"
-        assert live.value("/diagnostics", seconds=90).data["partials_dropped"] == 20
+        # The next would come after a minute.
+        counts = [message.data for message in live.all if message.topic.endswith("/diagnostics")]
+        assert [each["partials_dropped"] for each in counts] == [20]
 
 
 def test_a_broker_that_is_away_at_the_start_is_waited_for(broker, daemon, bridge) -> None:
     broker.stop()
     process = bridge(broker.port)
-    process.wait_for_log(f"The broker localhost:{broker.port} cannot be reached", "Trying again.")
+    process.wait_for_log(f"The broker localhost:{broker.port} cannot be reached: Connection refused. Trying again.")
     broker.start()
     process.wait_for_log("Connected to the broker")
     assert process.log.count("cannot be reached") == 1, "it is said once, however many attempts follow"
@@ -233,13 +235,15 @@ def test_tls_with_client_certificates_and_what_does_not_fit(folder, daemon, brid
         assert "ca_file" in stranger.log
         # The broker refuses a certificate of another authority, and none at all.
         foreign = ("--certificate", folder / "other/client.crt", "--key", folder / "other/client.key")
-        for arguments in (foreign, ()):
-            process = bridge(broker.port, "--ca-file", folder / "ca.crt", *arguments)
+        # Each gives up after ten seconds, so all of them at once. The last one does not speak TLS.
+        started = [
+            bridge(broker.port, *arguments)
+            for arguments in (("--ca-file", folder / "ca.crt", *foreign), ("--ca-file", folder / "ca.crt"), ())
+        ]
+        for process in started:
             process.wait_for_log(f"localhost:{broker.port}", "Trying again")
             assert "Traceback" not in process.log
             process.close()
-        plain = bridge(broker.port)
-        plain.wait_for_log("Trying again")
     with serve("elsewhere") as broker:
         process = bridge(broker.port, "--ca-file", folder / "ca.crt", *ours)
         assert process.wait() == 2

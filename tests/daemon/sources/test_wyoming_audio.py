@@ -64,6 +64,7 @@ def test_other_rates_are_resampled_as_a_file_is_whatever_the_pieces(rate: int, p
         ({"rate": 16_000, "width": 2, "channels": 0}, 6, "The audio cannot be used: it has 0 channels"),
         ({"rate": 16_000, "width": 2, "channels": 65}, 0, "The audio cannot be used: it has 65 channels"),
         ({"rate": 10**30, "width": 2, "channels": 1}, 0, "The audio cannot be used: its sample rate is 1e+30 Hz"),
+        ({"rate": 10**400, "width": 2, "channels": 1}, 0, "The audio cannot be used: its sample rate is beyond any"),
         ({"rate": 384_000, "width": 2, "channels": 64}, 0, "The audio cannot be used: it has 64 channels at 384000 Hz"),
         ({"rate": 0, "width": 2, "channels": 1}, 0, "The audio cannot be used: its sample rate is 0 Hz"),
     ],
