@@ -138,7 +138,8 @@ def check_cancelled() -> None:
     """Raise the cancellation of this task where a library has swallowed it.
 
     `asyncio.wait_for` of Python 3.11 does so if what it waits for is done in the same moment (bpo-42130). A task that
-    never ends would follow, and a bridge that SIGTERM does not end.
+    never ends would follow, and a bridge that SIGTERM does not end. Call it only in a task in which no `TaskGroup` has
+    failed before: until Python 3.13 that leaves a cancellation behind which was none.
     """
     task = asyncio.current_task()
     if task is not None and task.cancelling():

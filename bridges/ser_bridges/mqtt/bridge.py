@@ -63,6 +63,8 @@ class Bridge:
         self._partials = settings.partials
         self._ever = False
         """Whether the broker has accepted us once."""
+        self._accepted: float | None = None
+        """When it accepted the present connection, `time.monotonic`."""
 
     async def run(self) -> None:
         """Work until cancelled.
@@ -95,14 +97,13 @@ class Bridge:
         backoff = Backoff(FIRST_DELAY, LONGEST_DELAY)
         said = ""
         while True:
-            accepted: float | None = None
+            self._accepted = None
             try:
-                async with self._broker.client() as client:
-                    log.info("Connected to the broker %s as %s.", self._broker.name, client.identifier)
-                    self._ever, accepted = True, time.monotonic()
-                    await self._serve(client)
+                # Each connection in a task of its own, as `check_cancelled` asks.
+                await asyncio.create_task(self._session())
             except (aiomqtt.MqttError, OSError) as error:
-                failure = self._broker.explain(error, None if accepted is None else time.monotonic() - accepted)
+                lasted = self._lasted()
+                failure = self._broker.explain(error, lasted)
             else:
                 continue
             if failure.permanent and not self._ever:
@@ -110,14 +111,25 @@ class Bridge:
             if failure.text != said:
                 log.warning("%s Trying again.", failure.text)
                 said = failure.text
-            if accepted is not None and time.monotonic() - accepted > STABLE:
+            if lasted is not None and lasted > STABLE:
                 backoff.reset()
                 said = ""
             await asyncio.sleep(backoff.failed(time.monotonic()) * random.uniform(0.5, 1.0))
 
+    def _lasted(self) -> float | None:
+        """Return the age in seconds of the present connection, or of the one that has failed; None: there was none."""
+        return None if self._accepted is None else time.monotonic() - self._accepted
+
+    async def _session(self) -> None:
+        async with self._broker.client() as client:
+            log.info("Connected to the broker %s as %s.", self._broker.name, client.identifier)
+            self._ever, self._accepted = True, time.monotonic()
+            await self._serve(client)
+
     async def _serve(self, client: Any) -> None:
         self._outbox.online = True
         try:
+            check_cancelled()
             await client.subscribe(self._topics.command("+"), qos=1)
             if self._discovery:
                 await client.subscribe(self._topics.home_assistant, qos=1)
