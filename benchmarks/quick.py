@@ -65,7 +65,7 @@ def waits(name: str, sound: Callable[[float], Samples]) -> dict[str, Figure]:
         memory = anonymous_mb(daemon.pid)
         daemon.end()
     return {
-        f"{name}, wake-ups": Figure(each_second, baseline.WAKE_UPS),
+        f"{name}, wake-ups": Figure(each_second, "a second"),
         f"{name}, memory": Figure(memory, "MB in no file"),
     }
 
