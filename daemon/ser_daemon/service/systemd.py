@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import socket
 import time
 from collections.abc import Mapping
-
-WATCHDOG_SECONDS = 2.0
-"""Least time between two reports that the service is alive: each wakes the manager. The units allow it 12 s."""
 
 
 class Notifier:
@@ -23,7 +19,6 @@ class Notifier:
         address = environ.get("NOTIFY_SOCKET", "")
         # A leading @ stands for the NUL of Linux's abstract namespace (sd_notify(3)).
         self._address = "\0" + address[1:] if address.startswith("@") else address
-        self._reported = -math.inf
 
     def ready(self, status: str = "") -> None:
         """Report that start-up, or a reload, is complete."""
@@ -34,11 +29,8 @@ class Notifier:
         self._send(f"STATUS={text}")
 
     def watchdog(self) -> None:
-        """Report that the service is alive, unless it was reported just now."""
-        now = time.monotonic()
-        if now - self._reported >= WATCHDOG_SECONDS:
-            self._reported = now
-            self._send("WATCHDOG=1")
+        """Report that the service is alive."""
+        self._send("WATCHDOG=1")
 
     def reloading(self) -> None:
         """Report that a reload has begun; `ready` ends it."""
