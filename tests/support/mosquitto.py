@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from support.ports import free_port
+
 WAIT = 30.0
 """Time limit in seconds, a hundred times what is needed."""
 
@@ -28,13 +30,6 @@ def missing() -> str | None:
     tools = ("mosquitto", "mosquitto_sub", "mosquitto_pub", "mosquitto_passwd")
     lacks = [name for name in tools if shutil.which(name, path=_SYSTEM_PATH) is None]
     return f"{', '.join(lacks)} is not installed (Debian: mosquitto, mosquitto-clients)" if lacks else None
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 class Broker:

@@ -15,7 +15,7 @@ from typing import Any
 
 import websocket
 
-from support.mosquitto import free_port
+from support.ports import free_port
 
 WAIT = 30.0
 """Time limit in seconds, a hundred times what is needed."""

@@ -118,9 +118,3 @@ def sending(data: bytes, *, close: bool = True) -> Iterator[str]:
         listener.close()
         for client in clients:
             client.close()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

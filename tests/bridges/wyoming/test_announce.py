@@ -16,8 +16,8 @@ from ser_bridges.wyoming.announce import KIND, MDNS_GROUP, announced, check_anno
 from ser_daemon.sources.wyoming_uri import TcpAddress, UnixAddress, WyomingAddress
 from ser_model.errors import SerError
 from support.daemon import wait_for
+from support.ports import free_port
 from support.wyoming_bridge import WyomingBridge
-from support.wyoming_microphone import free_port
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from wyoming.info import Describe
 from wyoming.ping import Ping
 
 from support.daemon import wait_for
+from support.ports import free_port
 from support.speech import sentence
 from support.wyoming_bridge import WyomingBridge, finals, play, tone, until_pong
-from support.wyoming_microphone import free_port
 
 START = b'{"type":"audio-start","data":{"rate":16000,"width":2,"channels":1}}\n'
 CHUNK = b'{"type":"audio-chunk","data":{"rate":16000,"width":2,"channels":1},"payload_length":32000}\n'

@@ -15,8 +15,9 @@ from ser_daemon.config.audio import AudioConfig
 from ser_daemon.sources import DeviceError, DeviceLost, NoSuchDevice, make_source
 from ser_model.errors import SerError
 from support.daemon import Daemon, run_daemon, wait_for
+from support.ports import free_port
 from support.speech import sentence
-from support.wyoming_microphone import MicrophoneService, free_port, sending
+from support.wyoming_microphone import MicrophoneService, sending
 
 START = b'{"type":"audio-start","data":{"rate":16000,"width":2,"channels":1}}\n'
 SPEECH = np.concatenate([np.zeros(8_000, np.int16), sentence(), np.zeros(24_000, np.int16)])
