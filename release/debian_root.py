@@ -5,6 +5,7 @@ All mounts are made in a mount namespace of this process, so they end with it, h
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -12,12 +13,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from check_wheels import ask_pip
 
 BINFMT = Path("/proc/sys/fs/binfmt_misc")
 _QEMU = Path("/usr/lib/binfmt.d/qemu-aarch64.conf")
 _INSIDE = "DEBIAN_ROOT_NAMESPACE"
+
+# What runs in it ends with it. unshare leaves the signals blocked that it ignores itself.
+_SPACE = ("unshare", "--pid", "--fork", "--kill-child=SIGKILL")
+_UNBLOCKED = ("env", "--default-signal=INT,TERM")
 
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
 """Of commands in a root: this machine's variables may name its files, or its processor."""
@@ -108,12 +114,25 @@ def make(kind: Kind, root: Path) -> bool:
     command = ["mmdebstrap", "--variant=apt", f"--architectures={kind.architecture}"]
     with log.open("w") as output:
         words = [*command, f"--include={','.join(kind.packages)}", kind.suite, str(part)]
-        done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False)
-    if done.returncode:
+        code = _run_alone(words, output)
+    if code:
         raise RootError(f"mmdebstrap failed: {log.read_text().strip().splitlines()[-1]} ({log})")
     (part / "made-from").write_text(wanted)
     part.rename(root)
     return True
+
+
+def _run_alone(command: list[str], output: IO[str]) -> int:
+    words = [*_SPACE, "--mount-proc", *_UNBLOCKED, *command]
+    with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output) as process:
+        try:
+            return process.wait()
+        except BaseException:
+            # Ctrl-C reaches it as well; it then removes its temporary files.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+            process.kill()
+            raise
 
 
 def download(kind: Kind, requirements: str, folder: Path) -> None:
@@ -144,10 +163,8 @@ def mount(root: Path, folders: dict[str, Path]) -> None:
 def inside(root: Path, *command: str) -> list[str]:
     """Return the command line that runs a command in a root. What it starts ends with it."""
     variables = [f"{name}={value}" for name, value in _ENVIRONMENT.items()]
-    spaces = ["unshare", "--pid", "--fork", "--kill-child=SIGKILL", f"--mount-proc={root}/proc"]
-    # unshare leaves the signals blocked that it ignores itself.
-    clean = ["env", "--default-signal=INT,TERM", "--ignore-environment", *variables]
-    return [*spaces, *clean, "chroot", str(root), *command]
+    clean = [*_UNBLOCKED, "--ignore-environment", *variables]
+    return [*_SPACE, f"--mount-proc={root}/proc", *clean, "chroot", str(root), *command]
 
 
 def run_inside(root: Path, *command: str) -> str:
