@@ -213,9 +213,10 @@ def run_tests(root: Path, expression: str | None, *, emulated: bool) -> bool:
     """Run the tests that need no sound in the root, with the installed program."""
     say("tests of ser_model and of the daemon")
     pytest = [f"/{ENVIRONMENT}/bin/python", "-B", "-m", "pytest", *pytest_options(expression), *NO_SOUND]
+    variables = ["TEST_PATIENCE=10"] if emulated else []
     if emulated:
         pytest += ["-m", "not timing"]
-    done = subprocess.run(debian_root.inside(root, "env", f"--chdir={SOURCE}", *pytest), check=False)
+    done = subprocess.run(debian_root.inside(root, "env", f"--chdir={SOURCE}", *variables, *pytest), check=False)
     say(f"tests: exit status {done.returncode}")
     return done.returncode == 0
 

@@ -17,8 +17,9 @@ from ser_daemon.wire.publisher import Publisher
 from ser_daemon.wire.server import Server, Status
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
+from support.patience import PATIENCE
 
-TIMEOUT = 10.0
+TIMEOUT = 10.0 * PATIENCE
 """Longest time in seconds that a test waits."""
 
 

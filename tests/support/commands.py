@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO
 
-WAIT = 60.0
+from support.patience import PATIENCE
+
+WAIT = 60.0 * PATIENCE
 """Time limit in seconds, a hundred times what a command needs."""
 
 MODULES = {

@@ -21,9 +21,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from support.patience import PATIENCE
 from support.schema import check_line
 
-WAIT = 20.0
+WAIT = 20.0 * PATIENCE
 """Time limit in seconds, a hundred times what is needed."""
 
 Message = dict[str, Any]

@@ -16,8 +16,9 @@ from ser_daemon.wire.publisher import Publisher
 from ser_daemon.wire.server import Server, Status
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
+from support.patience import PATIENCE
 
-WAIT = 30.0
+WAIT = 30.0 * PATIENCE
 
 TIME = "2026-11-22T08:44:04.124Z"
 
