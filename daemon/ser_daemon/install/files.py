@@ -6,12 +6,14 @@ Both hold them in the same folders: `systemd/`, `docs/service.md` and `config.ya
 
 from __future__ import annotations
 
+import csv
 import importlib.metadata
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import Distribution, PackageNotFoundError, PackagePath
+from importlib.metadata import Distribution, FileHash, PackageNotFoundError, PackagePath
 from pathlib import Path
 
 from ser_model.errors import SerError
@@ -101,4 +103,12 @@ def find_files() -> Files:
 def installed_paths(wheel: Distribution) -> dict[PackagePath, Path]:
     """Return where each file of an installed wheel is."""
     # Without links resolved: an environment may lie behind one.
-    return {entry: Path(os.path.normpath(str(wheel.locate_file(entry)))) for entry in wheel.files or ()}
+    return {entry: Path(os.path.normpath(str(wheel.locate_file(entry)))) for entry in _recorded(wheel)}
+
+
+def _recorded(wheel: Distribution) -> Iterator[PackagePath]:
+    """Yield the entries of RECORD. Those of `wheel.files` lack what is missing, from Python 3.12 on."""
+    for name, digest, _ in csv.reader((wheel.read_text("RECORD") or "").splitlines()):
+        entry = PackagePath(name)
+        entry.hash = FileHash(digest) if digest else None
+        yield entry
