@@ -226,7 +226,7 @@ def run_service(root: Path, expression: str | None) -> bool:
     say("tests of the service under the root's systemd")
     environ = {**os.environ, "BOX_ROOT": str(root), "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": f"/{WHEELS}"}
     environ["PIP_CONFIG_FILE"] = os.devnull
-    command = [sys.executable, "-B", "-m", "pytest", *pytest_options(expression), *SYSTEM]
+    command = [sys.executable, "-B", "-m", "pytest", "-rP", *pytest_options(expression), *SYSTEM]
     done = subprocess.run(command, cwd=ROOT, env=environ, check=False)
     say(f"tests of the service: exit status {done.returncode}")
     return done.returncode == 0
