@@ -55,5 +55,8 @@ def finals(command: str, recording: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    for name in sys.argv[2:]:
-        print(json.dumps(finals(sys.argv[1], Path(name))), flush=True)
+    try:
+        for name in sys.argv[2:]:
+            print(json.dumps(finals(sys.argv[1], Path(name))), flush=True)
+    except KeyboardInterrupt:
+        sys.exit(130)
