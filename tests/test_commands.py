@@ -17,17 +17,7 @@ from support.commands import MODULES, program, run
 from support.speech import SYNTHETIC_SPEECH
 from support.terminal import Terminal
 
-COMMANDS = (
-    "ser-daemon",
-    "ser-watch",
-    "ser-ctl",
-    "ser-calibrate",
-    "ser-model",
-    "ser-mqtt",
-    "ser-wyoming",
-    "ser-ovos",
-    "ser-web",
-)
+COMMANDS = tuple(MODULES)
 
 
 def parser_of(name: str) -> CommandParser:

@@ -16,20 +16,11 @@ import pytest
 from ser_daemon.install.files import FOLDER
 from ser_daemon.install.program import copy_source
 from ser_model.version import COMMIT_FILE
+from support.commands import MODULES
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = {"ser_model": "model", "ser_daemon": "daemon", "ser_calibration": "calibration", "ser_bridges": "bridges"}
-COMMANDS = (
-    "ser-daemon",
-    "ser-watch",
-    "ser-ctl",
-    "ser-calibrate",
-    "ser-model",
-    "ser-mqtt",
-    "ser-wyoming",
-    "ser-ovos",
-    "ser-web",
-)
+COMMANDS = tuple(MODULES)
 
 
 def isolated(code: str, *path: Path, timeout: float = 60) -> str:

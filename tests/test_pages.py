@@ -15,19 +15,11 @@ from types import ModuleType
 
 import pytest
 
+from support.commands import MODULES
+
 ROOT = Path(__file__).resolve().parents[1]
 SHARE = ROOT / "share"
-NAMES = (
-    "ser-daemon",
-    "ser-watch",
-    "ser-ctl",
-    "ser-calibrate",
-    "ser-model",
-    "ser-mqtt",
-    "ser-wyoming",
-    "ser-ovos",
-    "ser-web",
-)
+NAMES = tuple(MODULES)
 HOW = "the command line has changed: make man"
 
 

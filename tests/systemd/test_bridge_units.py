@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from ser_daemon.paths import SYSTEM_SOCKET
+from ser_daemon.sources.wyoming_uri import parse_uri
+from support.commands import MODULES
 
 FOLDER = Path(__file__).resolve().parents[2] / "systemd/bridges"
 UNITS = sorted(FOLDER.rglob("*.service"))
@@ -20,6 +23,14 @@ WYOMING = sorted(FOLDER.rglob("ser-wyoming.service"))
 MQTT = sorted(FOLDER.rglob("ser-mqtt.service"))
 OVOS = sorted(FOLDER.rglob("ser-ovos.service"))
 WEB = sorted(FOLDER.rglob("ser-web.service"))
+
+
+USER_SOCKET = "/run/user/1000/ser-daemon/ser.sock"
+
+
+def is_user(unit: Path) -> bool:
+    """Whether it is a unit of a user's session."""
+    return unit.parent.name == "user"
 
 
 def name_of(unit: Path) -> str:
@@ -44,7 +55,7 @@ def test_systemd_accepts_it_and_rates_its_sandbox_as_safe(unit: Path, tmp_path: 
     copy = tmp_path / unit.name
     # `verify` requires that the command exists.
     copy.write_text(re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text(), flags=re.MULTILINE))
-    scope = "user" if unit.parent.name == "user" else "system"
+    scope = "user" if is_user(unit) else "system"
     environ = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "SYSTEMD_UNIT_PATH": f"{tmp_path}:"}
     command = ["systemd-analyze", f"--{scope}", "--man=no", "verify", str(copy)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environ)
@@ -57,61 +68,43 @@ def test_systemd_accepts_it_and_rates_its_sandbox_as_safe(unit: Path, tmp_path: 
         assert done.returncode == 0, done.stdout[-1000:] + done.stderr
 
 
+def options_of(unit: Path, program: str) -> argparse.Namespace:
+    """Return what a bridge's own parser makes of `ExecStart=`."""
+    command, *arguments = command_of(unit)
+    assert Path(command).name == program
+    parser = importlib.import_module(MODULES[program]).build_parser()
+    assert isinstance(parser, argparse.ArgumentParser)
+    return parser.parse_args(arguments)
+
+
 @pytest.mark.parametrize("unit", WYOMING, ids=name_of)
-def test_its_command_line_is_understood(unit: Path) -> None:
-    arguments = command_of(unit)
-    assert Path(arguments[0]).name == "ser-wyoming"
-    code = (
-        "import sys; from ser_bridges.wyoming import cli; from ser_daemon.sources.wyoming_uri import parse_uri;"
-        "print(parse_uri(cli.build_parser().parse_args(sys.argv[1:]).uri))"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *arguments[1:]], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "127.0.0.1" in done.stdout or "/run/user" in done.stdout, "nothing outside this machine reaches it"
+def test_ser_wyoming_is_reached_from_this_machine_only(unit: Path) -> None:
+    uri = str(parse_uri(options_of(unit, "ser-wyoming").uri))
+    assert "127.0.0.1" in uri or "/run/user" in uri
 
 
 @pytest.mark.parametrize("unit", MQTT, ids=name_of)
-def test_the_command_line_of_ser_mqtt_names_the_sockets_and_settings_that_there_are(unit: Path) -> None:
-    arguments = command_of(unit)
-    assert Path(arguments[0]).name == "ser-mqtt"
-    code = (
-        "import sys; from ser_bridges.mqtt import cli; options = cli.build_parser().parse_args(sys.argv[1:]);"
-        "print(options.config, options.socket)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *arguments[1:]], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    user = "/home/anna/.config/ser-daemon/mqtt.yaml /run/user/1000/ser-daemon/ser.sock"
-    system = f"/etc/ser-daemon/mqtt.yaml {SYSTEM_SOCKET}"
-    assert done.stdout.strip() == (user if unit.parent.name == "user" else system)
+def test_ser_mqtt_has_the_sockets_and_settings_that_there_are(unit: Path) -> None:
+    options = options_of(unit, "ser-mqtt")
+    user = ("/home/anna/.config/ser-daemon/mqtt.yaml", USER_SOCKET)
+    system = ("/etc/ser-daemon/mqtt.yaml", str(SYSTEM_SOCKET))
+    assert (str(options.config), str(options.socket)) == (user if is_user(unit) else system)
 
 
 @pytest.mark.parametrize("unit", OVOS, ids=name_of)
-def test_the_command_line_of_ser_ovos_names_a_socket_that_there_is_and_no_other_machine(unit: Path) -> None:
-    arguments = command_of(unit)
-    assert Path(arguments[0]).name == "ser-ovos"
-    code = (
-        "import sys; from ser_bridges.ovos import cli; options = cli.build_parser().parse_args(sys.argv[1:]);"
-        "print(options.url, options.socket)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *arguments[1:]], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    user, system = "None /run/user/1000/ser-daemon/ser.sock", f"ws://127.0.0.1:8181/core {SYSTEM_SOCKET}"
-    assert done.stdout.strip() == (user if unit.parent.name == "user" else system)
+def test_ser_ovos_has_a_socket_that_there_is_and_no_other_machine(unit: Path) -> None:
+    options = options_of(unit, "ser-ovos")
+    user, system = (None, USER_SOCKET), ("ws://127.0.0.1:8181/core", str(SYSTEM_SOCKET))
+    assert (options.url, str(options.socket)) == (user if is_user(unit) else system)
 
 
 @pytest.mark.parametrize("unit", WEB, ids=name_of)
-def test_the_command_line_of_ser_web_names_a_token_file_and_listens_on_this_machine_only(unit: Path) -> None:
-    arguments = command_of(unit)
-    assert Path(arguments[0]).name == "ser-web"
-    code = (
-        "import sys; from ser_bridges.web import cli; options = cli.build_parser().parse_args(sys.argv[1:]);"
-        "print(options.host, options.token_file, options.socket)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *arguments[1:]], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    user = "127.0.0.1 /home/anna/.config/ser-daemon/web-token /run/user/1000/ser-daemon/ser.sock"
-    system = f"127.0.0.1 ${{CREDENTIALS_DIRECTORY}}/web-token {SYSTEM_SOCKET}"
-    assert done.stdout.strip() == (user if unit.parent.name == "user" else system)
+def test_ser_web_has_a_token_file_and_listens_on_this_machine_only(unit: Path) -> None:
+    options = options_of(unit, "ser-web")
+    assert options.host == "127.0.0.1"
+    user = ("/home/anna/.config/ser-daemon/web-token", USER_SOCKET)
+    system = ("${CREDENTIALS_DIRECTORY}/web-token", str(SYSTEM_SOCKET))
+    assert (str(options.token_file), str(options.socket)) == (user if is_user(unit) else system)
 
 
 @pytest.mark.parametrize("scope", ["", "user"], ids=["system", "user"])
