@@ -139,7 +139,8 @@ class Listener:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.terminate()
+        # It has nothing to lose, and sometimes waits for ever after SIGTERM.
+        self._process.kill()
         self._process.wait(WAIT)
 
     def until(self, wanted: Callable[[Received], bool], seconds: float = WAIT) -> Received:

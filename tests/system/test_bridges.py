@@ -103,6 +103,9 @@ def home(machine: Machine) -> Iterator[Machine]:
     machine.box.run("systemctl", "start", "broker")
     installed = machine.box.run(*OFFLINE, "ser-ctl", "install-bridge", *BRIDGES, timeout=240)
     assert [f"{unit}: it runs" in installed.stdout for unit in UNITS] == [True] * 3, installed.stdout
+    # With a quarter of a core they take seconds.
+    for unit, started in STARTED.items():
+        wait_until(lambda: started in machine.box.journal(unit), 30, f"{unit} at work")  # noqa: B023
     yield machine
     machine.box.run("ser-ctl", "uninstall-bridge", *BRIDGES)
     assert not machine.box.path("/opt/ser-bridges").exists()
