@@ -5,6 +5,7 @@ Both are processor time of one thread, which all runs in. The speech is that of 
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import sys
 import time
@@ -57,6 +58,7 @@ def update_costs(model: Model, speech: Samples) -> list[float]:
 
 def main() -> int:
     """Measure and print."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     model = Model.load()
     recording = read_audio(SPEECH)
     whole = np.tile(recording, 300 * RATE // len(recording) + 1)

@@ -109,6 +109,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if importlib.util.find_spec("mkdocs") is None or importlib.util.find_spec("mkdocstrings") is None:
         print("documentation: mkdocs is not installed: pip install -e '.[docs]'", file=sys.stderr)
         return 2
+    if output.exists() and not output.is_dir():
+        print(f"documentation: {output} is no folder: name an empty or a new one", file=sys.stderr)
+        return 2
     if output.is_dir() and any(output.iterdir()) and not (output / "objects.inv").is_file():
         print(f"documentation: {output} holds other things than a site: name an empty folder", file=sys.stderr)
         return 2

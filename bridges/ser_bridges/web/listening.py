@@ -66,6 +66,6 @@ async def listen(connections: Connections, host: str, port: int) -> tuple[asynci
     try:
         server = await loop.create_server(connections, host, port, backlog=_BACKLOG)
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
         raise SerError(f"Cannot listen on {host}, port {port}: {reason}; choose another --host or --port.") from None
     return server, server.sockets[0].getsockname()[1]

@@ -75,16 +75,20 @@ def uninstall(target: Target, files: Files, names: Sequence[str]) -> None:
     folder = _unit_folder(target, files)
     _require(names, folder)
     manager.require_manager(target)
-    for name in names:
+    there = [name for name in names if (target.units / _unit(name)).exists()]
+    for name in there:
         unit = target.units / _unit(name)
-        if unit.exists():
-            now = ["--now"] if target.managed else []
-            manager.systemctl(target, "--quiet", "disable", *now, unit.name, log=unit.name)
-            unit.unlink()
+        now = ["--now"] if target.managed else []
+        manager.systemctl(target, "--quiet", "disable", *now, unit.name, log=unit.name)
+        unit.unlink()
     _reload(target)
     if not _installed(target, folder):
         shutil.rmtree(_place(target).program, ignore_errors=True)
-    print(f"Removed: {', '.join(map(_unit, names))}. Settings in {target.config.parent} stay.")
+    for name in names:
+        if name not in there:
+            print(f"{_unit(name)} is not installed.")
+    if there:
+        print(f"Removed: {', '.join(map(_unit, there))}. Settings in {target.config.parent} stay.")
 
 
 def _unit(name: str) -> str:
