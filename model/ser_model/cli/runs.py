@@ -104,13 +104,16 @@ def add_report(commands: Commands) -> None:
     parser = commands.add_parser(
         "report",
         help="draw a run as a page to read in a browser",
-        examples=(("ser-model report runs/first --data ravdess", "then open runs/first/report/index.html"),),
+        examples=(
+            ("ser-model report runs/first --data ravdess", "then open runs/first/report/index.html"),
+            ("ser-model report runs/many", "a run on several corpora, after `ser-calibrate cross-corpus`"),
+        ),
         description="Write DIR/index.html: figures and pictures of a run, explained, in one file that loads nothing "
         "from elsewhere; and the pictures as PNG beside it.",
     )
     parser.set_defaults(run=_report)
     add_run(parser)
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the recordings it was trained on")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="the recordings of a run on RAVDESS")
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: RUN/report")
 
 

@@ -180,6 +180,6 @@ complete -c ser-model -n '_shtab_ser_model_using cross-corpus' -l workers -x -d 
 complete -c ser-model -n '_shtab_ser_model_using; and test $_shtab_ser_model_npos -eq 0' -a report -d 'draw a run as a page to read in a browser'
 complete -c ser-model -n '_shtab_ser_model_using report' -s h -l help -d 'show this help message and exit'
 complete -c ser-model -n '_shtab_ser_model_using report' -s v -l verbose -l debug -d 'say on stderr what is done, and where an error comes from'
-complete -c ser-model -n '_shtab_ser_model_using report' -l data -xka "(__fish_complete_directories)" -d 'the recordings it was trained on'
+complete -c ser-model -n '_shtab_ser_model_using report' -l data -xka "(__fish_complete_directories)" -d 'the recordings of a run on RAVDESS'
 complete -c ser-model -n '_shtab_ser_model_using report' -l output -xka "(__fish_complete_directories)" -d 'default: RUN/report'
 complete -c ser-model -n '_shtab_ser_model_using report; and test $_shtab_ser_model_npos -eq 0' -ka "(__fish_complete_directories)" -d 'the --output of `ser-model train`'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from ser_model.html.page import bullets, figure, heading, paragraph, png_image, render_page, table
@@ -22,43 +23,55 @@ class Picture:
     """`None`: there is no picture, and the caption gives the reason."""
 
 
-_INTRODUCTION: Final = (
+NETWORK: Final = (
     "This is a small neural network that hears from the sound of a voice, not from the words, which of eight emotions "
     "it expresses: neutral, calm, happy, sad, angry, fearful, disgust or surprised. It is a ResLSTM-SA (arXiv "
     "2606.03359): two layers with a memory (LSTM) read the sound frame by frame, 23 times a second, and attention "
-    "weighs which moments count for the answer.",
-    "Everything below comes from speakers that the answering network had not heard: the 24 actors are divided into "
-    "five groups, and the answers for each group come from networks trained without it. UAR (unweighted average "
-    "recall) is the share recognised, averaged over the emotions, so that each counts the same; guessing gives 12.5 %.",
+    "weighs which moments count for the answer."
 )
-
-WEAKNESSES: Final = (
-    "Acted speech: professional actors overplay. Everyday speech is mostly neutral, and less clear.",
-    "Two sentences in North American English, from one studio; other languages, accents, ages and rooms are untested.",
-    "24 voices, all adult: what is said here about a new voice rests on 24 examples.",
-    "Eight labels are not all feelings, and a label is not a feeling.",
-    "Neighbouring emotions (calm, neutral and sad; happy, fearful and surprised) are often taken for each other.",
-)
+"""First paragraph of every report."""
 
 
-def compose(title: str, figures: Sequence[tuple[str, str]], notes: Sequence[str], pictures: Sequence[Picture]) -> str:
-    """Return the whole page.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A page; all texts are plain."""
 
-    Args:
-        title: plain text, as everything here.
-        figures: names and values of the metrics at the head.
-        notes: remarks that a reader must not miss.
-        pictures: in the order of the page.
-    """
+    title: str
+    introduction: Sequence[str]
+    figures: Sequence[tuple[str, str]]
+    """Names and values of the metrics at the head."""
+    notes: Sequence[str]
+    """Remarks that a reader must not miss."""
+    weaknesses: Sequence[str]
+    pictures: Sequence[Picture]
+    """In the order of the page."""
+
+
+def write_report(report: Report, folder: Path) -> Path:
+    """Write index.html, and the PNG file of each picture beside it; return the path of the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for picture in report.pictures:
+        path = folder / f"{picture.name}.png"
+        if picture.png is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(picture.png)
+    page = folder / "index.html"
+    page.write_text(compose(report), encoding="utf-8")
+    return page
+
+
+def compose(report: Report) -> str:
+    """Return the whole page."""
     parts = [
-        *(paragraph(text) for text in _INTRODUCTION),
-        table(figures),
-        *(paragraph(text, "note") for text in notes),
+        *(paragraph(text) for text in report.introduction),
+        table(report.figures),
+        *(paragraph(text, "note") for text in report.notes),
         heading("Known weaknesses"),
-        bullets(WEAKNESSES),
-        *map(_section, pictures),
+        bullets(report.weaknesses),
+        *map(_section, report.pictures),
     ]
-    return render_page(title, parts)
+    return render_page(report.title, parts)
 
 
 def _section(picture: Picture) -> str:

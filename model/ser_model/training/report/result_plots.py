@@ -63,21 +63,25 @@ def picture(name: str, title: str, caption: str, draw: Callable[[], Figure] | No
     return Picture(name=name, title=title, caption=caption, png=out.getvalue())
 
 
-def draw_confusion(truth: Classes, predicted: Sequence[Classes]) -> Figure:
-    """Plot the share of each prediction for each true emotion, over all seeds; arguments as for `scores.confusion`."""
-    counts = np.sum([confusion(truth, one) for one in predicted], axis=0)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(WIDTH, 5.4))
+def draw_confusion(counts: Classes) -> Figure:
+    """Plot the share of each answer for each emotion that occurs.
+
+    Args:
+        counts: recordings by emotion and answer, shape (8, 9), as from `scores.confusion`.
+    """
+    occurring = np.flatnonzero(counts.sum(axis=1))
+    shares = counts[occurring] / counts[occurring].sum(axis=1, keepdims=True)
+    figure = Figure(figsize=(WIDTH, 1.8 + 0.45 * len(occurring)))
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
     for row, column in np.ndindex(*shares.shape):
         share = shares[row, column]
         text = f"{100 * share:.0f}" if share >= 0.005 else "·"
-        weight = "bold" if row == column else "normal"
+        weight = "bold" if occurring[row] == column else "normal"
         axes.text(column, row, text, ha="center", va="center", weight=weight, color="white" if share > 0.5 else "black")
     axes.axvline(len(LABELS) - 0.5, color="white", linewidth=5)
     axes.set_xticks(range(len(LABELS) + 1), [*LABELS, "missed"], rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(LABELS)), LABELS)
+    axes.set_yticks(range(len(occurring)), [LABELS[at] for at in occurring])
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     axes.set(xlabel="the network's answer", ylabel="the emotion that was acted")

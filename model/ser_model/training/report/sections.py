@@ -20,7 +20,7 @@ from ser_model.training.report.comparison_plots import Bar, draw_robustness, dra
 from ser_model.training.report.confidence_plots import coverage_picture, voiced_picture
 from ser_model.training.report.page import Picture
 from ser_model.training.report.result_plots import Floats, picture
-from ser_model.training.scores import fit_temperature, posterior, uar
+from ser_model.training.scores import confusion, fit_temperature, posterior, uar
 
 
 def makers(run: RunResults, inspection: Inspection) -> list[Callable[[], Picture]]:
@@ -47,7 +47,7 @@ def _confusion(run: RunResults) -> Picture:
         "recordings got that answer. A perfect network would have 100 all along the diagonal and nothing beside it; "
         "the large numbers off the diagonal are its typical mistakes. “Missed” is where no utterance, or more than "
         "one, was found in the recording.",
-        partial(result_plots.draw_confusion, run.truth, run.predicted),
+        partial(result_plots.draw_confusion, np.sum([confusion(run.truth, one) for one in run.predicted], axis=0)),
     )
 
 

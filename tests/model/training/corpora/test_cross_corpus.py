@@ -14,7 +14,7 @@ from ser_model.training.data.corpus_folder import open_corpus
 from support.corpora import make_corpus
 from support.speech import sentence
 
-for module in ("torch", "scipy", "onnx"):
+for module in ("torch", "scipy", "onnx", "matplotlib"):
     pytest.importorskip(module, reason="the train extra is not installed")
 
 
@@ -179,6 +179,10 @@ def test_from_corpora_to_a_model_that_knows_strangers(
     assert [row["corpus"] for row in measured["corpora"]] == ["one", "two", "mine"]
     assert measured["conditions"] == ["as recorded", "20 dB softer", "10 dB louder", "telephone band"]
     assert all(0 <= share <= 1 for row in measured["corpora"] for share in (*row["uar"], *row["missed_or_split"]))
+
+    assert main(["report", str(run)]) == 0
+    assert "UAR, new speakers of corpora heard" in (run / "report" / "index.html").read_text()
+    assert len(list((run / "report").glob("confusion-*.png"))) == 3
 
     assert main(["export", str(run)]) == 2
     assert "seed0-final.pt: is missing" in capsys.readouterr().err

@@ -30,7 +30,7 @@ from ser_model.training.networks.architecture import ResLstmSa  # noqa: E402
 from ser_model.training.networks.inference import predict  # noqa: E402
 from ser_model.training.report.activation_plots import nearest_agree, principal_axes  # noqa: E402
 from ser_model.training.report.activations import compute_activations  # noqa: E402
-from ser_model.training.report.page import compose  # noqa: E402
+from ser_model.training.report.page import Report, compose  # noqa: E402
 from ser_model.training.report.result_plots import draw_curves, draw_recall, picture, recalls, reliability  # noqa: E402
 
 PICTURES = ["confusion", "recall", "curves", "signal", "spaces", "reliability", "coverage", "heard", "robustness"]
@@ -143,9 +143,15 @@ def test_the_page_fits_a_telephone(tmp_path: Path, browser: Browser) -> None:
     absent = picture("heard", "What is not there", "It was not measured (`ser-calibrate confidence`).", None)
     figures = [("when it may say “unknown”", "it labels 40 % of the recordings " * 3), ("parameters", "46,772")]
     path = tmp_path / "index.html"
-    path.write_text(
-        compose("ResLSTM-SA h64: what it hears, and what it doesn't", figures, ["note " * 40], [drawn, absent])
+    report = Report(
+        title="ResLSTM-SA h64: what it hears, and what it doesn't",
+        introduction=["word " * 40],
+        figures=figures,
+        notes=["note " * 40],
+        weaknesses=["weak " * 40],
+        pictures=[drawn, absent],
     )
+    path.write_text(compose(report))
     with browser.open(path.as_uri(), width=PHONE) as page:
         assert (page.overflow(), page.errors) == ([], [])
         ((natural, width),) = page.run("[...document.images].map((image) => [image.naturalWidth, image.width])")
@@ -196,9 +202,9 @@ def test_changed_predictions_are_reported(run: Path, data: Path, capsys: pytest.
     assert "have changed since" in written(run, data, capsys)[1]
 
 
-def test_a_run_on_several_corpora_is_refused(run: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (run / "corpora.json").write_text("{}")
-    assert "is a run on several corpora" in refused(run, data, capsys)
+def test_the_recordings_of_ravdess_are_needed(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(run)]) == 2
+    assert "its pictures need the recordings; name them with --data" in capsys.readouterr().err
 
 
 def refused(run: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> str:
