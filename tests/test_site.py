@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import http.server
-import importlib.util
+import importlib
 import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -18,17 +17,11 @@ from support.browser import PHONE, Browser
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def load_documentation() -> ModuleType:
-    """Load release/documentation.py, which is in no package."""
-    spec = importlib.util.spec_from_file_location("documentation", ROOT / "release/documentation.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-documentation = load_documentation()
+# The folder is no package, and stays on the path only here: one of its names is that of a library.
+with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(str(ROOT / "release"))
+    documentation = importlib.import_module("documentation")
+    site_links = importlib.import_module("site_links")
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -78,7 +71,7 @@ def test_every_page_of_the_documentation_is_in_the_site(site: Path) -> None:
 )
 def test_the_api_is_documented(site: Path, page: str, names: list[str]) -> None:
     package = "ser_model" if page == "recognizer" else "ser_daemon.client"
-    anchors = documentation._Page((site / "api" / f"{page}.html").read_text()).anchors
+    anchors = site_links._Page((site / "api" / f"{page}.html").read_text()).anchors
     assert {f"{package}.{name}" for name in names} <= anchors
 
 
@@ -119,7 +112,7 @@ def test_bad_links_and_outside_resources_are_found(tmp_path: Path) -> None:
     (tmp_path / "docs/a.html").write_text('<p id="there"></p><a href="../index.html#top">1</a><img src="none.png">')
     (tmp_path / "docs/index.html").write_text("")
     (tmp_path / "a.css").write_text("@import url(https://example.org/font.css);")
-    faults, outside = documentation.check(tmp_path)
+    faults, outside = site_links.check(tmp_path)
     assert faults == [
         "docs/a.html: none.png leads nowhere",
         "index.html: loads //example.org/x.js from outside",
