@@ -52,7 +52,7 @@ def test_a_failure_passes_and_loses_nothing() -> None:
 
 
 def test_without_a_stderr_the_library_loads() -> None:
-    code = "from ser_model.network.onnx_session import _load; print(_load().__name__)"
+    code = "from ser_model.network.onnx_session import load_onnxruntime; print(load_onnxruntime().__name__)"
     command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout == "onnxruntime\n"

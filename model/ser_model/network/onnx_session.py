@@ -22,7 +22,7 @@ def new_session(content: bytes) -> InferenceSession:
 
     A thread pool would cost more than it gains with graphs of this size, and a spinning pool takes whole cores.
     """
-    onnxruntime = _load()
+    onnxruntime = load_onnxruntime()
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -34,7 +34,8 @@ def new_session(content: bytes) -> InferenceSession:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _load() -> Any:
+def load_onnxruntime() -> Any:
+    """Import ONNX Runtime, without its remarks on a processor that it does not know."""
     # Once it is loaded, stderr is left alone.
     quiet = contextlib.nullcontext() if "onnxruntime" in sys.modules else without_lines(_HARMLESS)
     with uninterrupted(), quiet:

@@ -24,7 +24,9 @@ from pathlib import Path
 from ser_model.cli.main import main
 from ser_model.errors import SerError
 from ser_model.network.estimator import Model
-import numpy, onnxruntime
+from ser_model.network.onnx_session import load_onnxruntime
+import numpy
+load_onnxruntime()
 
 def memory():
     """The largest resident memory of this program in MiB. That of getrusage(2) includes the process that forked."""
