@@ -30,6 +30,7 @@ def descriptors(daemon: Daemon) -> int:
     return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
 
 
+@pytest.mark.timing
 def test_out_of_descriptors_mute_still_works_and_one_warning_says_so(daemon: Daemon) -> None:
     begun = time.monotonic()
     # Not even those that are reserved are left: something else in the process has taken them.
