@@ -18,11 +18,16 @@ DATA = Path(os.environ.get("SER_DATA", ROOT.parent / "shared" / "data"))
 
 @pytest.fixture(scope="session", autouse=True)
 def own_folders() -> Iterator[None]:
-    """Give the tests and all that they start their own settings and state, whatever this user has."""
+    """Give the tests and all that they start their own settings, state and sockets, whatever this user has.
+
+    Each worker has others, so two daemons with the default socket do not meet.
+    """
     settings = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", f"{folder}/config")
         patch.setenv("XDG_STATE_HOME", f"{folder}/state")
+        Path(folder, "run").mkdir(mode=0o700)
+        patch.setenv("XDG_RUNTIME_DIR", f"{folder}/run")
         # Where packages come from remains this user's choice.
         if "PIP_CONFIG_FILE" not in os.environ and (settings / "pip/pip.conf").is_file():
             patch.setenv("PIP_CONFIG_FILE", str(settings / "pip/pip.conf"))
