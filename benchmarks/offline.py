@@ -21,7 +21,7 @@ from ser_model.types import Samples, SpeechAudio, SpeechStarted, to_samples
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bench import RATE, SPEECH, unbroken_speech
+from measuring.signals import RATE, SPEECH, unbroken_speech
 
 RUNS = 5
 LENGTHS = ((1, 5), (5, 15), (15, 30), (30, 60))
@@ -63,7 +63,7 @@ def main() -> int:
     recording = read_audio(SPEECH)
     whole = np.tile(recording, 300 * RATE // len(recording) + 1)
     print(f"{hours_a_minute(model, whole):.2f} hours of audio a minute of one core")
-    costs = update_costs(model, unbroken_speech(SPEECH, LENGTHS[-1][1]))
+    costs = update_costs(model, unbroken_speech(LENGTHS[-1][1]))
     print("\nutterance so far   an update")
     for first, end in LENGTHS:
         cost = statistics.median(costs[2 * first : 2 * end])

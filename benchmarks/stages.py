@@ -38,7 +38,8 @@ from ser_model.types import to_samples
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from bench import MARGIN, RATE, READ_MS, SPEECH, room_tone, unbroken_speech
+from measuring.runs import MARGIN, READ_MS
+from measuring.signals import RATE, room_tone, unbroken_speech
 
 READ = RATE * READ_MS // 1000
 UPDATE = to_samples(DecisionConfig().update_ms)
@@ -223,7 +224,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="stages-", dir="/tmp") as folder:
         speech, silence = Path(folder) / "speech.wav", Path(folder) / "silence.wav"
         length = options.seconds + MARGIN + 10
-        soundfile.write(speech, unbroken_speech(SPEECH, length), RATE)
+        soundfile.write(speech, unbroken_speech(length), RATE)
         soundfile.write(silence, room_tone(length), RATE)
         runs = [table(measure(sound, options.seconds)) for sound in (speech, silence)]
         least = floors(speech, options.seconds)

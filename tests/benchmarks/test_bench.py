@@ -87,6 +87,24 @@ def test_a_daemon_with_a_tenth_of_a_core_and_96_mb_loses_nothing() -> None:
     assert out.count("0 samples, events or reads lost") == 2
 
 
+@pytest.mark.slow
+def test_the_stages_are_timed_in_speech_and_in_silence() -> None:
+    *stages, whole = script("stages.py", "--seconds", "2").splitlines()[1:]
+    assert len(stages) > 15
+    assert any(line.startswith("inference   features ") for line in stages)
+    # Microseconds a read.
+    speech, silence = (int(whole.split()[at]) for at in (1, 4))
+    assert 0 < silence < speech
+
+
+@pytest.mark.slow
+def test_recordings_are_read_and_the_cost_of_an_update_is_measured() -> None:
+    hours, _, _, *costs = script("offline.py").splitlines()
+    assert float(hours.partition(" ")[0]) > 0
+    assert len(costs) == 4
+    assert all(line.endswith(" µs") for line in costs)
+
+
 def script(name: str, *arguments: str) -> str:
     """Run a measurement; return what it prints."""
     command = [sys.executable, str(BENCHMARKS / name), *arguments]

@@ -200,7 +200,9 @@ class Box:
     def command(self, *words: str, user: str | None = None) -> list[str]:
         """Return the command that runs `words` in the box."""
         become = ["runuser", "-u", user, "--"] if user else []
-        return ["nsenter", "--target", str(self._init), "--all", "--", *become, *words]
+        # The folders of the tests are none of the box's users.
+        clean = ["env", *(f"--unset={name}" for name in ("XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "XDG_STATE_HOME"))]
+        return ["nsenter", "--target", str(self._init), "--all", "--", *clean, *become, *words]
 
     def run(
         self, *words: str, user: str | None = None, check: bool = True, timeout: float = 60
