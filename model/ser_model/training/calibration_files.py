@@ -6,13 +6,11 @@ out-of-distribution detection. `adaptation.json` holds the class-mean logits. Ea
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Final, NotRequired, TypedDict
 
-from ser_model.errors import SerError
 from ser_model.scoring.ood import OodMethod
-from ser_model.training.files import write_json
+from ser_model.training.files import read_json, write_json
 
 CONFIDENCE_FILE: Final = "confidence.json"
 UNKNOWN_FILE: Final = "unknown.json"
@@ -244,13 +242,3 @@ def read_adaptation(folder: Path) -> AdaptationFile | None:
     """Read `adaptation.json`; `None` if it is missing."""
     content: AdaptationFile | None = read_json(folder / ADAPTATION_FILE)
     return content
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file; `None` if it is missing. A damaged one raises `SerError`."""
-    if not path.exists():
-        return None
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise SerError(f"{path}: is damaged ({error}); run `ser-calibrate` on the run again") from error

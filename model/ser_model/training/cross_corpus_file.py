@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
-from ser_model.training.calibration_files import read_json
-from ser_model.training.files import write_json
+from ser_model.training.files import read_json, write_json
 
 CROSS_CORPUS_FILE: Final = "calibration.json"
 

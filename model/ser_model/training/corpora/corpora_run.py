@@ -124,6 +124,11 @@ def keep_settings(run: CorporaRun, corpora: Sequence[LabelledCorpus]) -> None:
     write_json(run.output / PLACES, places)
 
 
+def is_corpus_name(text: str) -> bool:
+    """Whether a text can name a corpus: letters, digits, - and _, as it becomes part of the names of files."""
+    return text.replace("-", "").replace("_", "").isalnum()
+
+
 def is_corpora_run(folder: Path) -> bool:
     """Whether a folder is that of a run on several corpora."""
     return (folder / PLACES).is_file()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
@@ -12,9 +14,9 @@ import numpy.typing as npt
 
 from ser_model.errors import SerError
 from ser_model.labels import LABELS
-from ser_model.training.calibration_files import read_json
-from ser_model.training.corpora.corpora_run import reopen_run
+from ser_model.training.corpora.corpora_run import is_corpus_name, reopen_run
 from ser_model.training.cross_corpus_file import CROSS_CORPUS_FILE
+from ser_model.training.files import read_json
 
 _CROSS_CORPUS: Final = "cross_corpus.json"
 _FOLDS: Final = "folds.json"
@@ -63,14 +65,14 @@ class Acted:
             raise ValueError(f"confusion has the shape {confusion.shape}")
         level = row.get("activation", {"said": None, "right": None})
         groups = (
-            Group(title=str(one["title"]), speakers=int(one["speakers"]), uar=float(one["uar"]))
+            Group(title=str(one["title"]), speakers=int(one["speakers"]), uar=_finite(one["uar"]))
             for one in row["groups"]
         )
         return cls(
-            uar=float(row["uar"]),
-            std=float(row.get("uar_std", 0)),
-            chance=float(row["chance"]),
-            labelled=float(row["labelled"]),
+            uar=_finite(row["uar"]),
+            std=_finite(row.get("uar_std", 0)),
+            chance=_finite(row["chance"]),
+            labelled=_finite(row["labelled"]),
             precision=_number(row["precision"]),
             arousal=_number(row["arousal_auc"]),
             said=_number(level["said"]),
@@ -91,7 +93,7 @@ class Ordinary:
     @classmethod
     def read(cls, row: dict[str, Any]) -> Self:
         """Take the figures from what `world_metrics.measure` returned."""
-        return cls(utterances=int(row["utterances"]), emotional=float(row["emotional"]))
+        return cls(utterances=int(row["utterances"]), emotional=_finite(row["emotional"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,12 +112,14 @@ class CorpusFigures:
     @classmethod
     def read(cls, row: dict[str, Any]) -> Self:
         """Take the figures from what `world_metrics.measure` returned."""
+        if not is_corpus_name(row["corpus"]):
+            raise ValueError(f"{row['corpus']!r} is no name of a corpus")
         return cls(
             name=str(row["corpus"]),
             languages=tuple(map(str, row["languages"])),
             recordings=int(row["recordings"]),
             speakers=int(row["speakers"]),
-            errors=float(row["missed"]) + float(row["split"]),
+            errors=_finite(row["missed"]) + _finite(row["split"]),
             acted=Acted.read(row) if "uar" in row else None,
             ordinary=Ordinary.read(row["ordinary"]) if "ordinary" in row else None,
         )
@@ -165,40 +169,53 @@ def read_figures(folder: Path) -> RunFigures:
         SerError: Nothing was measured yet, or a file is damaged.
     """
     run = reopen_run(folder)
-    calibration = _read(folder / CROSS_CORPUS_FILE, lambda content: content)
-    left_out = _corpora(folder / CROSS_CORPUS_FILE, "abroad") or _corpora(folder / _CROSS_CORPUS, "corpora")
+    calibration, cross_corpus, folds, robustness = (
+        _File.open(folder / name) for name in (CROSS_CORPUS_FILE, _CROSS_CORPUS, _FOLDS, _ROBUSTNESS)
+    )
+    source = calibration if calibration.content is not None else cross_corpus
+    left_out = calibration.take(partial(_corpora, key="abroad")) or cross_corpus.take(partial(_corpora, key="corpora"))
     if not left_out:
         raise SerError(
             f"{folder}: has neither {CROSS_CORPUS_FILE} nor {_CROSS_CORPUS}, so nothing is known yet about corpora "
             "that were left out; run `ser-model cross-corpus`, then `ser-calibrate cross-corpus`"
         )
-    heard = _corpora(folder / CROSS_CORPUS_FILE, "home") or _corpora(folder / _FOLDS, "corpora")
     return RunFigures(
         variant=run.config.variant,
         left_out=left_out,
-        heard=heard,
-        seeds=_read(folder / (CROSS_CORPUS_FILE if calibration else _CROSS_CORPUS), _count_seeds) or 0,
-        fitted=calibration is not None,
+        heard=calibration.take(partial(_corpora, key="home")) or folds.take(partial(_corpora, key="corpora")) or (),
+        seeds=source.take(_count_seeds) or 0,
+        fitted=calibration.content is not None,
         only_measured=run.targets.only_measured,
-        adaptation=_read(folder / CROSS_CORPUS_FILE, _adaptation) or (),
-        noise=_read(folder / CROSS_CORPUS_FILE, _noise),
-        conditions=_read(folder / _ROBUSTNESS, _conditions) or (),
+        adaptation=calibration.take(_adaptation) or (),
+        noise=calibration.take(_noise),
+        conditions=robustness.take(_conditions) or (),
     )
 
 
-def _read(path: Path, take: Callable[[Any], _Read]) -> _Read | None:
-    """Take something from a JSON file; `None` if there is no file."""
-    content = read_json(path)
-    if content is None:
-        return None
-    try:
-        return take(content)
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise SerError(f"{path}: is damaged ({error!r}); measure it again, or remove it") from error
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A JSON file of the run."""
+
+    path: Path
+    content: Any
+    """`None`: there is no file."""
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        return cls(path, read_json(path))
+
+    def take(self, read: Callable[[Any], _Read]) -> _Read | None:
+        """Take something from the content; `None` if there is no file."""
+        if self.content is None:
+            return None
+        try:
+            return read(self.content)
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+            raise SerError(f"{self.path}: is damaged ({error!r}); measure it again, or remove it") from error
 
 
-def _corpora(path: Path, key: str) -> tuple[CorpusFigures, ...]:
-    return _read(path, lambda content: tuple(map(CorpusFigures.read, content[key] or ()))) or ()
+def _corpora(content: dict[str, Any], key: str) -> tuple[CorpusFigures, ...]:
+    return tuple(map(CorpusFigures.read, content[key] or ()))
 
 
 def _count_seeds(content: dict[str, Any]) -> int:
@@ -207,7 +224,7 @@ def _count_seeds(content: dict[str, Any]) -> int:
 
 def _adaptation(content: dict[str, Any]) -> tuple[tuple[str, dict[str, float]], ...]:
     return tuple(
-        (str(row["scenario"]), {str(name): float(gain) for name, gain in row["gains"].items()})
+        (str(row["scenario"]), {str(name): _finite(gain) for name, gain in row["gains"].items()})
         for row in content["adaptation"]
     )
 
@@ -222,12 +239,19 @@ def _conditions(content: dict[str, Any]) -> tuple[Condition, ...]:
     return tuple(
         Condition(
             title=str(title),
-            uar=tuple(float(row["uar"][at]) for row in rows),
-            errors=tuple(float(row["missed_or_split"][at]) for row in rows),
+            uar=tuple(_finite(row["uar"][at]) for row in rows),
+            errors=tuple(_finite(row["missed_or_split"][at]) for row in rows),
         )
         for at, title in enumerate(content["conditions"])
     )
 
 
 def _number(value: float | None) -> float | None:
-    return None if value is None else float(value)
+    return None if value is None else _finite(value)
+
+
+def _finite(value: float) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no measured value")
+    return number

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -160,10 +162,19 @@ def test_invalid_input_is_reported_in_one_sentence(
         ("calibration.json", "[]"),
         ("calibration.json", '{"abroad": [{"corpus": "one"}]}'),
         ("calibration.json", '{"abroad": [], "home": null, "adaptation": [], "noise": null, "seeds": 3}'),
+        ("calibration.json", "[" * 200_000),
+        ("calibration.json", (run / "calibration.json").read_text().replace('"corpus": "one"', '"corpus": "../one"')),
+        ("calibration.json", re.sub(r'"uar": [0-9.]+', '"uar": NaN', (run / "calibration.json").read_text())),
         ("robustness.json", '{"conditions": ["as recorded"], "corpora": [{"uar": []}]}'),
     ):
         kept = (run / name).read_text()
         (run / name).write_text(text)
         assert f"{name}" in refused(capsys, str(run))
         (run / name).write_text(kept)
+    (run / "robustness.json").unlink()
+    os.mkfifo(run / "robustness.json")
+    assert "robustness.json: cannot be read" in refused(capsys, str(run))
+    (run / "robustness.json").unlink()
+    (run / "robustness.json").symlink_to("/dev/zero")
+    assert "robustness.json: cannot be read" in refused(capsys, str(run))
     assert not (run / "report").exists()
